@@ -1,0 +1,95 @@
+# Everything runs from .venv, which scripts/setup.sh makes and keeps current.
+# Needs no more than GNU make 3.81, the one that macOS has.
+
+.DEFAULT_GOAL := help
+.PHONY: help setup book notebooks test lock clean distclean
+
+python := .venv/bin/python
+
+# Seconds that one cell of a notebook may take in `make test`.
+CELL_TIMEOUT ?= 300
+# `make lock UPGRADE=` keeps the versions and renews what depends on them.
+UPGRADE ?= --upgrade
+
+# The runs depend on this checkout, not on the shell's other projects.
+unexport PYTHONPATH PYTHONHOME MPLBACKEND
+export TF_CPP_MIN_LOG_LEVEL := 3
+export KERAS_BACKEND := tensorflow
+export JUPYTER_PREFER_ENV_PATH := 1
+
+help:
+	@echo 'make book       build the book and print the address of its first page'
+	@echo 'make notebooks  build the book and its notebooks, _build/notebooks/*.ipynb'
+	@echo 'make test       run the tests, the notebooks and the linters'
+	@echo 'make setup      install the packages into .venv (the others do it too)'
+	@echo 'make lock       renew requirements.txt from requirements.in'
+	@echo 'make clean      remove _build (make distclean: .venv as well)'
+
+setup:
+	@sh scripts/setup.sh
+
+# Sphinx tells of a page's warnings only when it reads that page: after a build
+# that failed or was stopped, the next one reads all pages again.
+book: setup
+	@if [ -f _build/.unfinished ]; then rm -rf _build/.doctrees; fi
+	@mkdir -p _build && : > _build/.unfinished
+	@.venv/bin/jupyter-book build . -W --keep-going
+	@rm -f _build/.unfinished
+	@$(python) -c 'import pathlib; \
+	print("\nThe book:", pathlib.Path("_build/html/index.html").resolve().as_uri())'
+
+notebooks: book
+	@set -- _build/notebooks/*.ipynb; \
+	if [ ! -f "$$1" ]; then echo 'The book wrote no notebooks.' >&2; exit 1; fi; \
+	echo "The notebooks ($$#): $$(pwd -P)/_build/notebooks"
+
+# Every check runs, whatever the ones before it said.
+test: book
+	@failed=; \
+	check() { \
+	    what=$$1; shift; \
+	    printf '\n== %s\n' "$$what"; \
+	    "$$@" || failed="$$failed$${failed:+, }$$what"; \
+	}; \
+	set --; \
+	for folder in src tests book/_ext benchmarks; do \
+	    if [ -d "$$folder" ]; then set -- "$$@" "$$folder"; fi; \
+	done; \
+	check 'ruff check' $(python) -m ruff check "$$@"; \
+	check 'ruff format' $(python) -m ruff format --check "$$@"; \
+	check 'ruff check of the notebooks' $(python) -m ruff check --no-respect-gitignore _build/notebooks; \
+	check 'codespell' .venv/bin/codespell; \
+	check 'installed versions' $(python) -m pip check --disable-pip-version-check; \
+	check 'unit tests' $(python) -m pytest tests; \
+	check 'notebooks' $(python) -m pytest --nbval --nbval-current-env \
+	    --nbval-cell-timeout=$(CELL_TIMEOUT) _build/notebooks; \
+	if [ -n "$$failed" ]; then \
+	    printf '\nmake test: failed: %s\n' "$$failed" >&2; exit 1; \
+	fi; \
+	printf '\nmake test: all checks passed\n'
+
+lock:
+	@set -e; \
+	uv=$$(command -v uv) || { \
+	    base=$$(sh scripts/setup.sh --find); \
+	    trap 'rm -rf .venv-lock' EXIT; \
+	    trap 'exit 130' INT TERM; \
+	    "$$base" -m venv .venv-lock; \
+	    .venv-lock/bin/python -m pip install --quiet --disable-pip-version-check uv; \
+	    uv=.venv-lock/bin/uv; \
+	}; \
+	"$$uv" pip compile requirements.in --universal --generate-hashes \
+	    --python-version 3.11 $(UPGRADE) --no-emit-index-url --no-emit-find-links \
+	    --custom-compile-command 'make lock' --quiet -o requirements.txt; \
+	if grep -n -e '^-' -e '://' requirements.txt; then \
+	    echo 'requirements.txt names a package index: see the lines above.' >&2; exit 1; \
+	fi; \
+	echo 'requirements.txt is renewed; commit it together with requirements.in.'
+
+clean:
+	@rm -rf _build
+	@echo 'Removed _build; .venv stays (make distclean removes it too).'
+
+distclean:
+	@rm -rf _build .venv .venv-lock
+	@echo 'Removed _build and .venv.'

@@ -1,0 +1,172 @@
+"""One function a figure: data in, Axes out; nothing is trained or shown here."""
+
+from importlib import resources
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+_THEORY = {"color": "black", "linestyle": "--", "linewidth": 1.0, "marker": ""}
+
+
+def use_style():
+    """Apply the course's style, and draw figures in notebooks as SVG."""
+    plt.style.use(str(resources.files("coursekit") / "course.mplstyle"))
+    try:
+        from IPython import get_ipython
+        from matplotlib_inline.backend_inline import set_matplotlib_formats
+    except ImportError:
+        return
+    if get_ipython() is not None:
+        # no date: the same figure gives the same bytes
+        set_matplotlib_formats("svg", metadata={"Date": None})
+
+
+def depth_profile(norms, theory=None, ax=None, ylabel="norm", every=1):
+    """Draw norms against the layer, theory over them.
+
+    Parameters
+    ----------
+    norms : dict of str to array_like of shape (seeds, layers)
+        A label and the norms of each seed, from the input to the output. The
+        line is their geometric mean, the band reaches from the smallest to
+        the largest. Zeros cannot stand on a log axis and are left out.
+    theory : dict of str to array_like of shape (layers,), optional
+        Predictions, dashed, under the labels of ``norms``.
+    ax : matplotlib.axes.Axes, optional
+    ylabel : str
+    every : int
+        A marker at every such layer.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    ax = _axes(ax)
+    for label, values in norms.items():
+        values = np.atleast_2d(np.asarray(values, dtype="float64"))
+        values = np.where(values > 0, values, np.nan)
+        layer = np.arange(1, values.shape[1] + 1)
+        middle = np.exp(np.log(values).mean(axis=0))
+        (line,) = ax.plot(layer, middle, label=label, markevery=every)
+        ax.fill_between(
+            layer,
+            values.min(axis=0),
+            values.max(axis=0),
+            color=line.get_color(),
+            alpha=0.25,
+            linewidth=0,
+        )
+    for number, values in enumerate((theory or {}).values()):
+        label = "theory" if number == 0 else None
+        ax.plot(np.arange(1, len(values) + 1), values, label=label, **_THEORY)
+    ax.set(yscale="log", xlabel="layer (1 is next to the input)", ylabel=ylabel)
+    ax.legend()
+    return ax
+
+
+def seed_band(profiles, centre, sd, ax=None):
+    """Draw one line a seed over the band that theory predicts for them.
+
+    Parameters
+    ----------
+    profiles : array_like of shape (seeds, layers)
+        log10 of a norm relative to the top layer's.
+    centre, sd : array_like of shape (layers,)
+        As ``theory.finite_width_band`` returns them.
+    ax : matplotlib.axes.Axes, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    ax = _axes(ax)
+    layer = np.arange(1, len(centre) + 1)
+    for number, profile in enumerate(profiles):
+        ax.plot(
+            layer,
+            profile,
+            color="C0",
+            marker="",
+            linewidth=1,
+            label="measured, a line a seed" if number == 0 else None,
+        )
+    for width, alpha in ((2, 0.15), (1, 0.25)):
+        ax.fill_between(
+            layer,
+            centre - width * sd,
+            centre + width * sd,
+            color="C4",
+            alpha=alpha,
+            linewidth=0,
+            label=f"theory, {width} sd",
+        )
+    ax.plot(layer, centre, label="theory, mean", **_THEORY)
+    ax.set(xlabel="layer (1 is next to the input)", ylabel="decades above the top")
+    ax.legend()
+    return ax
+
+
+def layer_change(changes, ax=None):
+    """Draw how far each layer has moved, one dot a seed, zeros at the bottom.
+
+    Parameters
+    ----------
+    changes : dict of str to array_like of shape (seeds, layers)
+        ||W_end - W_0|| / ||W_0|| of each layer, from the input to the output.
+    ax : matplotlib.axes.Axes, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    ax = _axes(ax)
+    positive = np.concatenate([np.ravel(v) for v in changes.values()])
+    floor = positive[positive > 0].min() / 10
+    for number, (label, values) in enumerate(changes.items()):
+        values = np.maximum(np.asarray(values), floor)
+        layer = np.arange(1, values.shape[1] + 1)
+        style = {"color": f"C{number}", "alpha": 0.5}
+        ax.plot(layer, values.T, linestyle="", **style)
+        middle = np.exp(np.log(values).mean(axis=0))
+        ax.plot(layer, middle, color=f"C{number}", label=label)
+    ax.set(
+        yscale="log",
+        xlabel="layer (1 is next to the input)",
+        ylabel="relative change of the kernel",
+    )
+    ax.set_xticks(layer)
+    ax.legend()
+    return ax
+
+
+def history(values, theory=None, ax=None, xlabel="step", ylabel="value"):
+    """Draw values over training steps, one thin line a seed, theory dashed.
+
+    Parameters
+    ----------
+    values : dict of str to array_like of shape (seeds, steps)
+    theory : array_like of shape (steps,), optional
+    ax : matplotlib.axes.Axes, optional
+    xlabel, ylabel : str
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    ax = _axes(ax)
+    for number, (label, lines) in enumerate(values.items()):
+        lines = np.atleast_2d(lines)
+        style = {"color": f"C{number}", "markevery": max(1, lines.shape[1] // 8)}
+        marks = ax.plot(np.arange(lines.shape[1]), lines.T, **style)
+        for mark in marks:
+            mark.set_marker("os^Dv"[number % 5])
+        marks[0].set_label(label)
+    if theory is not None:
+        ax.plot(np.arange(len(theory)), theory, label="theory", **_THEORY)
+    ax.set(yscale="log", xlabel=xlabel, ylabel=ylabel)
+    ax.legend()
+    return ax
+
+
+def _axes(ax):
+    return plt.subplots()[1] if ax is None else ax
