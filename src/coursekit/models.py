@@ -64,6 +64,7 @@ def mlp(
     classes = _count("classes", classes)
     _choice("batch_normalization", batch_normalization, BATCH_NORMALIZATION)
     _keras("activation", activation, keras.activations.get)
+    _keras("kernel_regularizer", kernel_regularizer, keras.regularizers.get)
     draws = _initializers(kernel_initializer, seed, depth + 1)
 
     layers = [keras.Input(_shape(input_shape))]
@@ -143,8 +144,9 @@ def rnn(
     if len(_shape(input_shape)) != 2:
         raise ValueError(f"input_shape={input_shape!r}: give (time steps, features)")
     inner, output = _initializers(kernel_initializer, seed, 2)
-    (recurrent,) = _initializers(
-        recurrent_initializer, seed, 1, name="recurrent_initializer"
+    # the third seed: with that of the input kernel the two could be equal
+    *_, recurrent = _initializers(
+        recurrent_initializer, seed, 3, name="recurrent_initializer"
     )
     return keras.Sequential(
         [
@@ -195,13 +197,16 @@ def _keras(name, value, get):
 _EXAMPLES = {
     "activation": "'linear', 'relu', 'tanh' or 'sigmoid'",
     "kernel_initializer": "'glorot_uniform', 'he_normal' or 'lecun_normal'",
+    "kernel_regularizer": "'l2'",
     "recurrent_initializer": "'orthogonal' or 'glorot_uniform'",
 }
 
 
 def _choice(name, value, accepted):
     if value not in accepted:
-        raise ValueError(f"{name}={value!r}: give one of {', '.join(map(repr, accepted))}")
+        raise ValueError(
+            f"{name}={value!r}: give one of {', '.join(map(repr, accepted))}"
+        )
 
 
 def _count(name, value, least=1):
@@ -216,4 +221,6 @@ def _shape(value):
     try:
         return tuple(_count("input_shape", axis) for axis in value)
     except TypeError:
-        raise ValueError(f"input_shape={value!r}: give a tuple, such as (64,)") from None
+        raise ValueError(
+            f"input_shape={value!r}: give a tuple, such as (64,)"
+        ) from None

@@ -112,7 +112,7 @@ def layer_change(changes, ax=None):
     Parameters
     ----------
     changes : dict of str to array_like of shape (seeds, layers)
-        ||W_end - W_0|| / ||W_0|| of each layer, from the input to the output.
+        ``||W_end - W_0|| / ||W_0||`` of each layer, from the input to the output.
     ax : matplotlib.axes.Axes, optional
 
     Returns
@@ -121,7 +121,7 @@ def layer_change(changes, ax=None):
     """
     ax = _axes(ax)
     positive = np.concatenate([np.ravel(v) for v in changes.values()])
-    floor = positive[positive > 0].min() / 10
+    floor = positive[positive > 0].min(initial=1.0) / 10
     for number, (label, values) in enumerate(changes.items()):
         values = np.maximum(np.asarray(values), floor)
         layer = np.arange(1, values.shape[1] + 1)

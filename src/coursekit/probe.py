@@ -18,26 +18,26 @@ class ProbeReport:
     layers : list of str
         Names of the layers.
     activation_ms : numpy.ndarray
-        Second moment of the activation, the mean of h**2 over the batch and
+        Second moment of the activation, the mean of ``h**2`` over the batch and
         the units, after the normalization and activation that follow.
     delta_norm : numpy.ndarray
-        Root mean square over the batch of ||dL/dz|| per sample; z is what the
+        Root mean square over the batch of ``||dL/dz||`` per sample; z is what the
         kernel's layer puts out before normalization and activation, L the
         loss of that sample. The positions of a convolution, the steps of a
         recurrence and the calls of a shared layer count as one long vector z.
     kernel_gradient_norm : numpy.ndarray
-        ||dL/dW|| with L the loss that training minimizes (the mean over the
+        ``||dL/dW||`` with L the loss that training minimizes (the mean over the
         batch, with penalties); all kernels of the layer as one long vector.
     dead_fraction : numpy.ndarray
         Share of units whose activation is 0 for every sample.
     saturated_fraction : numpy.ndarray
         Share of sigmoid-like or tanh-like activations within 2.5 % of the end
-        of their range (|tanh| > .95); NaN where there is none.
+        of their range (``|tanh| > .95``); NaN where there is none.
     zero_gradients : numpy.ndarray of int
         How many of the layer's kernels have a gradient whose every entry is 0.
     time_norm : dict of str to numpy.ndarray
         For recurrent layers, the root mean square over the batch of
-        ||dL/dh_t||, shape (steps,), in the order of processing.
+        ``||dL/dh_t||``, shape (steps,), in the order of processing.
     loss : float
         The loss of the batch.
     """
@@ -53,6 +53,7 @@ class ProbeReport:
     loss: float = math.nan
 
     def __str__(self):
+        """Return the table that a notebook shows."""
         width = max(len("layer"), *map(len, self.layers))
         lines = [f"{'layer':<{width}}   E[h^2]  |delta|    |dW|  dead  saturated  zero"]
         for i, name in enumerate(self.layers):
@@ -80,7 +81,7 @@ def slope(norms):
     Returns
     -------
     float
-        log10(norms[0] / norms[-1]) / (layers - 1), in decades a layer:
+        ``log10(norms[0] / norms[-1]) / (layers - 1)``, in decades a layer:
         negative when the norm shrinks towards the input, -inf when the lowest
         is 0, NaN when both ends are 0.
     """
@@ -228,7 +229,9 @@ def _scaled_as_in_training(model, value):
     if not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         return value, 1.0
     # before the first step the optimizer has no scale of its own yet
-    scale = float(optimizer.dynamic_scale if optimizer.built else optimizer.initial_scale)
+    scale = float(
+        optimizer.dynamic_scale if optimizer.built else optimizer.initial_scale
+    )
     return value * scale, scale
 
 

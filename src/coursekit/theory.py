@@ -163,7 +163,7 @@ def initializer_variance(initializer, fan_in, fan_out):
     2 / fan_in (He et al. 2015, eq. 10); LeCun: 1 / fan_in (LeCun et al. 1998,
     eq. 16). Keras cuts the normal versions at two standard deviations and
     widens them so that this variance holds. ``TruncatedNormal`` is cut and not
-    widened: its variance is .774 stddev**2.
+    widened: its variance is ``.774 stddev**2``.
 
     Parameters
     ----------
@@ -224,7 +224,7 @@ def _fan(mode, fan_in, fan_out):
 def pre_activation_variances(activation, gain, depth, q1):
     """Return q_1 ... q_depth, the pre-activation variance of each layer.
 
-    q_{l+1} = gain**2 E[phi(z)**2] with z ~ N(0, q_l): Poole et al. (2016),
+    ``q_{l+1} = gain**2 E[phi(z)**2]`` with z ~ N(0, q_l): Poole et al. (2016),
     eq. 3, with zero biases.
 
     Parameters
@@ -237,7 +237,7 @@ def pre_activation_variances(activation, gain, depth, q1):
         Number of hidden layers, at least 1.
     q1 : float
         Variance in the first layer: for kernels of standard deviation s that
-        read inputs x, s**2 times the mean of ||x||**2.
+        read inputs x, ``s**2`` times the mean of ``||x||**2``.
 
     Returns
     -------
@@ -257,9 +257,9 @@ def pre_activation_variances(activation, gain, depth, q1):
 
 
 def chi(activation, gain, q):
-    """Return the factor of ||delta||**2 per layer, going down.
+    """Return the factor of the squared norm of delta per layer, going down.
 
-    chi = gain**2 E[phi'(z)**2] with z ~ N(0, q): Schoenholz et al. (2017),
+    ``chi = gain**2 E[phi'(z)**2]`` with z ~ N(0, q): Schoenholz et al. (2017),
     eq. 5. Below 1 gradients vanish with depth, above 1 they explode.
 
     Parameters
@@ -275,13 +275,14 @@ def chi(activation, gain, q):
     """
     derivative = get_activation(activation).derivative
     gain = _positive("gain", gain)
+    q = q if q == 0 else _positive("q", q)
     return gain**2 * gaussian_mean(lambda z: derivative(z) ** 2, q)
 
 
 def delta_slopes(activation, gain, depth, q1):
-    """Return the predicted slope of log10 ||delta|| at each layer.
+    """Return the predicted slope of the log10 norm of delta at each layer.
 
-    Entry l is log10 ||delta_l|| / ||delta_{l+1}|| = 1/2 log10 chi(q_l), for
+    Entry l is ``log10 ||delta_l|| / ||delta_{l+1}|| = 1/2 log10 chi(q_l)``, for
     the layers l = 1 ... depth - 1, along the q_l that the network really has
     rather than at their fixed point.
 
@@ -299,7 +300,7 @@ def delta_slopes(activation, gain, depth, q1):
 
 
 def delta_profile(activation, gain, depth, q1):
-    """Return the predicted ||delta_l|| / ||delta_depth|| of each layer.
+    """Return the predicted norm of each layer's delta over the top one's.
 
     The product of the factors of :func:`delta_slopes` from the top hidden
     layer down; the last entry is 1.
@@ -316,10 +317,10 @@ def finite_width_band(activation, gain, depth, width, q1):
     """Return how far networks of finite width stray from the wide limit.
 
     Given the layers above it, each entry of W^T delta is Gaussian, so one
-    layer multiplies ||delta||**2 by a factor of mean chi and relative variance
-    kappa / width with kappa = 3 E[phi'**4] / E[phi'**2]**2 - 1. Over k layers
-    ln ||delta||**2 then has mean k (ln chi - kappa / 2 width) and variance
-    k kappa / width. For ReLU kappa = 5 (Hanin and Nica 2020, theorem 1), for
+    layer multiplies ``||delta||**2`` by a factor of mean chi and relative
+    variance kappa / width with ``kappa = 3 E[phi'**4] / E[phi'**2]**2 - 1``.
+    Over k layers ``ln ||delta||**2`` then has mean k (ln chi - kappa / 2 width)
+    and variance k kappa / width. For ReLU kappa = 5 (Hanin and Nica 2020, theorem 1), for
     linear layers 2. Fluctuations of q_l are left out, so the band is exact to
     leading order only where phi' does not depend on the scale of z (linear,
     ReLU) or q_l stays small.
@@ -335,7 +336,7 @@ def finite_width_band(activation, gain, depth, width, q1):
     -------
     centre, sd : numpy.ndarray of shape (depth,)
         Mean and standard deviation over initializations of
-        log10 ||delta_l|| / ||delta_depth||, in decades.
+        ``log10 ||delta_l|| / ||delta_depth||``, in decades.
     """
     derivative = get_activation(activation).derivative
     q = pre_activation_variances(activation, gain, _count("depth", depth, 2), q1)
@@ -354,9 +355,9 @@ def _kappa(derivative, q):
 
 
 def depth_scale(chi_value):
-    """Return the depth over which ||delta||**2 changes by a factor e.
+    """Return the depth over which the squared norm changes by a factor e.
 
-    1 / |ln chi| layers: Schoenholz et al. (2017), eq. 9. Infinite at chi = 1.
+    ``1 / |ln chi|`` layers: Schoenholz et al. (2017), eq. 9. Infinite at chi = 1.
     """
     logarithm = abs(math.log(_positive("chi_value", chi_value)))
     return math.inf if logarithm == 0 else 1 / logarithm
@@ -372,7 +373,7 @@ _Q_RANGE = (1e-12, 1e12)
 def fixed_point(activation, gain):
     """Return the variance q that a deep network's layers tend to.
 
-    Solves q = gain**2 E[phi(z)**2], z ~ N(0, q), for a start at a small q.
+    Solves ``q = gain**2 E[phi(z)**2]``, z ~ N(0, q), for a start at a small q.
     Where q then shrinks to 0 or grows without bound, the end of the searched
     range (1e-12, 1e12) is returned.
     """
@@ -406,7 +407,7 @@ def critical_gain(activation, depth=None, q0=1.0):
     depth : int or None
         Number of hidden layers, at least 2; None for the limit of many.
     q0 : float
-        Mean square of the network's inputs, so that q_1 = gain**2 q0; used
+        Mean square of the network's inputs, so that ``q_1 = gain**2 q0``; used
         with a finite depth only.
 
     Returns
@@ -422,9 +423,7 @@ def critical_gain(activation, depth=None, q0=1.0):
 
     def slope(gain):
         if depth is None:
-            return math.log(
-                chi(activation, gain, fixed_point(activation, gain))
-            )
+            return math.log(chi(activation, gain, fixed_point(activation, gain)))
         return delta_slopes(activation, gain, depth, gain**2 * q0).sum()
 
     low, high = 0.01, 100.0
@@ -442,7 +441,7 @@ def critical_gain(activation, depth=None, q0=1.0):
 def batchnorm_growth(activation="relu"):
     """Return the factor of ||delta|| per layer with BatchNorm before phi.
 
-    sqrt(E[phi'(z)**2] / Var[phi(z)]), z ~ N(0, 1), in the limit of wide layers
+    ``sqrt(E[phi'(z)**2] / Var[phi(z)])``, z ~ N(0, 1), in the limit of wide layers
     and large batches: normalization divides by the standard deviation *across
     the batch*, which knows Var[phi] but not the mean of phi. For ReLU it is
     sqrt(pi / (pi - 1)) = 1.211 (Yang et al. 2019, section 5), whatever the scale

@@ -1,0 +1,185 @@
+"""The conversion to plain notebooks and the key of the execution cache."""
+
+import execution_cache
+import notebooks
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell
+from plain_markdown import (
+    MarkdownError,
+    References,
+    check,
+    convert,
+    convert_cells,
+)
+from pybtex.database import parse_string
+
+BIB = """
+@article{two, author = {Glorot, Xavier and Bengio, Yoshua}, year = {2010},
+  title = {T}, doi = {10.1/x(1)}}
+@article{three, author = {M{\\"u}ller, A and B, C and D, E}, year = {1998}, title = {T}}
+"""
+
+
+@pytest.fixture
+def refs():
+    cite = notebooks.Citations(parse_string(BIB, "bibtex"))
+    titles = {"sec": "A section"}
+    return References(
+        title=lambda label: titles[label],
+        number=lambda label: "Fig. 1.2",
+        document=lambda name: f"Page {name}",
+        cite=cite,
+    )
+
+
+def test_admonition_becomes_a_quote(refs):
+    text = ":::{admonition} Key $x$\n:class: tip\n\nFirst.\n\n- item\n:::\nAfter."
+    assert convert(text, refs) == "> **Key $x$**\n>\n> First.\n>\n> - item\n\nAfter."
+
+
+def test_formulas_in_a_quote_have_one_line(refs):
+    text = ":::{note}\n$$\na\n= b\n$$\n\nand $c\n= d$\n:::"
+    assert convert(text, refs) == "> **Note**\n>\n> $$ a = b $$\n>\n> and $c = d$"
+
+
+def test_nested_fences(refs):
+    text = (
+        "````{note}\n```{tip} Inner\n~~~python\n{ref}`x`\n~~~\n```\n````\n"
+        "```md\n:::{note}\n:::\n{ref}`y`\n```"
+    )
+    assert convert(text, refs) == (
+        "> **Note**\n>\n> > **Tip**\n> >\n> > Inner\n> > ~~~python\n"
+        "> > {ref}`x`\n> > ~~~\n\n```md\n:::{note}\n:::\n{ref}`y`\n```"
+    )
+
+
+def test_roles(refs):
+    text = "{ref}`sec`, {ref}`that <sec>`, {doc}`other`, {numref}`f`, {math}`x_1`"
+    expected = "A section, that, Page other, Fig. 1.2, $x_1$"
+    assert convert(text, refs) == expected
+    assert convert("`` {ref}`sec` `` and `{x}`", refs) == "`` {ref}`sec` `` and `{x}`"
+    with pytest.raises(MarkdownError, match="unknown role {other}"):
+        convert("{other}`x`", refs)
+
+
+def test_citations(refs):
+    link = "https://doi.org/10.1/x%281%29"
+    assert convert("{cite:t}`two`", refs) == f"[Glorot and Bengio (2010)]({link})"
+    expected = f"([Glorot and Bengio, 2010]({link}); Müller et al., 1998)"
+    assert convert("{cite:p}`two,three`", refs) == expected
+    with pytest.raises(MarkdownError, match="no entry"):
+        convert("{cite}`four`", refs)
+
+
+def test_links(refs):
+    text = "[one](other.md), [two](#sec), [](#sec), [out](https://example.org)"
+    expected = "one, two, A section, [out](https://example.org)"
+    assert convert(text, refs) == expected
+
+
+def test_labels_and_comments_go(refs):
+    assert convert("(a-label)=\n# Title\n\n% no\n\nText.", refs) == "# Title\n\nText."
+    assert convert("$$\nx\n$$ (eq)", refs) == "$$\nx\n$$"
+
+
+def test_blank_lines_of_code_stay(refs):
+    text = "```python\na\n\n\nb\n```"
+    assert convert(text, refs) == text
+
+
+def test_list_table(refs):
+    text = ":::{list-table}\n:header-rows: 1\n\n* - a\n  - b\n* - c\n  - d\n    e\n:::"
+    assert convert(text, refs) == "| a | b |\n| --- | --- |\n| c | d e |"
+
+
+def test_exercise(refs):
+    text = "```{exercise} Softplus\n:label: ex\nFind $x$.\n```"
+    assert convert(text, refs) == "**Exercise 1 (Softplus)**\n\nFind $x$."
+
+
+def test_gated_solution_takes_its_code(refs):
+    cells = [
+        new_markdown_cell("Before.\n\n```{solution-start} ex\n:class: dropdown\n```"),
+        new_markdown_cell("Think."),
+        new_code_cell("x = 1"),
+        new_markdown_cell("```{solution-end}\n```\n\nAfter."),
+        new_code_cell("y = 2"),
+    ]
+    before, solution, after, code = convert_cells(cells, refs)
+    assert before == ("markdown", "Before.")
+    assert solution == (
+        "markdown",
+        "<details>\n<summary>Solution</summary>\n\nThink.\n\n"
+        "```python\nx = 1\n```\n\n</details>",
+    )
+    assert after == ("markdown", "After.")
+    assert code[1].source == "y = 2"
+    with pytest.raises(MarkdownError, match="without its end"):
+        convert_cells(cells[:3], refs)
+
+
+def test_unknown_directive(refs):
+    with pytest.raises(MarkdownError, match="unknown directive {strange}"):
+        convert(":::{strange}\n:::", refs)
+
+
+@pytest.mark.parametrize(
+    "text", ["{ref}`x`", ":::{note}\n:::", "> ```{tip}\n> ```", "(label)="]
+)
+def test_guard(text):
+    with pytest.raises(MarkdownError):
+        check(f"Text.\n\n{text}")
+
+
+def test_guard_leaves_code_alone():
+    check("`` {ref}`x` `` and `{x}`\n\n```md\n{ref}`x`\n(label)=\n:::{note}\n```")
+
+
+def test_notebook(refs):
+    cells = [
+        new_markdown_cell("# Title"),
+        new_code_cell("1", execution_count=7, metadata={"tags": ["a"], "x": 1}),
+    ]
+    first = notebooks.setup_source("owner/name", "abc")
+    notebook = notebooks.plain_notebook(cells, "part/page", refs, first)
+    ids = [cell.id for cell in notebook.cells]
+    assert ids == ["part-page-setup", "part-page-1", "part-page-2"]
+    assert notebook.cells[2].execution_count == 2
+    assert notebook.cells[2].metadata == {"tags": ["a"]}
+    assert max(map(len, first.split("\n"))) <= 72
+
+
+def test_setup_cell_does_nothing_outside_colab():
+    exec(notebooks.setup_source("", ""), {})
+    source = notebooks.setup_source("owner/name", "abc")
+    assert "https://github.com/owner/name" in source
+
+
+def test_outputs_belong_to_the_same_code():
+    ran = new_code_cell("1", execution_count=3)
+    ran.outputs = [{"output_type": "stream", "name": "stderr", "text": "w"}]
+    cell = new_code_cell("1")
+    notebooks.take_outputs([cell], [ran], "page")
+    assert cell.execution_count == 3 and cell.outputs == []
+    with pytest.raises(Exception, match="other code cells"):
+        notebooks.take_outputs([new_code_cell("2")], [ran], "page")
+
+
+def test_cache_key(tmp_path):
+    (tmp_path / "src").mkdir()
+    module = tmp_path / "src" / "module.py"
+    module.write_text("x = 1\n")
+    before = execution_cache.cache_key(tmp_path)
+    assert before == execution_cache.cache_key(tmp_path) and len(before) == 16
+    module.write_text("x = 2\n")
+    changed = execution_cache.cache_key(tmp_path)
+    (tmp_path / "requirements.txt").write_text("numpy==2\n")
+    assert len({before, changed, execution_cache.cache_key(tmp_path)}) == 3
+
+
+def test_old_caches_go(tmp_path):
+    for name in "abcd":
+        (tmp_path / name).mkdir()
+    execution_cache.prune(tmp_path, "a")
+    left = {path.name for path in tmp_path.iterdir()}
+    assert "a" in left and len(left) == 3

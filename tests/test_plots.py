@@ -1,0 +1,130 @@
+"""Figures: what is on the axes, not how it looks."""
+
+import io
+import warnings
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from coursekit import plots
+
+RNG = np.random.default_rng(0)
+NORMS = 10.0 ** RNG.normal(size=(3, 5))
+
+
+@pytest.fixture(autouse=True)
+def figures(monkeypatch):
+    def refuse(*args, **kwargs):
+        raise AssertionError("a figure was shown")
+
+    monkeypatch.setattr(plt, "show", refuse)
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        plots.use_style()
+        yield
+    plt.close("all")
+
+
+def _depth_profile(values, ax=None):
+    return plots.depth_profile({"ours": values}, {"ours": np.ones(5)}, ax=ax)
+
+
+def _layer_change(values, ax=None):
+    return plots.layer_change({"ours": values}, ax=ax)
+
+
+def _history(values, ax=None):
+    return plots.history({"ours": values}, np.ones(5), ax=ax)
+
+
+LOGARITHMIC = [_depth_profile, _layer_change, _history]
+
+
+def _legend(ax):
+    return [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+@pytest.mark.parametrize("draw", LOGARITHMIC)
+def test_returns_labelled_log_axes(draw):
+    ax = draw(NORMS)
+    assert isinstance(ax, matplotlib.axes.Axes)
+    assert ax.get_yscale() == "log"
+    assert ax.get_xlabel()
+    assert ax.get_ylabel()
+    assert "ours" in _legend(ax)
+    if draw is not _layer_change:
+        assert "theory" in _legend(ax)
+
+
+@pytest.mark.parametrize("draw", LOGARITHMIC)
+def test_draws_on_the_given_axes(draw):
+    _, ax = plt.subplots()
+    assert draw(NORMS, ax=ax) is ax
+    assert len(plt.get_fignums()) == 1
+
+
+@pytest.mark.parametrize("draw", LOGARITHMIC)
+@pytest.mark.parametrize("zeros", ["one", "layer", "all"])
+def test_zeros_can_be_drawn(draw, zeros):
+    values = NORMS.copy()
+    values[{"one": (1, 0), "layer": (slice(None), 0), "all": ...}[zeros]] = 0
+    draw(values).figure.canvas.draw()
+
+
+def test_depth_profile_draws_the_geometric_mean_and_the_range():
+    ax = plots.depth_profile({"a": [[1.0, 10.0], [100.0, 1000.0]]})
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), [10, 100])
+    assert ax.lines[0].get_xdata().tolist() == [1, 2]
+    band = ax.collections[0].get_paths()[0].vertices
+    assert band[:, 1].min() == 1
+    assert band[:, 1].max() == 1000
+
+
+def test_layer_change_puts_zeros_below_every_other_dot():
+    values = np.array([[0.0, 0.5], [0.0, 2.0]])
+    ax = plots.layer_change({"a": values})
+    drawn = np.concatenate([line.get_ydata()[:1] for line in ax.lines])
+    assert (drawn > 0).all()
+    assert (drawn < 0.5).all()
+
+
+def test_seed_band():
+    centre, sd = np.linspace(-2, 0, 5), np.linspace(1, 0, 5)
+    ax = plots.seed_band(RNG.normal(size=(3, 5)), centre, sd)
+    assert isinstance(ax, matplotlib.axes.Axes)
+    assert ax.get_yscale() == "linear"
+    assert _legend(ax) == [
+        "measured, a line a seed",
+        "theory, 2 sd",
+        "theory, 1 sd",
+        "theory, mean",
+    ]
+    wide, narrow = (c.get_paths()[0].vertices[:, 1] for c in ax.collections)
+    assert wide.min() == pytest.approx(-4)
+    assert narrow.min() == pytest.approx(-3)
+
+
+def test_history_has_one_label_for_all_seeds():
+    ax = _history(NORMS)
+    assert _legend(ax) == ["ours", "theory"]
+    assert ax.lines[0].get_xdata()[0] == 0
+
+
+def test_use_style_sets_the_colours_and_the_salt():
+    assert matplotlib.rcParams["svg.hashsalt"] == "coursekit"
+    assert plt.rcParams["axes.prop_cycle"].by_key()["color"][0] == "#0072B2"
+
+
+@pytest.mark.parametrize("draw", LOGARITHMIC)
+def test_the_same_figure_gives_the_same_bytes(draw):
+    files = []
+    for _ in range(2):
+        buffer = io.BytesIO()
+        draw(NORMS).figure.savefig(buffer, format="svg", metadata={"Date": None})
+        files.append(buffer.getvalue())
+    assert files[0] == files[1]
