@@ -1,5 +1,6 @@
 """The package as it is imported, seeds, and what Keras's clipping does."""
 
+import random
 import subprocess
 import sys
 
@@ -7,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.framework import config
 
 import coursekit
 from coursekit import reproducible
@@ -60,13 +62,11 @@ def test_reproducible_refuses_what_is_no_integer(seed):
 @pytest.fixture
 def chance_allowed_afterwards():
     yield
-    tf.config.experimental.disable_op_determinism()
+    config.disable_op_determinism()
 
 
 @pytest.mark.usefixtures("chance_allowed_afterwards")
 def test_reproducible_repeats_every_source_of_chance():
-    import random
-
     def draw(seed):
         reproducible(seed)
         return [

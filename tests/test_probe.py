@@ -444,8 +444,8 @@ def test_model_is_left_as_it_was(rows, tmp_path):
     model = _everything()
     model.compile("adam", loss=LOGITS, metrics=["accuracy"])
     model.fit(*rows, verbose=0)
-    before, attributes = _state(model), _attributes(model)
     predicted = model.predict(rows[0], verbose=0)
+    before, attributes = _state(model), _attributes(model)
     probe(model, *rows)
     for old, new in zip(before, _state(model), strict=True):
         np.testing.assert_array_equal(old, new)

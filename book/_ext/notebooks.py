@@ -108,6 +108,8 @@ def references(app, docname: str, citations: Citations, images: str) -> Referenc
     folder = Path(docname).parent
 
     def title(label: str) -> str:
+        if exercise(label):
+            return f"Exercise {exercise(label)}"
         if label.lower() in std.labels:
             return std.labels[label.lower()][2]
         if label.lower() in std.anonlabels:
