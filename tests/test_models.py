@@ -76,9 +76,7 @@ BUILDERS = [
         kernel_initializer=keras.initializers.HeNormal(seed=5),
         seed=seed,
     ),
-    lambda seed: rnn(
-        8, classes=8, recurrent_initializer="glorot_uniform", seed=seed
-    ),
+    lambda seed: rnn(8, classes=8, recurrent_initializer="glorot_uniform", seed=seed),
 ]
 
 

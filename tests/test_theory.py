@@ -100,8 +100,13 @@ DEFINITIONS = {
         lambda z: 1.0 if z > 0 else math.exp(z),
     ),
     "selu": (
-        lambda z: 1.0507009873554805 * (z if z > 0 else 1.6732632423543772 * (math.exp(z) - 1)),
-        lambda z: 1.0507009873554805 * (1 if z > 0 else 1.6732632423543772 * math.exp(z)),
+        lambda z: (
+            1.0507009873554805
+            * (z if z > 0 else 1.6732632423543772 * (math.exp(z) - 1))
+        ),
+        lambda z: (
+            1.0507009873554805 * (1 if z > 0 else 1.6732632423543772 * math.exp(z))
+        ),
     ),
     "gelu": (
         lambda z: z * (1 + math.erf(z / math.sqrt(2))) / 2,

@@ -4,6 +4,7 @@ from importlib import resources
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 _THEORY = {"color": "black", "linestyle": "--", "linewidth": 1.0, "marker": ""}
 
@@ -60,6 +61,7 @@ def depth_profile(norms, theory=None, ax=None, ylabel="norm", every=1):
         label = "theory" if number == 0 else None
         ax.plot(np.arange(1, len(values) + 1), values, label=label, **_THEORY)
     ax.set(yscale="log", xlabel="layer (1 is next to the input)", ylabel=ylabel)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.legend()
     return ax
 

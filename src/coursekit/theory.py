@@ -320,7 +320,7 @@ def finite_width_band(activation, gain, depth, width, q1):
     layer multiplies ``||delta||**2`` by a factor of mean chi and relative
     variance kappa / width with ``kappa = 3 E[phi'**4] / E[phi'**2]**2 - 1``.
     Over k layers ``ln ||delta||**2`` then has mean k (ln chi - kappa / 2 width)
-    and variance k kappa / width. For ReLU kappa = 5 (Hanin and Nica 2020, theorem 1), for
+    and variance k kappa / width. For ReLU kappa = 5 (Hanin and Nica 2020), for
     linear layers 2. Fluctuations of q_l are left out, so the band is exact to
     leading order only where phi' does not depend on the scale of z (linear,
     ReLU) or q_l stays small.
