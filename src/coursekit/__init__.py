@@ -19,6 +19,8 @@ _MODULE_OF = {
     "digit_pixels": "data",
     "mlp": "models",
     "rnn": "models",
+    "largest_curvature": "curvature",
+    "mean_sd": "summary",
     "reproducible": "reproducibility",
 }
 _MODULES = ("data", "models", "plots", "theory")
