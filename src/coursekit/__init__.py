@@ -14,6 +14,7 @@ from coursekit.probe import ProbeReport, probe, slope
 __version__ = "0.1.0"
 
 _MODULE_OF = {
+    "Ensemble": "ensemble",
     "digits": "data",
     "digit_rows": "data",
     "digit_pixels": "data",

@@ -1,0 +1,487 @@
+"""Train the same Keras model for many seeds or settings at once.
+
+One model a member is built by your own function. Their variables are stacked
+along a leading axis, and one compiled step trains them all: the forward and
+backward pass of the first model, mapped over that axis, then a plain Keras
+optimizer, whose arithmetic is entry by entry. A member equals what ``fit``
+makes of it alone, up to rounding.
+"""
+
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from coursekit.progress import progress
+
+# Their update of an entry depends on that entry alone. Lamb, Muon and
+# Adafactor look at whole variables and would mix the members.
+_ELEMENTWISE = (
+    keras.optimizers.SGD,
+    keras.optimizers.RMSprop,
+    keras.optimizers.Adam,
+    keras.optimizers.AdamW,
+    keras.optimizers.Adamax,
+    keras.optimizers.Nadam,
+    keras.optimizers.Adagrad,
+    keras.optimizers.Adadelta,
+    keras.optimizers.Ftrl,
+    keras.optimizers.Lion,
+)
+_CLIPPING = ("clipvalue", "clipnorm", "global_clipnorm")
+
+
+@dataclass(frozen=True)
+class EnsembleHistory:
+    """What every member did in every step; arrays of shape (members, steps).
+
+    Attributes
+    ----------
+    loss : numpy.ndarray
+        Of each step's batch, before the update, penalties included.
+    accuracy : numpy.ndarray or None
+        Of each step's batch; None unless the labels are integer classes.
+    global_norm : numpy.ndarray
+        Of the gradient of all variables, before clipping.
+    clipped : numpy.ndarray of bool
+        Whether clipping changed any entry.
+    steps_per_epoch : int
+    """
+
+    loss: np.ndarray
+    accuracy: np.ndarray | None
+    global_norm: np.ndarray
+    clipped: np.ndarray
+    steps_per_epoch: int
+
+    @property
+    def first_nan_step(self):
+        """Return for each member the first step, from 1, that is not finite.
+
+        A step is finite if its loss and its gradient are. None if all are.
+        """
+        broken = ~(np.isfinite(self.loss) & np.isfinite(self.global_norm))
+        return [int(np.argmax(row)) + 1 if row.any() else None for row in broken]
+
+    def per_epoch(self, values):
+        """Return the mean over each epoch, of shape (members, epochs)."""
+        return values.reshape(len(values), -1, self.steps_per_epoch).mean(axis=2)
+
+    def __str__(self):
+        """Return one line a member."""
+        lines = ["member  steps  first loss   last loss  first NaN step"]
+        for number, (row, nan) in enumerate(
+            zip(self.loss, self.first_nan_step, strict=True)
+        ):
+            lines.append(
+                f"{number:6}  {row.size:5}  {row[0]:10.4g}  {row[-1]:10.4g}"
+                f"  {nan if nan else '-':>14}"
+            )
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+
+class Ensemble:
+    """One Keras architecture, many members, trained together.
+
+    Parameters
+    ----------
+    build : callable
+        ``build(setting)`` returns a built ``keras.Model``. Members may differ
+        in the values of their variables, never in their architecture.
+    settings : iterable
+        One member each: seeds, standard deviations, pairs of them.
+
+    Attributes
+    ----------
+    settings : list
+    weights : list of numpy.ndarray of shape (members, ...)
+        In the order of ``model.weights``.
+
+    Raises
+    ------
+    TypeError
+        If ``build`` returns no Keras model.
+    ValueError
+        If there is no setting, or members differ in architecture, or a layer
+        draws random numbers while it runs.
+    """
+
+    def __init__(self, build, settings):
+        self.settings = list(settings)
+        if not self.settings:
+            raise ValueError("settings is empty: give one entry a member")
+        models = [build(setting) for setting in self.settings]
+        _check(models, self.settings)
+        self._model = models[0]
+        self._trainable = _stack([m.trainable_variables for m in models], True)
+        self._other = _stack([m.non_trainable_variables for m in models], False)
+        self._initial = [v.numpy() for v in self._trainable]
+        self._optimizer = None
+
+    def __len__(self):
+        """Return the number of members."""
+        return len(self.settings)
+
+    @property
+    def weights(self):
+        """Return all weights, stacked, in the order of ``model.weights``."""
+        model, found = self._model, {}
+        pairs = (
+            (model.trainable_variables, self._trainable),
+            (model.non_trainable_variables, self._other),
+        )
+        for own, stacked in pairs:
+            found |= {id(v): s.numpy() for v, s in zip(own, stacked, strict=True)}
+        return [found[id(v)] for v in model.weights]
+
+    def model(self, member):
+        """Return the Keras model with the weights of one member.
+
+        It is one and the same model at each call: use it before you ask for
+        the next.
+        """
+        self._model.set_weights([w[member] for w in self.weights])
+        return self._model
+
+    def kernel_change(self):
+        """Return ``||W_end - W_0|| / ||W_0||``, of shape (members, kernels).
+
+        A kernel is a trainable variable of two or more axes.
+        """
+        return np.stack(
+            [
+                _norm(now.numpy() - start) / _norm(start)
+                for now, start in zip(self._trainable, self._initial, strict=True)
+                if start.ndim > 2
+            ],
+            axis=1,
+        )
+
+    def compile(self, optimizer, loss, learning_rates=None):
+        """Choose how to train.
+
+        Parameters
+        ----------
+        optimizer : keras.optimizers.Optimizer
+            One that works entry by entry. Its ``clipvalue``, ``clipnorm`` or
+            ``global_clipnorm`` is applied to each member by itself.
+        loss : str, callable or keras.losses.Loss
+        learning_rates : sequence of float, optional
+            One a member, in place of the optimizer's own; SGD only, because
+            its update is proportional to the gradient.
+
+        Raises
+        ------
+        ValueError
+            If members would be mixed or the rates cannot be honoured.
+        """
+        if not isinstance(optimizer, keras.optimizers.Optimizer):
+            raise ValueError(f"optimizer={optimizer!r}: give a Keras optimizer")
+        if type(optimizer) not in _ELEMENTWISE:
+            names = ", ".join(kind.__name__ for kind in _ELEMENTWISE)
+            raise ValueError(
+                f"{type(optimizer).__name__} looks at whole variables and would mix "
+                f"the members: use one of {names}"
+            )
+        config = optimizer.get_config()
+        self._clip = {k: config.pop(k) for k in _CLIPPING if k in config}
+        self._rates = None
+        if learning_rates is not None:
+            self._rates = self._checked_rates(optimizer, learning_rates)
+            config["learning_rate"] = 1.0
+        self._optimizer = type(optimizer).from_config(config)
+        self._optimizer.build(self._trainable)
+        self._loss = keras.losses.get(loss)
+        self._run = None
+
+    def fit(
+        self, x, y, batch_size=32, epochs=1, shuffle=True, order=None, verbose="auto"
+    ):
+        """Train all members.
+
+        Parameters
+        ----------
+        x, y : arrays
+            As ``model.fit`` takes them; the same for all members.
+        batch_size, epochs : int
+        shuffle : bool
+            False: batches in the order of the data, as ``model.fit`` with
+            ``shuffle=False``. True: a new order every epoch.
+        order : sequence of int, optional
+            One seed a member for its orders, by default 0, 1, 2, ... Members
+            with the same seed see the same batches: a paired comparison.
+        verbose : {"auto", True, False}
+            A progress bar; by default for long runs that somebody watches.
+
+        Returns
+        -------
+        EnsembleHistory
+
+        Raises
+        ------
+        ValueError
+            If nothing was compiled, or data, labels or sizes do not fit.
+        """
+        if self._optimizer is None:
+            raise ValueError("compile the ensemble before fit: optimizer and loss")
+        x, y = np.asarray(x), np.asarray(y)
+        _check_data(self._model, x, y, batch_size, epochs)
+        seeds = list(range(len(self)) if order is None else order)
+        if len(seeds) != len(self):
+            raise ValueError(f"order has {len(seeds)} seeds for {len(self)} members")
+        if self._run is None:
+            self._run = self._compiled(x, y)
+        x = tf.constant(x)
+        y = tf.constant(y)
+        steps = -(-len(x) // batch_size)
+        records = []
+        with progress(steps * epochs, verbose) as bar:
+            for epoch in range(epochs):
+                orders = np.stack(
+                    [
+                        np.random.default_rng((seed, epoch)).permutation(len(x))
+                        if shuffle
+                        else np.arange(len(x))
+                        for seed in seeds
+                    ]
+                ).astype("int32")
+                for block in _blocks(orders, batch_size):
+                    records.append([a.numpy() for a in self._run(x, y, block)])
+                    bar.update(len(block))
+        loss, accuracy, norm, clipped = (
+            np.concatenate(parts).T for parts in zip(*records, strict=True)
+        )
+        classes = np.issubdtype(y.dtype.as_numpy_dtype, np.integer)
+        return EnsembleHistory(
+            loss, accuracy if classes else None, norm, clipped, steps
+        )
+
+    def predict(self, x, training=False):
+        """Return every member's outputs, of shape (members, samples, ...).
+
+        ``training=True`` uses the batch statistics of ``x``; moving averages
+        stay as they are.
+        """
+        x = tf.constant(np.asarray(x))
+
+        def one(variables):
+            return self._model.stateless_call(*variables, x, training=training)[0]
+
+        values = [v.value for v in self._trainable], [v.value for v in self._other]
+        return tf.function(tf.vectorized_map)(one, values).numpy()
+
+    def accuracy(self, x, y, training=False):
+        """Return the share of right answers of every member; NaN if one is NaN."""
+        outputs = self.predict(x, training)
+        right = np.mean(np.argmax(outputs, axis=-1) == np.asarray(y), axis=1)
+        return np.where(np.isfinite(outputs).all(axis=(1, 2)), right, np.nan)
+
+    def _checked_rates(self, optimizer, rates):
+        rates = np.asarray(rates, dtype="float64")
+        if rates.shape != (len(self),):
+            raise ValueError(
+                f"learning_rates of shape {rates.shape}: one a member, ({len(self)},)"
+            )
+        if type(optimizer) is not keras.optimizers.SGD or optimizer.weight_decay:
+            raise ValueError(
+                "learning_rates scale the gradients, which is a learning rate for SGD "
+                "without weight_decay only: make one ensemble a rate"
+            )
+        return rates
+
+    def _compiled(self, x, y):
+        """Return the function that trains over a block of batches."""
+        classes = np.issubdtype(y.dtype, np.integer)
+
+        def member(values):
+            trainable, other, x, y = values
+            with tf.GradientTape() as tape:
+                tape.watch(trainable)
+                outputs, other, losses = self._model.stateless_call(
+                    trainable, other, x, training=True, return_losses=True
+                )
+                loss = self._loss(y, outputs)
+                loss = tf.add_n([loss, *[tf.cast(part, loss.dtype) for part in losses]])
+            gradients = tape.gradient(loss, trainable, unconnected_gradients="zero")
+            norm = _global_norm(gradients)
+            loss = tf.cast(loss, norm.dtype)
+            gradients, clipped = _clip(gradients, self._clip)
+            right = tf.constant(0.0)
+            if classes:
+                hit = tf.argmax(outputs, -1) == tf.cast(tf.reshape(y, [-1]), "int64")
+                right = tf.reduce_mean(tf.cast(hit, "float32"))
+            return gradients, other, (loss, right, norm, clipped)
+
+        def step(x, y, rows):
+            values = (
+                [v.value for v in self._trainable],
+                [v.value for v in self._other],
+                tf.gather(x, rows),
+                tf.gather(y, rows),
+            )
+            gradients, other, record = tf.vectorized_map(member, values)
+            if self._rates is not None:
+                gradients = [_scaled(g, self._rates) for g in gradients]
+            self._optimizer.apply(gradients, self._trainable)
+            for variable, value in zip(self._other, other, strict=True):
+                variable.assign(value)
+            return record
+
+        kinds = (self._trainable[0].dtype, "float32", self._trainable[0].dtype, "bool")
+
+        @tf.function(
+            input_signature=[
+                tf.TensorSpec([None, *x.shape[1:]], x.dtype),
+                tf.TensorSpec([None, *y.shape[1:]], y.dtype),
+                tf.TensorSpec([None, len(self), None], "int32"),
+            ],
+            autograph=False,
+        )
+        def run(x, y, block):
+            count = tf.shape(block)[0]
+            arrays = [tf.TensorArray(kind, count) for kind in kinds]
+
+            def body(i, arrays):
+                record = step(x, y, block[i])
+                return i + 1, [
+                    a.write(i, r) for a, r in zip(arrays, record, strict=True)
+                ]
+
+            _, arrays = tf.while_loop(
+                lambda i, _: i < count, body, (0, arrays), parallel_iterations=1
+            )
+            return [a.stack() for a in arrays]
+
+        return run
+
+
+def _stack(members, trainable):
+    return [
+        keras.Variable(
+            np.stack([v.numpy() for v in same]),
+            trainable=trainable,
+            dtype=same[0].dtype,
+            name=same[0].name,
+        )
+        for same in zip(*members, strict=True)
+    ]
+
+
+def _blocks(orders, batch_size):
+    """Cut (members, samples) into (steps, members, batch); the rest is a block."""
+    full = orders.shape[1] // batch_size * batch_size
+    if full:
+        head = orders[:, :full].reshape(len(orders), -1, batch_size)
+        yield head.transpose(1, 0, 2)
+    if full < orders.shape[1]:
+        yield orders[None, :, full:]
+
+
+def _global_norm(gradients):
+    return tf.sqrt(tf.add_n([tf.reduce_sum(g * g) for g in gradients]))
+
+
+def _clip(gradients, clip):
+    """Clip one member's gradients as Keras does; tell whether any changed."""
+    if clip.get("clipnorm") is not None:
+        after = [tf.clip_by_norm(g, clip["clipnorm"]) for g in gradients]
+    elif clip.get("global_clipnorm") is not None:
+        after, _ = tf.clip_by_global_norm(gradients, clip["global_clipnorm"])
+    elif clip.get("clipvalue") is not None:
+        limit = clip["clipvalue"]
+        after = [tf.clip_by_value(g, -limit, limit) for g in gradients]
+    else:
+        return gradients, tf.constant(False)
+    changed = [tf.reduce_any(a != g) for a, g in zip(after, gradients, strict=True)]
+    return after, tf.reduce_any(tf.stack(changed))
+
+
+def _scaled(gradient, rates):
+    shape = [-1] + [1] * (len(gradient.shape) - 1)
+    return gradient * tf.reshape(tf.cast(rates, gradient.dtype), shape)
+
+
+def _norm(stacked):
+    flat = stacked.reshape(len(stacked), -1).astype("float64")
+    return np.linalg.norm(flat, axis=1)
+
+
+def _check(models, settings):
+    for model in models:
+        if not isinstance(model, keras.Model):
+            raise TypeError(f"build returned a {type(model).__name__}: no keras.Model")
+        if not model.built:
+            raise ValueError(
+                f"model {model.name!r} has no weights yet: start it with keras.Input"
+            )
+    first = _architecture(models[0])
+    for setting, model in zip(settings, models, strict=True):
+        if _architecture(model) != first:
+            raise ValueError(
+                f"the model of setting {setting!r} differs from that of "
+                f"{settings[0]!r} in more than the values of its variables: make one "
+                "ensemble an architecture"
+            )
+    if _draws(models[0]):
+        raise ValueError(
+            "a layer draws random numbers while it runs (dropout, noise): members "
+            "would share them; take it out or train with fit"
+        )
+    for layer in models[0]._flatten_layers():
+        if isinstance(layer, keras.layers.RNN) and not layer.unroll:
+            raise ValueError(
+                f"layer {layer.name!r} loops over time: build it with unroll=True"
+            )
+
+
+def _draws(model):
+    """Tell whether a forward pass moves the state of a random generator.
+
+    A recurrent layer without dropout holds a generator, too.
+    """
+    states = model.non_trainable_variables
+    seeds = [i for i, v in enumerate(states) if "seed_generator" in v.path]
+    if not seeds:
+        return False
+    x = tf.zeros([2, *model.input_shape[1:]], model.inputs[0].dtype)
+    after = model.stateless_call(model.trainable_variables, states, x, training=True)[1]
+    return any(np.any(after[i] != states[i].numpy()) for i in seeds)
+
+
+def _architecture(model):
+    """Return what makes the computation, without names and initial values."""
+    shapes = [(tuple(v.shape), v.dtype, v.trainable) for v in model.variables]
+    try:
+        return shapes, _plain(model.get_config())
+    except NotImplementedError:  # a subclassed model need not tell
+        return shapes, [type(layer).__name__ for layer in model._flatten_layers()]
+
+
+def _plain(config):
+    if isinstance(config, dict):
+        return {
+            key: _plain(value)
+            for key, value in config.items()
+            if not key.endswith("initializer") and key not in ("name", "build_config")
+        }
+    if isinstance(config, (list, tuple)):
+        return [_plain(value) for value in config]
+    return config if isinstance(config, (int, float, bool, type(None))) else str(config)
+
+
+def _check_data(model, x, y, batch_size, epochs):
+    if len(x) != len(y):
+        raise ValueError(f"x has {len(x)} samples and y {len(y)}: give the same number")
+    if tuple(x.shape[1:]) != tuple(model.input_shape[1:]):
+        raise ValueError(
+            f"x has samples of shape {x.shape[1:]}, the model reads "
+            f"{tuple(model.input_shape[1:])}"
+        )
+    for name, value in (("batch_size", batch_size), ("epochs", epochs)):
+        if value < 1:
+            raise ValueError(f"{name}={value}: give 1 or more")
+    if batch_size > len(x):
+        raise ValueError(f"batch_size={batch_size} is above the {len(x)} samples of x")
