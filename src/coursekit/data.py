@@ -10,6 +10,7 @@ from functools import cache
 import numpy as np
 
 TRAIN_SIZE = 1400
+DARKEST = 16.0
 
 
 def digits():
@@ -37,9 +38,10 @@ def digit_rows():
     -------
     (x_train, y_train), (x_test, y_test) : tuples of numpy.ndarray
         As :func:`digits`, with ``x`` of shape (n, 8, 8): image, time step
-        (rows from top to bottom), pixel of the row.
+        (rows from top to bottom), pixel of the row; in amounts of ink from 0
+        (white) to 1, not standardised, so that all steps share one scale.
     """
-    return _split((8, 8))
+    return _split((8, 8), ink=True)
 
 
 def digit_pixels():
@@ -49,14 +51,17 @@ def digit_pixels():
     -------
     (x_train, y_train), (x_test, y_test) : tuples of numpy.ndarray
         As :func:`digits`, with ``x`` of shape (n, 64, 1): image, time step
-        (pixels in reading order), one value.
+        (pixels in reading order), one value; in amounts of ink from 0 (white)
+        to 1, not standardised, so that all steps share one scale.
     """
-    return _split((64, 1))
+    return _split((64, 1), ink=True)
 
 
-def _split(shape):
-    x, y = _standardised()
-    x = x.reshape(-1, *shape)
+def _split(shape, ink=False):
+    raw, y = _shuffled()
+    mean, std = raw[:TRAIN_SIZE].mean(axis=0), raw[:TRAIN_SIZE].std(axis=0)
+    x = raw / DARKEST if ink else (raw - mean) / (std + 0.01)
+    x = x.astype("float32").reshape(-1, *shape)
     return (
         (x[:TRAIN_SIZE].copy(), y[:TRAIN_SIZE].copy()),
         (x[TRAIN_SIZE:].copy(), y[TRAIN_SIZE:].copy()),
@@ -64,11 +69,9 @@ def _split(shape):
 
 
 @cache
-def _standardised():
+def _shuffled():
     from sklearn.datasets import load_digits
 
     x, y = load_digits(return_X_y=True)
     order = np.random.default_rng(0).permutation(len(x))
-    x, y = x[order], y[order]
-    mean, std = x[:TRAIN_SIZE].mean(axis=0), x[:TRAIN_SIZE].std(axis=0)
-    return ((x - mean) / (std + 0.01)).astype("float32"), y.astype("int32")
+    return x[order], y[order].astype("int32")

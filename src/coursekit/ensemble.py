@@ -160,7 +160,7 @@ class Ensemble:
             axis=1,
         )
 
-    def compile(self, optimizer, loss, learning_rates=None):
+    def compile(self, optimizer, loss, learning_rates=None, clipping=None):
         """Choose how to train.
 
         Parameters
@@ -172,6 +172,9 @@ class Ensemble:
         learning_rates : sequence of float, optional
             One a member, in place of the optimizer's own; SGD only, because
             its update is proportional to the gradient.
+        clipping : sequence of dict, optional
+            One a member, in place of the optimizer's: ``{}`` for none, or one of
+            ``{"clipvalue": c}``, ``{"clipnorm": c}``, ``{"global_clipnorm": c}``.
 
         Raises
         ------
@@ -187,7 +190,9 @@ class Ensemble:
                 f"the members: use one of {names}"
             )
         config = optimizer.get_config()
-        self._clip = {k: config.pop(k) for k in _CLIPPING if k in config}
+        own = {k: config.pop(k) for k in _CLIPPING if k in config}
+        own = {k: v for k, v in own.items() if v is not None}
+        self._limits = _limits(own, clipping, len(self))
         self._rates = None
         if learning_rates is not None:
             self._rates = self._checked_rates(optimizer, learning_rates)
@@ -297,7 +302,7 @@ class Ensemble:
         classes = np.issubdtype(y.dtype, np.integer)
 
         def member(values):
-            trainable, other, x, y = values
+            trainable, other, limits, x, y = values
             with tf.GradientTape() as tape:
                 tape.watch(trainable)
                 outputs, other, losses = self._model.stateless_call(
@@ -308,7 +313,7 @@ class Ensemble:
             gradients = tape.gradient(loss, trainable, unconnected_gradients="zero")
             norm = _global_norm(gradients)
             loss = tf.cast(loss, norm.dtype)
-            gradients, clipped = _clip(gradients, self._clip)
+            gradients, clipped = _clip(gradients, limits)
             right = tf.constant(0.0)
             if classes:
                 hit = tf.argmax(outputs, -1) == tf.cast(tf.reshape(y, [-1]), "int64")
@@ -319,6 +324,7 @@ class Ensemble:
             values = (
                 [v.value for v in self._trainable],
                 [v.value for v in self._other],
+                {k: tf.constant(v, kinds[0]) for k, v in self._limits.items()},
                 tf.gather(x, rows),
                 tf.gather(y, rows),
             )
@@ -384,19 +390,45 @@ def _global_norm(gradients):
     return tf.sqrt(tf.add_n([tf.reduce_sum(g * g) for g in gradients]))
 
 
-def _clip(gradients, clip):
+def _limits(own, clipping, members):
+    """Return for each kind of clipping in use one limit a member, inf for none."""
+    if clipping is None:
+        clipping = [own] * members
+    elif own:
+        raise ValueError(
+            f"the optimizer has {next(iter(own))}, and clipping= is given: choose one"
+        )
+    if len(clipping) != members:
+        raise ValueError(f"clipping has {len(clipping)} entries for {members} members")
+    for entry in clipping:
+        if len(entry) > 1 or not set(entry) <= set(_CLIPPING):
+            raise ValueError(
+                f"clipping={entry!r}: give one of {', '.join(_CLIPPING)}, or {{}}"
+            )
+        if any(not limit > 0 for limit in entry.values()):
+            raise ValueError(f"clipping={entry!r}: give a limit above 0")
+    used = {kind for entry in clipping for kind in entry}
+    return {kind: [e.get(kind, np.inf) for e in clipping] for kind in sorted(used)}
+
+
+def _clip(gradients, limits):
     """Clip one member's gradients as Keras does; tell whether any changed."""
-    if clip.get("clipnorm") is not None:
-        after = [tf.clip_by_norm(g, clip["clipnorm"]) for g in gradients]
-    elif clip.get("global_clipnorm") is not None:
-        after, _ = tf.clip_by_global_norm(gradients, clip["global_clipnorm"])
-    elif clip.get("clipvalue") is not None:
-        limit = clip["clipvalue"]
-        after = [tf.clip_by_value(g, -limit, limit) for g in gradients]
-    else:
-        return gradients, tf.constant(False)
+    after = gradients
+    if "clipvalue" in limits:
+        limit = limits["clipvalue"]
+        after = [tf.clip_by_value(g, -limit, limit) for g in after]
+    if "clipnorm" in limits:
+        after = [g * _factor(_global_norm([g]), limits["clipnorm"]) for g in after]
+    if "global_clipnorm" in limits:
+        factor = _factor(_global_norm(after), limits["global_clipnorm"])
+        after = [g * factor for g in after]
     changed = [tf.reduce_any(a != g) for a, g in zip(after, gradients, strict=True)]
     return after, tf.reduce_any(tf.stack(changed))
+
+
+def _factor(norm, limit):
+    """Return what brings a norm down to its limit; a NaN stays one."""
+    return tf.where(norm <= limit, tf.ones_like(norm), limit / norm)
 
 
 def _scaled(gradient, rates):

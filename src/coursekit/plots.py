@@ -141,7 +141,7 @@ def layer_change(changes, ax=None):
     return ax
 
 
-def history(values, theory=None, ax=None, xlabel="step", ylabel="value"):
+def history(values, theory=None, ax=None, xlabel="step", ylabel="value", band=False):
     """Draw values over training steps, one thin line a seed, theory dashed.
 
     Parameters
@@ -150,6 +150,9 @@ def history(values, theory=None, ax=None, xlabel="step", ylabel="value"):
     theory : array_like of shape (steps,), optional
     ax : matplotlib.axes.Axes, optional
     xlabel, ylabel : str
+    band : bool
+        In place of a line a seed draw their median, in a band from the
+        smallest to the largest.
 
     Returns
     -------
@@ -158,6 +161,11 @@ def history(values, theory=None, ax=None, xlabel="step", ylabel="value"):
     ax = _axes(ax)
     for number, (label, lines) in enumerate(values.items()):
         lines = np.atleast_2d(lines)
+        if band:
+            limits = lines.min(axis=0), lines.max(axis=0)
+            style = {"color": f"C{number}", "alpha": 0.25, "linewidth": 0}
+            ax.fill_between(np.arange(lines.shape[1]), *limits, **style)
+            lines = np.median(lines, axis=0, keepdims=True)
         style = {"color": f"C{number}", "markevery": max(1, lines.shape[1] // 8)}
         marks = ax.plot(np.arange(lines.shape[1]), lines.T, **style)
         for mark in marks:
