@@ -120,6 +120,7 @@ class Ensemble:
         self._other = _stack([m.non_trainable_variables for m in models], False)
         self._initial = [v.numpy() for v in self._trainable]
         self._optimizer = None
+        self._epochs = 0
 
     def __len__(self):
         """Return the number of members."""
@@ -214,7 +215,8 @@ class Ensemble:
         batch_size, epochs : int
         shuffle : bool
             False: batches in the order of the data, as ``model.fit`` with
-            ``shuffle=False``. True: a new order every epoch.
+            ``shuffle=False``. True: a new order every epoch; a second ``fit`` goes
+            on where the first one ended.
         order : sequence of int, optional
             One seed a member for its orders, by default 0, 1, 2, ... Members
             with the same seed see the same batches: a paired comparison.
@@ -244,15 +246,16 @@ class Ensemble:
         steps = -(-len(x) // batch_size)
         records = []
         with progress(steps * epochs, verbose) as bar:
-            for epoch in range(epochs):
+            for _ in range(epochs):
                 orders = np.stack(
                     [
-                        np.random.default_rng((seed, epoch)).permutation(len(x))
+                        np.random.default_rng((seed, self._epochs)).permutation(len(x))
                         if shuffle
                         else np.arange(len(x))
                         for seed in seeds
                     ]
                 ).astype("int32")
+                self._epochs += 1
                 for block in _blocks(orders, batch_size):
                     records.append([a.numpy() for a in self._run(x, y, block)])
                     bar.update(len(block))
