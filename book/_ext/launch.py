@@ -35,7 +35,6 @@ def buttons(page: str, name: str, pathto) -> list[dict]:
         "url": COLAB.format(name=name, path=path),
         "text": "Colab",
         "tooltip": "Open this page's notebook in Colab",
-        "icon": "_static/images/logo_colab.png",
         "label": "colab-button",
     }
     download = {
