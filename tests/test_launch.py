@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from types import SimpleNamespace
 import launch
 import notebooks
 import pytest
+import yaml
 from bs4 import BeautifulSoup
 from sphinx.errors import ExtensionError
 
@@ -71,8 +71,19 @@ def build(folder: Path, repository: str) -> Path:
     assert (old / ".doctrees").is_dir(), "no book: run `make book` first"
     shutil.copytree(old / ".doctrees", new / ".doctrees")
     shutil.copytree(old / "jupyter_execute", new / "jupyter_execute")
+    # A fork may name itself in the configuration.
+    config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+    assert "url" in config["repository"]
+    config["repository"]["url"] = ""
+    extensions = config["sphinx"]["local_extensions"]
+    for extension, place in extensions.items():
+        extensions[extension] = str(ROOT / place)
+    # Sphinx reads all pages again when the extensions come in another order.
+    text = yaml.safe_dump(config, sort_keys=False)
+    (folder / "_config.yml").write_text(text, encoding="utf-8")
     command = [Path(sys.executable).with_name("jupyter-book"), "build", ROOT]
-    command += ["--path-output", folder, "-W", "--keep-going"]
+    command += ["--config", folder / "_config.yml", "--path-output", folder]
+    command += ["-W", "--keep-going"]
     environment = os.environ | {"GITHUB_REPOSITORY": repository, "GITHUB_SHA": "abc"}
     run = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-2000:]
@@ -167,11 +178,3 @@ def test_first_cell_without_repository(without_repository):
     for path in (without_repository / "notebooks").rglob("*.ipynb"):
         first = json.loads(path.read_text(encoding="utf-8"))["cells"][0]["source"]
         assert "clone" in "".join(first) and "github" not in "".join(first)
-
-
-def test_notebooks_pass_the_linter(with_repository):
-    command = [sys.executable, "-m", "ruff", "check", "--no-respect-gitignore"]
-    command += ["--config", ROOT / "pyproject.toml", with_repository / "notebooks"]
-    run = subprocess.run(command, capture_output=True, text=True)
-    assert run.returncode == 0, run.stdout
-    assert re.search("All checks passed", run.stdout)

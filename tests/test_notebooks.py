@@ -206,12 +206,15 @@ def test_first_cell_tells_of_the_clone(run_first_cell, known):
 
 
 @pytest.mark.parametrize("kind", FIRST_CELLS)
-def test_first_cell_runs_twice_alike(tmp_path, refs, kind):
+def test_first_cell_passes_linter_and_nbval(tmp_path, refs, kind):
     notebook = notebooks.plain_notebook([], "page", refs, FIRST_CELLS[kind])
     nbformat.write(notebook, tmp_path / "page.ipynb")
-    command = [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "-q"]
-    run = subprocess.run([*command, tmp_path], capture_output=True, text=True)
-    assert run.returncode == 0 and "1 passed" in run.stdout, run.stdout
+    lint = ["ruff", "check", "--config", str(ROOT / "pyproject.toml")]
+    nbval = ["pytest", "--nbval", "--nbval-current-env", "-q"]
+    for tool, passed in ((lint, "All checks passed"), (nbval, "1 passed")):
+        command = [sys.executable, "-m", *tool, str(tmp_path)]
+        run = subprocess.run(command, capture_output=True, text=True)
+        assert run.returncode == 0 and passed in run.stdout, run.stdout + run.stderr
 
 
 def test_commit(monkeypatch, tmp_path):
