@@ -33,9 +33,9 @@ MEDIANS = {
     "book/batchnorm.md": 6.5,
     "book/clipping.md": 7.5,
     "book/conclusions.md": 6.5,
-    "book/exploding.md": 6.5,
+    "book/exploding.md": 6,
     "book/initializers.md": 7,
-    "book/vanishing.md": 7,
+    "book/vanishing.md": 5.5,
 }
 LINKS = {"a": "href", "link": "href", "img": "src", "script": "src", "source": "src"}
 
