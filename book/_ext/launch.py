@@ -58,9 +58,12 @@ def copy_notebooks(app, exception) -> None:
     """Put the notebooks beside the pages, where the download button finds them."""
     if exception is not None or app.builder.name != "html":
         return
-    copies = Path(app.outdir) / "notebooks"
-    shutil.rmtree(copies, ignore_errors=True)
-    shutil.copytree(copies.parents[1] / "notebooks", copies, dirs_exist_ok=True)
+    html = Path(app.outdir)
+    made, copies = html.parent / "notebooks", html / "notebooks"
+    if copies.is_dir():
+        shutil.rmtree(copies)
+    if made.is_dir():
+        shutil.copytree(made, copies)
 
 
 def setup(app):
