@@ -2,12 +2,14 @@
 
 import os
 import posixpath
+import re
 from functools import cache
 from pathlib import Path
 from statistics import median
 from urllib.parse import unquote, urlsplit
 
 import jupytext
+import nbformat
 import pytest
 from bs4 import BeautifulSoup
 
@@ -111,6 +113,16 @@ def test_a_dead_link_is_found(tmp_path, monkeypatch):
     assert not any(fault("a/page.html", link) for link in good)
     bad = ["#there", "other.html", "page.html#there", "../../a", "/a/page.html"]
     assert all(fault("a/page.html", link) for link in [*bad, "file:///a", "../a"])
+
+
+def test_outputs_are_the_same_each_time():
+    """Neither a log's lines nor addresses in memory."""
+    for path in (ROOT / "_build" / "notebooks").rglob("*.ipynb"):
+        for cell in nbformat.read(path, as_version=4).cells:
+            for output in cell.get("outputs", []):
+                data = output.get("data", {})
+                text = output.get("text", "") + data.get("text/plain", "")
+                assert not re.search(r"WARNING:|\bat 0x[0-9a-f]{6}", text), path.name
 
 
 @each_page
