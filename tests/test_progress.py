@@ -8,8 +8,8 @@ KERNEL = """
 import sys
 from types import SimpleNamespace
 
-shell = SimpleNamespace(config={"IPKernelApp": {}})
-sys.modules["IPython"] = SimpleNamespace(get_ipython=lambda: shell)
+sys.modules["IPython"] = SimpleNamespace(get_ipython=object)
+sys.modules["ipykernel.zmqshell"] = SimpleNamespace()
 sys.modules["ipywidgets"] = None
 from coursekit.progress import progress
 
