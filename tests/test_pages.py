@@ -33,7 +33,7 @@ SOURCES = sorted(
 MEDIAN = 5
 MEDIANS = {
     "book/batchnorm.md": 6.5,
-    "book/clipping.md": 7.5,
+    "book/clipping.md": 6,
     "book/conclusions.md": 6.5,
     "book/exploding.md": 6,
     "book/initializers.md": 7,
