@@ -10,6 +10,8 @@ python := .venv/bin/python
 CELL_TIMEOUT ?= 300
 # `make lock UPGRADE=` keeps the versions and renews what depends on them.
 UPGRADE ?= --upgrade
+# `make lock CONSTRAINTS=file` keeps to that file's versions as well.
+CONSTRAINTS ?=
 
 # The runs depend on this checkout, not on the shell's other projects.
 unexport PYTHONPATH PYTHONHOME MPLBACKEND
@@ -79,7 +81,8 @@ lock:
 	    uv=.venv-lock/bin/uv; \
 	}; \
 	"$$uv" pip compile requirements.in --universal --generate-hashes \
-	    --python-version 3.11 $(UPGRADE) --no-emit-index-url --no-emit-find-links \
+	    --python-version 3.11 $(UPGRADE) \
+	    $(addprefix --constraint ,$(CONSTRAINTS)) --no-emit-index-url --no-emit-find-links \
 	    --custom-compile-command 'make lock' --quiet -o requirements.txt; \
 	if grep -n -e '^-' -e '://' requirements.txt; then \
 	    echo 'requirements.txt names a package index: see the lines above.' >&2; exit 1; \

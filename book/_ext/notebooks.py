@@ -40,29 +40,46 @@ FROM_CLONE = """\
 def repository(config) -> str:
     """Return "owner/name" of the repository on GitHub, or nothing."""
     name = os.environ.get("GITHUB_REPOSITORY", "")
-    options = config.html_theme_options or {}
-    context = config.html_context or {}
-    url = options.get("repository_url") or context.get("repository_url") or ""
-    match = re.match(r"https://github\.com/([\w.-]+/[\w.-]+?)(?:\.git)?/?$", url)
-    return name or (match[1] if match else "")
+    if name:
+        if not re.fullmatch(r"[\w.-]+/[\w.-]+", name, re.ASCII):
+            raise ExtensionError(f"GITHUB_REPOSITORY is not owner/name: {name}")
+        return name
+    url = config.html_theme_options.get("repository_url") or ""
+    address = r"https://github\.com/([\w.-]+/[\w.-]+?)(?:\.git)?/?"
+    match = re.fullmatch(address, url, re.ASCII)
+    if url and not match:
+        raise ExtensionError(
+            f"_config.yml, repository.url: not https://github.com/owner/name: {url}"
+        )
+    return match[1] if match else ""
 
 
 def commit(root: Path) -> str:
-    """Return the commit that the notebooks belong to."""
+    """Return the commit that the notebooks belong to, or nothing."""
     if os.environ.get("GITHUB_SHA"):
         return os.environ["GITHUB_SHA"]
     git = ["git", "-C", str(root), "rev-parse", "HEAD"]
     try:
         run = subprocess.run(git, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
-        return "main"
+        return ""
     return run.stdout.strip()
 
 
 def setup_source(name: str, revision: str) -> str:
     """Return the first cell: it installs coursekit, in Colab only."""
-    how = FROM_REPOSITORY.format(name=name, commit=revision) if name else FROM_CLONE
+    known = name and revision
+    how = FROM_REPOSITORY.format(name=name, commit=revision) if known else FROM_CLONE
     return (INSTALL + how).rstrip()
+
+
+def page_of(env, docname: str) -> str:
+    """Return the name of a page's notebook, or nothing: not all have code."""
+    if not docname.startswith("book/") or docname not in env.found_docs:
+        return ""
+    source = Path(env.doc2path(docname))
+    text = source.read_text(encoding="utf-8") if source.suffix == ".md" else ""
+    return docname.removeprefix("book/") if "{code-cell}" in text else ""
 
 
 class Citations:
@@ -243,15 +260,14 @@ def write_notebooks(app, exception) -> None:
     name, revision = repository(app.config), commit(root)
     # Seen from `_build/notebooks` when there is no address.
     images = f"https://raw.githubusercontent.com/{name}/{revision}/"
-    images = images if name else "../../"
+    images = images if name and revision else "../../"
     citations = Citations(parse_file(str(root / "book" / "references.bib"), "bibtex"))
     written = set()
     for docname in sorted(app.env.found_docs):
-        source = Path(app.env.doc2path(docname))
-        text = source.read_text(encoding="utf-8") if source.suffix == ".md" else ""
-        if not docname.startswith("book/") or "{code-cell}" not in text:
+        page = page_of(app.env, docname)
+        if not page:
             continue
-        page = docname.removeprefix("book/")
+        text = Path(app.env.doc2path(docname)).read_text(encoding="utf-8")
         notebook = jupytext.reads(text, fmt="md:myst")
         take_outputs(notebook.cells, executed_cells(app, docname, notebook), docname)
         refs = references(app, docname, citations, images)

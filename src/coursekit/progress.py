@@ -2,8 +2,14 @@
 
 import os
 import sys
+import warnings
 
-from tqdm.auto import tqdm
+from tqdm import TqdmWarning
+
+with warnings.catch_warnings():
+    # In a kernel without ipywidgets the bar is text; a page need not say so.
+    warnings.simplefilter("ignore", TqdmWarning)
+    from tqdm.auto import tqdm
 
 
 def progress(total, verbose="auto"):
