@@ -13,7 +13,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from coursekit._quiet import silence_retracing
 from coursekit.progress import progress
+
+silence_retracing()
 
 # Their update of an entry depends on that entry alone. Lamb, Muon and
 # Adafactor look at whole variables and would mix the members.
@@ -288,7 +291,8 @@ class Ensemble:
         return np.where(np.isfinite(outputs).all(axis=(1, 2)), right, np.nan)
 
     def _checked_rates(self, optimizer, rates):
-        rates = np.asarray(rates, dtype="float64")
+        # as the optimizer would hold it, whatever the dtype of the model
+        rates = np.asarray(rates, dtype="float32")
         if rates.shape != (len(self),):
             raise ValueError(
                 f"learning_rates of shape {rates.shape}: one a member, ({len(self)},)"

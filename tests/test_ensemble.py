@@ -1,0 +1,329 @@
+"""Every member of an ensemble against plain Keras, and what it refuses."""
+
+import keras
+import numpy as np
+import pytest
+
+from coursekit import Ensemble, data, models
+
+SEEDS = range(3)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    (x, y), _ = data.digits()
+    return x[:640], y[:640]
+
+
+@pytest.fixture(scope="module")
+def rows():
+    (x, y), _ = data.digit_rows()
+    return x[:640], y[:640]
+
+
+def _loss(dtype):
+    # Keras computes a loss in float32 unless told otherwise
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=True, dtype=dtype)
+
+
+def _dense(dtype):
+    return lambda s: models.mlp(3, width=16, seed=s, dtype=dtype)
+
+
+def _normalized(dtype):
+    return lambda s: models.mlp(
+        5, width=16, batch_normalization="before", seed=s, dtype=dtype
+    )
+
+
+def _recurrent(dtype):
+    return lambda s: models.rnn(8, seed=s, dtype=dtype)
+
+
+def _alone(build, seed, optimizer, x, y, dtype, epochs=1):
+    model = build(seed)
+    model.compile(optimizer, _loss(dtype))
+    history = model.fit(x, y, 32, epochs, shuffle=False, verbose=0).history["loss"]
+    return model.get_weights(), history
+
+
+def _distance(a, b):
+    return np.linalg.norm(a - b) / max(np.linalg.norm(b), 1e-300)
+
+
+CLIPPING = [
+    {},
+    {"clipvalue": 0.003},
+    {"clipnorm": 0.05},
+    {"global_clipnorm": 0.1},
+]
+
+
+@pytest.mark.parametrize("option", CLIPPING, ids=str)
+@pytest.mark.parametrize("kind", [_dense, _normalized, _recurrent])
+def test_members_equal_fit_in_float64(kind, option, digits, rows):
+    x, y = rows if kind is _recurrent else digits
+    build = kind("float64")
+    nets = Ensemble(build, SEEDS)
+    nets.compile(keras.optimizers.SGD(0.1, **option), _loss("float64"))
+    run = nets.fit(x, y, 32, shuffle=False)
+    assert run.loss.shape == (3, 20)
+    # clipping that never happens would test nothing
+    assert run.clipped.all() == bool(option)
+    for s in SEEDS:
+        wanted, _ = _alone(
+            build, s, keras.optimizers.SGD(0.1, **option), x, y, "float64"
+        )
+        for stacked, own in zip(nets.weights, wanted, strict=True):
+            assert _distance(stacked[s], own) <= 1e-9
+
+
+@pytest.mark.parametrize("kind", [_dense, _normalized, _recurrent])
+def test_members_equal_fit_after_one_step_in_float32(kind, digits, rows):
+    x, y = rows if kind is _recurrent else digits
+    build = kind("float32")
+    nets = Ensemble(build, SEEDS)
+    nets.compile(keras.optimizers.SGD(0.1), _loss("float32"))
+    nets.fit(x[:32], y[:32], 32, shuffle=False)
+    for s in SEEDS:
+        wanted, _ = _alone(
+            build, s, keras.optimizers.SGD(0.1), x[:32], y[:32], "float32"
+        )
+        for stacked, own in zip(nets.weights, wanted, strict=True):
+            assert _distance(stacked[s], own) <= 1e-5
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        lambda: keras.optimizers.SGD(0.05, momentum=0.9, nesterov=True),
+        lambda: keras.optimizers.Adam(0.01, clipnorm=0.01),
+        lambda: keras.optimizers.AdamW(0.01, weight_decay=0.1),
+        lambda: keras.optimizers.RMSprop(0.01),
+        lambda: keras.optimizers.SGD(
+            keras.optimizers.schedules.ExponentialDecay(0.1, 5, 0.5)
+        ),
+    ],
+    ids=["momentum", "adam", "adamw", "rmsprop", "schedule"],
+)
+def test_other_optimizers(optimizer, digits):
+    build = _dense("float64")
+    nets = Ensemble(build, SEEDS)
+    nets.compile(optimizer(), _loss("float64"))
+    nets.fit(*digits, 32, shuffle=False)
+    for s in SEEDS:
+        wanted, _ = _alone(build, s, optimizer(), *digits, "float64")
+        for stacked, own in zip(nets.weights, wanted, strict=True):
+            assert _distance(stacked[s], own) <= 1e-9
+
+
+def test_penalties_and_a_last_batch_that_is_smaller(digits):
+    x, y = digits[0][:100], digits[1][:100]
+
+    def build(seed):
+        return models.mlp(2, width=8, seed=seed, kernel_regularizer="l2")
+
+    nets = Ensemble(build, SEEDS)
+    nets.compile(keras.optimizers.SGD(0.1), _loss("float32"))
+    run = nets.fit(x, y, 32, epochs=2, shuffle=False)
+    assert run.loss.shape == (3, 8)
+    assert run.steps_per_epoch == 4
+    sizes = np.array([32, 32, 32, 4])
+    for s in SEEDS:
+        wanted, losses = _alone(
+            build, s, keras.optimizers.SGD(0.1), x, y, "float32", epochs=2
+        )
+        for stacked, own in zip(nets.weights, wanted, strict=True):
+            np.testing.assert_allclose(stacked[s], own, atol=1e-5)
+        # Keras weights the batches of an epoch by their size
+        own = (run.loss[s].reshape(2, 4) * sizes).sum(axis=1) / 100
+        np.testing.assert_allclose(own, losses, rtol=1e-4)
+
+
+def test_learning_rates_and_clipping_of_each_member(digits):
+    rates, limits = [0.01, 0.1, 0.5], [{}, {"clipnorm": 0.05}, {"clipvalue": 0.003}]
+    build = _dense("float64")
+    nets = Ensemble(lambda _: build(0), SEEDS)
+    nets.compile(
+        keras.optimizers.SGD(momentum=0.9), _loss("float64"), rates, clipping=limits
+    )
+    run = nets.fit(*digits, 32, shuffle=False)
+    assert run.clipped.all(axis=1).tolist() == [False, True, True]
+    for member, (rate, limit) in enumerate(zip(rates, limits, strict=True)):
+        sgd = keras.optimizers.SGD(rate, momentum=0.9, **limit)
+        wanted, _ = _alone(build, 0, sgd, *digits, "float64")
+        for stacked, own in zip(nets.weights, wanted, strict=True):
+            assert _distance(stacked[member], own) <= 1e-9
+
+
+def test_a_member_that_breaks_leaves_the_others_alone(digits):
+    def build(scale):
+        init = keras.initializers.RandomNormal(stddev=scale)
+        return models.mlp(6, kernel_initializer=init, seed=0)
+
+    def train(scales):
+        nets = Ensemble(build, scales)
+        nets.compile(keras.optimizers.SGD(0.1), _loss("float32"))
+        return nets, nets.fit(*digits, 32, order=[0] * len(scales))
+
+    both, run = train([0.1, 3.0])
+    alone, _ = train([0.1])
+    assert run.first_nan_step[0] is None
+    assert 1 <= run.first_nan_step[1] <= 5
+    step = run.first_nan_step[1] - 1
+    finite = np.isfinite(run.loss[1]) & np.isfinite(run.global_norm[1])
+    assert finite[:step].all() and not finite[step]
+    for a, b in zip(both.weights, alone.weights, strict=True):
+        np.testing.assert_allclose(a[0], b[0], atol=1e-4)
+    right = both.accuracy(*digits)
+    assert right[0] > 0.1 and np.isnan(right[1])
+    assert str(run).splitlines()[2].split()[-1] == str(step + 1)
+
+
+def test_what_comes_out_agrees_with_the_keras_model(digits):
+    x, y = digits
+    nets = Ensemble(_normalized("float32"), SEEDS)
+    start = [w.copy() for w in nets.weights]
+    nets.compile(keras.optimizers.SGD(0.1), _loss("float32"))
+    run = nets.fit(x, y, 64, epochs=2)
+    outputs = nets.predict(x)
+    assert outputs.shape == (3, 640, 10)
+    for s in SEEDS:
+        model = nets.model(s)
+        np.testing.assert_allclose(
+            outputs[s], model.predict(x, verbose=0), rtol=1e-3, atol=1e-4
+        )
+    assert np.allclose(nets.accuracy(x, y), np.mean(outputs.argmax(-1) == y, axis=1))
+    batch = np.mean(nets.predict(x, training=True).argmax(-1) == y, axis=1)
+    assert np.array_equal(nets.accuracy(x, y, training=True), batch)
+    kernels = [(a, b) for a, b in zip(start, nets.weights, strict=True) if a.ndim == 3]
+    change = nets.kernel_change()
+    assert change.shape == (3, 6)
+    for number, (before, after) in enumerate(kernels):
+        wanted = [_distance(after[s], before[s]) for s in SEEDS]
+        np.testing.assert_allclose(change[:, number], wanted, rtol=1e-5)
+    assert run.accuracy.shape == run.loss.shape == (3, 20)
+    np.testing.assert_allclose(
+        run.per_epoch(run.loss)[:, 1], run.loss[:, 10:].mean(axis=1), rtol=1e-6
+    )
+
+
+def test_order_of_the_batches(digits):
+    def losses(order, fits=1):
+        nets = Ensemble(lambda _: _dense("float32")(0), SEEDS)
+        nets.compile(keras.optimizers.SGD(0.0), _loss("float32"))
+        runs = [nets.fit(*digits, 64, order=order) for _ in range(fits)]
+        return [run.loss for run in runs]
+
+    (paired,) = losses([7, 7, 8])
+    np.testing.assert_allclose(paired[0], paired[1], rtol=1e-6)
+    assert not np.allclose(paired[0], paired[2], rtol=1e-3)
+    first, second = losses(None, fits=2)
+    assert not np.allclose(first, second, rtol=1e-3)
+
+
+def test_regression_has_no_accuracy(digits):
+    x = digits[0]
+    nets = Ensemble(lambda s: models.mlp(1, width=4, seed=s), SEEDS)
+    nets.compile(keras.optimizers.SGD(0.01), "mse")
+    run = nets.fit(x, np.ones((len(x), 10), "float32"), epochs=2)
+    assert run.accuracy is None
+    first, second = run.per_epoch(run.loss).T
+    assert np.all(second < first)
+
+
+def _dropout(seed):
+    keras.utils.set_random_seed(seed)
+    layers = [keras.Input((64,)), keras.layers.Dropout(0.5), keras.layers.Dense(10)]
+    return keras.Sequential(layers)
+
+
+@pytest.mark.parametrize(
+    "build, settings, message",
+    [
+        (_dense("float32"), [], "settings is empty"),
+        (lambda d: models.mlp(d), [1, 2], "setting 2 differs from that of 1"),
+        (lambda a: models.mlp(1, activation=a), ["relu", "tanh"], "in more than"),
+        (
+            lambda c: models.mlp(1, kernel_regularizer=keras.regularizers.L2(c)),
+            [0.1, 0.2],
+            "one ensemble an architecture",
+        ),
+        (_dropout, [0, 1], "random numbers"),
+        (lambda s: models.rnn(4, unroll=False), [0], "unroll=True"),
+        (lambda s: keras.Sequential([keras.layers.Dense(2)]), [0], "keras.Input"),
+    ],
+)
+def test_what_cannot_be_an_ensemble(build, settings, message):
+    with pytest.raises(ValueError, match=message):
+        Ensemble(build, settings)
+
+
+def test_a_build_that_returns_no_model():
+    with pytest.raises(TypeError, match="build returned a int"):
+        Ensemble(lambda s: s, [1])
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"optimizer": "sgd"}, "give a Keras optimizer"),
+        ({"optimizer": keras.optimizers.Lamb()}, "Lamb looks at whole variables"),
+        (
+            {"optimizer": keras.optimizers.Adam(), "learning_rates": [1, 2, 3]},
+            "one ensemble a rate",
+        ),
+        (
+            {
+                "optimizer": keras.optimizers.SGD(weight_decay=0.1),
+                "learning_rates": [1, 2, 3],
+            },
+            "without weight_decay",
+        ),
+        (
+            {"optimizer": keras.optimizers.SGD(), "learning_rates": [1, 2]},
+            r"one a member, \(3,\)",
+        ),
+        (
+            {"optimizer": keras.optimizers.SGD(clipnorm=1), "clipping": [{}] * 3},
+            "choose one",
+        ),
+        ({"optimizer": keras.optimizers.SGD(), "clipping": [{}]}, "1 entries for 3"),
+        (
+            {"optimizer": keras.optimizers.SGD(), "clipping": [{"norm": 1}] * 3},
+            "give one of clipvalue, clipnorm, global_clipnorm",
+        ),
+        (
+            {"optimizer": keras.optimizers.SGD(), "clipping": [{"clipnorm": 0}] * 3},
+            "above 0",
+        ),
+    ],
+)
+def test_what_cannot_be_compiled(arguments, message):
+    nets = Ensemble(_dense("float32"), SEEDS)
+    with pytest.raises(ValueError, match=message):
+        nets.compile(loss=_loss("float32"), **arguments)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"y": np.zeros(3, int)}, "x has 640 samples and y 3"),
+        ({"x": np.zeros((640, 5), "float32")}, r"samples of shape \(5,\)"),
+        ({"batch_size": 0}, "batch_size=0: give 1 or more"),
+        ({"batch_size": 641}, "above the 640 samples"),
+        ({"epochs": 0}, "epochs=0"),
+        ({"order": [1]}, "order has 1 seeds for 3 members"),
+    ],
+)
+def test_what_cannot_be_fitted(change, message, digits):
+    nets = Ensemble(_dense("float32"), SEEDS)
+    nets.compile(keras.optimizers.SGD(), _loss("float32"))
+    arguments = {"x": digits[0], "y": digits[1]} | change
+    with pytest.raises(ValueError, match=message):
+        nets.fit(**arguments)
+
+
+def test_fit_before_compile(digits):
+    with pytest.raises(ValueError, match="compile the ensemble before fit"):
+        Ensemble(_dense("float32"), SEEDS).fit(*digits)
