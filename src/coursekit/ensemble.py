@@ -315,7 +315,7 @@ class Ensemble:
                 outputs, other, losses = self._model.stateless_call(
                     trainable, other, x, training=True, return_losses=True
                 )
-                loss = self._loss(y, outputs)
+                loss = tf.reduce_mean(self._loss(y, outputs))
                 loss = tf.add_n([loss, *[tf.cast(part, loss.dtype) for part in losses]])
             gradients = tape.gradient(loss, trainable, unconnected_gradients="zero")
             norm = _global_norm(gradients)
