@@ -9,7 +9,10 @@ from importlib import import_module
 # The module and its function share a name. Binding the function here, after
 # the submodule was imported, makes ``coursekit.probe(model, x, y)`` work next
 # to ``from coursekit.probe import probe``.
+from coursekit._quiet import silence_retracing
 from coursekit.probe import ProbeReport, probe, slope
+
+silence_retracing()
 
 __version__ = "0.1.0"
 

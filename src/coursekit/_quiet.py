@@ -1,8 +1,9 @@
 """Keep one warning of TensorFlow out of the pages.
 
-An ensemble and a curvature measurement compile a function a model. TensorFlow
+A chapter trains a model a seed, and each compiles its own functions. TensorFlow
 takes this for a mistake in a loop and warns, with a memory address that differs
-from run to run.
+from run to run. ``import coursekit`` drops the warning, because the pages' own
+loops over seeds meet it too.
 """
 
 import logging

@@ -2,8 +2,6 @@
 
 import numpy as np
 
-from coursekit._quiet import silence_retracing
-
 
 def largest_curvature(
     model, x, y, loss, weights=None, steps=20, seed=0, training=False
@@ -46,7 +44,6 @@ def largest_curvature(
     import keras
     import tensorflow as tf
 
-    silence_retracing()
     if steps < 1:
         raise ValueError(f"steps={steps}: give 1 or more")
     variables = model.trainable_variables

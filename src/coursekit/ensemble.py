@@ -13,10 +13,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from coursekit._quiet import silence_retracing
 from coursekit.progress import progress
 
-silence_retracing()
 
 # Their update of an entry depends on that entry alone. Lamb, Muon and
 # Adafactor look at whole variables and would mix the members.
