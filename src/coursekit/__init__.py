@@ -6,10 +6,11 @@ are imported when a name that needs them is first used.
 
 from importlib import import_module
 
+from coursekit._quiet import silence_retracing
+
 # The module and its function share a name. Binding the function here, after
 # the submodule was imported, makes ``coursekit.probe(model, x, y)`` work next
 # to ``from coursekit.probe import probe``.
-from coursekit._quiet import silence_retracing
 from coursekit.probe import ProbeReport, probe, slope
 
 silence_retracing()

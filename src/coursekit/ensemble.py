@@ -15,7 +15,6 @@ import tensorflow as tf
 
 from coursekit.progress import progress
 
-
 # Their update of an entry depends on that entry alone. Lamb, Muon and
 # Adafactor look at whole variables and would mix the members.
 _ELEMENTWISE = (
