@@ -63,7 +63,7 @@ test: book
 	check 'codespell' .venv/bin/codespell; \
 	check 'installed versions' $(python) -m pip check --disable-pip-version-check; \
 	check 'unit tests' $(python) -m pytest tests; \
-	check 'notebooks' $(python) -m pytest --nbval --nbval-current-env \
+	check 'notebooks' $(python) -m pytest -n 2 --dist loadfile --nbval --nbval-current-env \
 	    --nbval-cell-timeout=$(CELL_TIMEOUT) _build/notebooks; \
 	if [ -n "$$failed" ]; then \
 	    printf '\nmake test: failed: %s\n' "$$failed" >&2; exit 1; \
