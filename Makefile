@@ -2,7 +2,7 @@
 # Needs no more than GNU make 3.81, the one that macOS has.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book notebooks test lock clean distclean
+.PHONY: help setup book notebooks test bench lock clean distclean
 
 python := .venv/bin/python
 
@@ -23,6 +23,7 @@ help:
 	@echo 'make book       build the book and print the address of its first page'
 	@echo 'make notebooks  build the book and its notebooks, _build/notebooks/*.ipynb'
 	@echo 'make test       run the tests, the notebooks and the linters'
+	@echo 'make bench      measure the promised speeds as ratios (some ten minutes)'
 	@echo 'make setup      install the packages into .venv (the others do it too)'
 	@echo 'make lock       renew requirements.txt from requirements.in'
 	@echo 'make clean      remove _build (make distclean: .venv as well)'
@@ -69,6 +70,21 @@ test: book
 	    printf '\nmake test: failed: %s\n' "$$failed" >&2; exit 1; \
 	fi; \
 	printf '\nmake test: all checks passed\n'
+
+# Scripts that begin with an underscore are not run; those that need a download
+# are left to people.
+benchmarks := imports phase_diagram ensemble
+
+bench: setup
+	@mkdir -p _build; failed=; \
+	for name in $(benchmarks); do \
+	    printf '\n== %s\n' "$$name"; \
+	    $(python) "benchmarks/$$name.py" --json "_build/bench/$$name.json" \
+	        2> _build/bench.log || { tail -n 5 _build/bench.log >&2; failed="$$failed $$name"; }; \
+	done; \
+	if [ -n "$$failed" ]; then \
+	    printf '\nmake bench: a promise was missed:%s\n' "$$failed" >&2; exit 1; \
+	fi
 
 lock:
 	@set -e; \

@@ -19,6 +19,7 @@ __version__ = "0.1.0"
 
 _MODULE_OF = {
     "Ensemble": "ensemble",
+    "delta_sweep": "sweep",
     "digits": "data",
     "digit_rows": "data",
     "digit_pixels": "data",

@@ -1,0 +1,159 @@
+"""Ten seeds at once against ten Keras fits, one after the other.
+
+A step: 200 steps of functions that are already traced. The whole: models built,
+compiled and traced as well, as somebody meets it who trains ten seeds once. The
+floor is what the matrix products of the work would take at the rate of one
+large matrix product.
+"""
+
+import time
+
+import _ratio
+import keras
+import numpy as np
+import tensorflow as tf
+
+from coursekit import Ensemble, data, models
+
+SEEDS = range(10)
+STEPS = 200
+LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+def mlp(seed):
+    """Build 20 layers of 64 units."""
+    return models.mlp(20, width=64, kernel_initializer="he_normal", seed=seed)
+
+
+def normalized(seed):
+    """Build five layers of 100 units, each with BatchNormalization."""
+    return models.mlp(5, batch_normalization="before", seed=seed)
+
+
+def pixels(seed):
+    """Build a recurrent net that reads a digit pixel by pixel."""
+    return models.rnn(32, input_shape=(64, 1), seed=seed)
+
+
+CASES = {
+    "20x64 MLP": (mlp, data.digits, 64, 4),
+    "BatchNorm MLP": (normalized, data.digits, 64, 5),
+    "pixel RNN": (pixels, data.digit_pixels, 100, 3),
+}
+
+
+def batches(load, batch_size):
+    """Return samples for exactly 200 steps, the data over and over."""
+    (x, y), _ = load()
+    rows = np.arange(STEPS * batch_size) % len(x)
+    return x[rows], y[rows]
+
+
+def compiled_fits(build):
+    """Return ten Keras models ready to fit."""
+    nets = [build(seed) for seed in SEEDS]
+    for net in nets:
+        net.compile(keras.optimizers.SGD(0.01), LOSS)
+    return nets
+
+
+def compiled_ensemble(build):
+    """Return one ensemble of ten ready to fit."""
+    nets = Ensemble(build, SEEDS)
+    nets.compile(keras.optimizers.SGD(0.01), LOSS)
+    return nets
+
+
+def fit_each(nets, x, y, batch_size):
+    """Fit one after the other."""
+    for net in nets:
+        net.fit(x, y, batch_size=batch_size, shuffle=False, verbose=0)
+
+
+def fit_all(nets, x, y, batch_size):
+    """Fit all at once."""
+    nets.fit(x, y, batch_size=batch_size, shuffle=False, verbose=False)
+
+
+def multiplications(net, batch_size, time_steps):
+    """Return the FLOPs of one step of one member.
+
+    A kernel of n entries costs 2 n FLOPs a sample forward, twice that backward,
+    and a recurrent layer's kernels once a time step.
+    """
+    total = 0
+    for layer in net.layers:
+        kernels = [v for v in layer.trainable_variables if len(v.shape) == 2]
+        repeats = time_steps if isinstance(layer, keras.layers.RNN) else 1
+        total += repeats * sum(int(np.prod(v.shape)) for v in kernels)
+    return 6 * total * batch_size
+
+
+def matmul_rate(size=1024, repeats=10):
+    """Return the FLOPs a second of one large float32 matrix product."""
+    a = tf.random.normal([size, size])
+    tf.linalg.matmul(a, a).numpy()
+    start = time.perf_counter()
+    for _ in range(repeats):
+        last = tf.linalg.matmul(a, a)
+    last.numpy()
+    return 2 * size**3 * repeats / (time.perf_counter() - start)
+
+
+def measure(name, rounds, whole_rounds):
+    """Return the two rows of one case."""
+    build, load, batch_size, least = CASES[name]
+    x, y = batches(load, batch_size)
+    each, together = compiled_fits(build), compiled_ensemble(build)
+    steps = _ratio.interleave(
+        {
+            "fit": lambda: fit_each(each, x, y, batch_size),
+            "ensemble": lambda: fit_all(together, x, y, batch_size),
+        },
+        rounds,
+    )
+    whole = _ratio.interleave(
+        {
+            "fit": lambda: fit_each(compiled_fits(build), x, y, batch_size),
+            "ensemble": lambda: fit_all(compiled_ensemble(build), x, y, batch_size),
+        },
+        whole_rounds,
+        warm=False,
+    )
+    milliseconds = {k: 1e3 * np.median(v) / STEPS for k, v in steps.items()}
+    work = multiplications(each[0], batch_size, x.shape[1]) * len(SEEDS)
+    floor = 1e3 * work / matmul_rate()
+    note = (
+        f"a step of ten members {milliseconds['ensemble']:.2f} ms, ten steps of fit "
+        f"{milliseconds['fit']:.2f} ms; floor {floor:.2f} ms, a factor of "
+        f"{milliseconds['ensemble'] / floor:.1f} below"
+    )
+    return [
+        _ratio.row(
+            f"{name}, a step",
+            _ratio.ratio(steps["fit"], steps["ensemble"]),
+            at_least=least,
+            notes=[note],
+        ),
+        _ratio.row(
+            f"{name}, the whole",
+            _ratio.ratio(whole["fit"], whole["ensemble"]),
+            at_least=3,
+        ),
+    ]
+
+
+def main():
+    """Measure all cases."""
+    parser = _ratio.parser(__doc__, rounds=3)
+    parser.add_argument("--whole-rounds", type=int, default=1)
+    parser.add_argument("--case", choices=list(CASES), action="append")
+    arguments = parser.parse_args()
+    rows = []
+    for name in arguments.case or CASES:
+        rows += measure(name, arguments.rounds, arguments.whole_rounds)
+    _ratio.report(rows, arguments.json)
+
+
+if __name__ == "__main__":
+    main()
