@@ -78,6 +78,21 @@ def test_members_equal_fit_in_float64(kind, option, digits, rows):
             assert _distance(stacked[s], own) <= 1e-9
 
 
+def test_members_equal_fit_when_compiled_by_xla(digits):
+    x, y = digits
+    build = _dense("float64")
+    option = {"global_clipnorm": 0.1}
+    nets = Ensemble(build, SEEDS)
+    optimizer = keras.optimizers.SGD(0.1, **option)
+    nets.compile(optimizer, _loss("float64"), jit_compile=True)
+    assert nets.fit(x, y, 32, shuffle=False).clipped.all()
+    for s in SEEDS:
+        optimizer = keras.optimizers.SGD(0.1, **option)
+        wanted, _ = _alone(build, s, optimizer, x, y, "float64")
+        for stacked, own in zip(nets.weights, wanted, strict=True):
+            assert _distance(stacked[s], own) <= 1e-9
+
+
 @pytest.mark.parametrize("kind", [_dense, _normalized, _recurrent])
 def test_members_equal_fit_after_one_step_in_float32(kind, digits, rows):
     x, y = rows if kind is _recurrent else digits

@@ -161,7 +161,9 @@ class Ensemble:
             axis=1,
         )
 
-    def compile(self, optimizer, loss, learning_rates=None, clipping=None):
+    def compile(
+        self, optimizer, loss, learning_rates=None, clipping=None, jit_compile=False
+    ):
         """Choose how to train.
 
         Parameters
@@ -176,6 +178,10 @@ class Ensemble:
         clipping : sequence of dict, optional
             One a member, in place of the optimizer's: ``{}`` for none, or one of
             ``{"clipvalue": c}``, ``{"clipnorm": c}``, ``{"global_clipnorm": c}``.
+        jit_compile : bool
+            Compile the step with XLA. A step takes about half the time then, and
+            the first step of each batch size some seconds more: worth it from
+            about a thousand steps on.
 
         Raises
         ------
@@ -201,6 +207,7 @@ class Ensemble:
         self._optimizer = type(optimizer).from_config(config)
         self._optimizer.build(self._trainable)
         self._loss = keras.losses.get(loss)
+        self._jit_compile = bool(jit_compile)
         self._run = None
 
     def fit(
@@ -349,6 +356,7 @@ class Ensemble:
                 tf.TensorSpec([None, len(self), None], "int32"),
             ],
             autograph=False,
+            jit_compile=self._jit_compile,
         )
         def run(x, y, block):
             count = tf.shape(block)[0]
@@ -417,6 +425,8 @@ def _limits(own, clipping, members):
 
 def _clip(gradients, limits):
     """Clip one member's gradients as Keras does; tell whether any changed."""
+    if not limits:
+        return gradients, tf.constant(False)
     after = gradients
     if "clipvalue" in limits:
         limit = limits["clipvalue"]
