@@ -83,7 +83,7 @@ bench: setup
 	        2> _build/bench.log || { tail -n 5 _build/bench.log >&2; failed="$$failed $$name"; }; \
 	done; \
 	if [ -n "$$failed" ]; then \
-	    printf '\nmake bench: a promise was missed:%s\n' "$$failed" >&2; exit 1; \
+	    printf '\nmake bench: a promise was missed, or its script failed:%s\n' "$$failed" >&2; exit 1; \
 	fi
 
 lock:

@@ -1,10 +1,11 @@
 """Ten seeds at once against ten Keras fits, one after the other.
 
 A step: 200 steps of functions that are already compiled, by XLA for the
-ensemble, as for a long training. The whole: models built, compiled and traced
-as well, without XLA, as somebody meets it who trains ten seeds once for 200
-steps. The floor is what the matrix products of the work would take at the rate of one
-large matrix product.
+ensemble, as for a long training. Keras leaves XLA out on a CPU unless it is
+asked, so two more rows, without a promise, compare like with like: neither side
+with XLA, and both. The whole: models built, compiled and traced as well, without
+XLA, as somebody meets it who trains ten seeds once for 200 steps. The floor is
+what the matrix products of the work would take at the rate of one large one.
 """
 
 import time
@@ -50,11 +51,11 @@ def batches(load, batch_size):
     return x[rows], y[rows]
 
 
-def compiled_fits(build):
+def compiled_fits(build, jit_compile="auto"):
     """Return ten Keras models ready to fit."""
     nets = [build(seed) for seed in SEEDS]
     for net in nets:
-        net.compile(keras.optimizers.SGD(0.01), LOSS)
+        net.compile(keras.optimizers.SGD(0.01), LOSS, jit_compile=jit_compile)
     return nets
 
 
@@ -102,14 +103,17 @@ def matmul_rate(size=1024, repeats=10):
 
 
 def measure(name, rounds, whole_rounds):
-    """Return the two rows of one case."""
+    """Return the rows of one case."""
     build, load, batch_size, least = CASES[name]
     x, y = batches(load, batch_size)
     each, together = compiled_fits(build), compiled_ensemble(build, jit_compile=True)
+    each_xla, together_plain = compiled_fits(build, True), compiled_ensemble(build)
     steps = _ratio.interleave(
         {
             "fit": lambda: fit_each(each, x, y, batch_size),
             "ensemble": lambda: fit_all(together, x, y, batch_size),
+            "fit, XLA": lambda: fit_each(each_xla, x, y, batch_size),
+            "ensemble, plain": lambda: fit_all(together_plain, x, y, batch_size),
         },
         rounds,
     )
@@ -135,6 +139,14 @@ def measure(name, rounds, whole_rounds):
             _ratio.ratio(steps["fit"], steps["ensemble"]),
             at_least=least,
             notes=[note],
+        ),
+        _ratio.row(
+            f"{name}, a step, no XLA",
+            _ratio.ratio(steps["fit"], steps["ensemble, plain"]),
+        ),
+        _ratio.row(
+            f"{name}, a step, both XLA",
+            _ratio.ratio(steps["fit, XLA"], steps["ensemble"]),
         ),
         _ratio.row(
             f"{name}, the whole",
