@@ -1,0 +1,150 @@
+"""Wrap the methods of one Keras model that every kind of training calls.
+
+``optimizer.apply`` is wrapped on the instance, so that ``fit``,
+``train_on_batch`` and custom loops all pass, and ``model.compute_loss`` is, for
+the loss and one batch. Nothing is subclassed; the last listener that leaves
+takes everything off.
+"""
+
+class Site:
+    """The wrapped methods of one model and optimizer, and who listens."""
+
+    def __init__(self, model, optimizer):
+        self.model, self.optimizer = model, optimizer
+        self.recorders = []
+        self._undo = []
+        # the train function that knows nothing of the hooks
+        self.plain = getattr(model, "train_function", None)
+        inner = getattr(optimizer, "inner_optimizer", None)
+        self._wrap(inner or optimizer, "apply", self._apply(inner is not None))
+        if inner is not None:
+            self._wrap(optimizer, "apply", self._outer_apply)
+        self._wrap(model, "compute_loss", self._compute_loss)
+        object.__setattr__(model, "_coursekit_site", self)
+
+    def close(self):
+        """Give the methods back."""
+        for thing, name, before in reversed(self._undo):
+            if before is not None:
+                object.__setattr__(thing, name, before)
+            elif name in vars(thing):
+                object.__delattr__(thing, name)
+        if vars(self.model).get("_coursekit_site") is self:
+            object.__delattr__(self.model, "_coursekit_site")
+
+    def key(self):
+        """Return what a traced train function depends on."""
+        model = self.model
+        return (
+            *map(id, self.recorders),
+            id(self.optimizer),
+            *map(id, model.trainable_variables),
+            *(
+                getattr(model, name, None)
+                for name in ("_compile_loss", "_run_eagerly", "_jit_compile")
+            ),
+            getattr(model, "steps_per_execution", None),
+        )
+
+    def _wrap(self, thing, name, make):
+        self._undo.append((thing, name, vars(thing).get(name)))
+        # past Keras's own __setattr__, which would track it
+        object.__setattr__(thing, name, make(getattr(thing, name)))
+
+    def _apply(self, scaled):
+        optimizer = self.optimizer.inner_optimizer if scaled else self.optimizer
+
+        def make(original):
+            def apply(grads, trainable_variables=None):
+                grads = list(grads)
+                variables = trainable_variables
+                if variables is None:
+                    variables = optimizer._trainable_variables
+                variables = list(variables)
+                scale = optimizer.loss_scale_factor
+                if scaled:
+                    scale = self.optimizer.dynamic_scale.value
+                for recorder in self.recorders:
+                    recorder.on_gradients(grads, variables, scale, begin=not scaled)
+                result = original(grads, variables)
+                for recorder in self.recorders:
+                    recorder.on_updated(optimizer)
+                return result
+
+            return apply
+
+        return make
+
+    def _outer_apply(self, original):
+        def apply(grads, trainable_variables=None):
+            scale = self.optimizer.initial_scale
+            if self.optimizer.built:
+                scale = self.optimizer.dynamic_scale.value
+            for recorder in self.recorders:
+                recorder.on_begin(scale)
+            return original(grads, trainable_variables)
+
+        return apply
+
+    def _compute_loss(self, original):
+        def compute_loss(
+            x=None, y=None, y_pred=None, sample_weight=None, training=True
+        ):
+            if getattr(self.model, "_compute_loss_has_training_arg", True):
+                loss = original(x, y, y_pred, sample_weight, training=training)
+            else:
+                loss = original(x, y, y_pred, sample_weight)
+            if training:
+                for recorder in self.recorders:
+                    recorder.on_loss(loss, x, y, sample_weight)
+            return loss
+
+        return compute_loss
+
+
+def listens(model, recorder):
+    """Tell whether ``recorder`` hears the training of ``model``."""
+    site = vars(model).get("_coursekit_site")
+    return site is not None and recorder in site.recorders
+
+
+def attach(model, optimizer, recorder):
+    """Let ``recorder`` hear the training of ``model`` from now on.
+
+    Recorders that still listen from a training that was cut off are sent away.
+    """
+    site = vars(model).get("_coursekit_site")
+    if site is not None:
+        stale = [r for r in site.recorders if r.running and r is not recorder]
+        for other in stale:
+            site.recorders.remove(other)
+            other.running = False
+        if site.optimizer is not optimizer or not site.recorders:
+            site.close()
+            site = None
+    if site is None:
+        site = Site(model, optimizer)
+    if recorder not in site.recorders:
+        site.recorders.append(recorder)
+    if model.built:
+        recorder.prepare(again=True)
+    if hasattr(model, "train_function"):
+        key, traced = recorder.traced or (None, None)
+        model.train_function = traced if key == site.key() else None
+
+
+def detach(model, recorder):
+    """Stop listening; the last listener takes the hooks off."""
+    recorder.running = False
+    if not listens(model, recorder):
+        return
+    site = vars(model)["_coursekit_site"]
+    alone = site.recorders == [recorder]
+    if alone and getattr(model, "train_function", None) is not None:
+        # a second fit with the same monitor need not trace again
+        recorder.traced = (site.key(), model.train_function)
+    site.recorders.remove(recorder)
+    if alone:
+        site.close()
+    if hasattr(model, "train_function"):
+        model.train_function = site.plain if alone else None

@@ -1,0 +1,91 @@
+"""What a monitor has recorded, as plain arrays, in bounded memory."""
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+# A log keeps so many rows: all of the first half, and of the later ones every
+# second, fourth, eighth ... as training goes on.
+KEPT_ROWS = 4096
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A training run, a row for each recorded step.
+
+    Attributes
+    ----------
+    layers : list of str
+        The columns: every layer with a kernel or an embedding.
+    steps : numpy.ndarray of int, shape (rows,)
+        Numbers of the training steps, from 1.
+    loss : numpy.ndarray of shape (rows,)
+        The loss of the step's batch; NaN where the training did not tell it.
+    skipped : numpy.ndarray of bool, shape (rows,)
+        Steps that a mixed-precision optimizer left out.
+    total_gradient : numpy.ndarray of shape (rows,)
+        Norm of the gradient of all trainable weights, biases included.
+    gradient : numpy.ndarray of shape (rows, layers)
+        Norm of the gradient of each layer's kernels, before clipping; NaN for
+        layers that are not trained.
+    update_steps : numpy.ndarray of int, shape (updates,)
+        The steps at which the weights' real change was measured.
+    update, weight : numpy.ndarray of shape (updates, layers)
+        Norm of the change, and of the kernels after it.
+    probes : list of (int, ProbeReport)
+        Steps taken before the probe, and what it found; 0 is initialization.
+    first_bad_step : int or None
+        The first step whose loss or gradient was not finite.
+    learning_rate : float
+    notes : list of str
+        What could not be measured, and why.
+    """
+
+    layers: list
+    steps: np.ndarray
+    loss: np.ndarray
+    skipped: np.ndarray
+    total_gradient: np.ndarray
+    gradient: np.ndarray
+    update_steps: np.ndarray
+    update: np.ndarray
+    weight: np.ndarray
+    probes: list = field(default_factory=list)
+    first_bad_step: int | None = None
+    learning_rate: float = math.nan
+    notes: list = field(default_factory=list)
+
+    @property
+    def update_ratio(self):
+        """Change of the kernels over the kernels, shape (updates, layers)."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return self.update / self.weight
+
+    @property
+    def last_step(self):
+        """Number of the last step; 0 before the first."""
+        return int(self.steps[-1]) if len(self.steps) else 0
+
+
+class Log:
+    """Rows of float64 in at most ``kept`` rows."""
+
+    def __init__(self, width, kept=KEPT_ROWS):
+        self._kept, self._stride, self._seen = kept, 1, 0
+        self._rows = np.empty((0, width))
+
+    def extend(self, rows):
+        """Append rows, thinning the later half when there are too many."""
+        numbers = self._seen + np.arange(len(rows))
+        self._seen += len(rows)
+        self._rows = np.concatenate([self._rows, rows[numbers % self._stride == 0]])
+        half = self._kept // 2
+        while len(self._rows) > self._kept:
+            self._stride *= 2
+            self._rows = np.concatenate([self._rows[:half], self._rows[half::2]])
+
+    @property
+    def rows(self):
+        """The rows that were kept."""
+        return self._rows

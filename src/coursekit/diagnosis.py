@@ -1,0 +1,1 @@
+VERDICTS = ("healthy", "vanishing", "exploding", "dead_units", "no_gradient")

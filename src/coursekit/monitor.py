@@ -1,0 +1,319 @@
+"""A Keras callback that records the gradients of every training step."""
+
+import warnings
+from contextlib import contextmanager
+
+import keras
+import numpy as np
+
+from coursekit import _export, _hooks
+from coursekit._recorder import Recorder
+from coursekit._trace import Log, Trace
+from coursekit.probe import probe
+
+# fit reads the device once in so many batches.
+READ_EVERY = 50
+# So many probes are kept: the first one and the last.
+KEPT_PROBES = 16
+
+
+class GradientMonitor(keras.callbacks.Callback):
+    """Record every step of a model's training, cheaply, and leave no trace.
+
+    The norms are computed inside the training step from the gradients that it
+    has anyway, before clipping. One batch of at most 32 samples is kept, and
+    the model is probed with it (see :func:`coursekit.probe`) at initialization,
+    after 10, 100, 1000 ... steps and at the end of training.
+
+    ``fit`` takes the monitor as a callback. ``train_on_batch`` and custom loops
+    go into ``with monitor.watch(model): ...``.
+
+    Memory: two float32 copies of the weights until the first probe and one
+    after it, one batch of 32 samples, 1,024 rows of 4 + layers float64s on the
+    device and at most 4,096 in the log (all of the first 2,048 steps, of the
+    later ones every second, fourth, eighth ...), as many rows of updates, and
+    16 probes.
+
+    Parameters
+    ----------
+    stop_on : str or collection of str, optional
+        Verdicts that end ``fit`` as soon as they are certain, for instance
+        "exploding".
+    batch : tuple (x, y) or (x, y, sample_weight), optional
+        Probe with this batch instead of one of the training's own.
+
+    Examples
+    --------
+    >>> monitor = coursekit.GradientMonitor()
+    >>> model.fit(x, y, callbacks=[monitor])
+    >>> coursekit.diagnose(monitor)
+    """
+
+    def __init__(self, stop_on=None, batch=None):
+        super().__init__()
+        self.stop_on = stop_on
+        self._batch, self._loss = batch, None
+        self._watched = self._optimizer = self._recorder = None
+        self._batches = self._seen = self._updates_seen = 0
+        self._log = self._update_log = None
+        self._probes, self._notes, self._next_probe = [], [], 0
+        self._bad_step = None
+
+    @property
+    def stop_on(self):
+        """Verdicts that end ``fit``: a set, empty by default."""
+        return self._stop_on
+
+    @stop_on.setter
+    def stop_on(self, verdicts):
+        from coursekit.diagnosis import VERDICTS
+
+        wanted = {verdicts} if isinstance(verdicts, str) else set(verdicts or ())
+        faults = VERDICTS[1:]
+        if wanted - set(faults):
+            raise ValueError(
+                f"stop_on={verdicts!r}: give one or more of {', '.join(faults)}"
+            )
+        self._stop_on = wanted
+
+    # --- fit --------------------------------------------------------------
+
+    def set_model(self, model):
+        """Install the hooks; Keras calls this at the beginning of ``fit``."""
+        super().set_model(model)
+        if getattr(model, "optimizer", None) is not None:
+            self._install(model, model.optimizer)
+
+    def on_train_begin(self, logs=None):
+        """Install the hooks again if a CallbackList is used a second time."""
+        if not _hooks.listens(self.model, self._recorder):
+            self._install(self.model, self.model.optimizer)
+            self.model.make_train_function(force=True)
+        self._recorder.running = True
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Read the device now and then, and stop if that is wanted."""
+        self._batches += 1
+        if self.stop_on or self._batches == 1 or self._batches % READ_EVERY == 0:
+            self.read()
+        if self.stop_on:
+            from coursekit.diagnosis import diagnose
+
+            if diagnose(self).verdict in self.stop_on:
+                self.model.stop_training = True
+
+    def on_train_end(self, logs=None):
+        """Read what is left, probe, and take the hooks off."""
+        self.close()
+
+    # --- custom loops -----------------------------------------------------
+
+    @contextmanager
+    def watch(self, model, optimizer=None, loss=None, batch=None):
+        """Record what happens to ``model`` inside the ``with`` block.
+
+        For ``train_on_batch`` nothing else is needed. A custom loop is seen
+        when its optimizer's ``apply`` or ``apply_gradients`` is called. What
+        that does not tell is the loss, which ``monitor.record_loss(loss)``
+        adds, and a batch, which ``batch=`` does. A tf.function that was traced
+        before the block does not have the hooks.
+
+        Parameters
+        ----------
+        model : keras.Model
+        optimizer : keras.optimizers.Optimizer, optional
+            By default the one the model is compiled with.
+        loss : str, callable or keras.losses.Loss, optional
+            For the probe, if the model is not compiled.
+        batch : tuple (x, y) or (x, y, sample_weight), optional
+            For the probe.
+        """
+        optimizer = optimizer or getattr(model, "optimizer", None)
+        if isinstance(model, keras.Model) and optimizer is None:
+            raise ValueError(
+                "the model has no optimizer: compile it, or pass optimizer="
+            )
+        self._batch = self._batch if batch is None else batch
+        self._loss = self._loss if loss is None else loss
+        self._install(model, optimizer)
+        self._recorder.running = True
+        try:
+            yield self
+        finally:
+            self.close()
+
+    def record_loss(self, loss):
+        """Tell the loss of a custom loop's step, before ``apply``; return it.
+
+        Inside a tf.function is fine.
+        """
+        if self._recorder is None:
+            raise ValueError("nothing is watched: call it inside monitor.watch(model)")
+        self._recorder.told = True
+        self._recorder.loss.assign(keras.ops.cast(keras.ops.mean(loss), "float64"))
+        return loss
+
+    def close(self):
+        """Read what is left, probe, and take the hooks off.
+
+        Only a training that was interrupted needs this call.
+        """
+        if self._watched is None or not _hooks.listens(self._watched, self._recorder):
+            return
+        try:
+            self.read(last=True)
+        finally:
+            _hooks.detach(self._watched, self._recorder)
+
+    # --- reading ----------------------------------------------------------
+
+    def read(self, last=False):
+        """Fetch what the device has recorded since the last reading.
+
+        ``fit`` does it by itself. A custom loop of more than 1,024 steps calls
+        it now and then, or loses the steps between its first and last 512.
+        """
+        if self._recorder is None:
+            return
+        rows, updates, self._seen, self._updates_seen = self._recorder.read(
+            self._seen, self._updates_seen
+        )
+        if rows is None or not self._seen:
+            return
+        if self._log is None:
+            self._log, self._update_log = Log(rows.shape[1]), Log(updates.shape[1])
+        self._find_bad(rows)
+        self._log.extend(rows)
+        self._update_log.extend(updates)
+        if self._probes and (last or self._seen >= self._next_probe):
+            self._probe(self._seen)
+        if not self._probes and not self._notes:
+            with self._initial_weights():
+                self._probe(0)
+
+    def trace(self):
+        """Return what was recorded.
+
+        Returns
+        -------
+        Trace
+
+        Raises
+        ------
+        ValueError
+            If no training step was seen.
+        """
+        self.read()
+        if self._log is None:
+            raise ValueError(
+                "the monitor has seen no training step: pass it to "
+                "model.fit(..., callbacks=[monitor]), or train inside "
+                "'with monitor.watch(model):'"
+            )
+        head, rows, updates = Recorder.HEAD, self._log.rows, self._update_log.rows
+        names = self._recorder.columns.names
+        return Trace(
+            layers=names,
+            steps=rows[:, 0].astype(int),
+            loss=rows[:, 1],
+            skipped=np.isnan(rows[:, 3]) & self._scaled,
+            total_gradient=rows[:, 3],
+            gradient=rows[:, head:],
+            update_steps=updates[:, 0].astype(int),
+            update=updates[:, 1 : 1 + len(names)],
+            weight=updates[:, 1 + len(names) :],
+            probes=list(self._probes),
+            first_bad_step=self._bad_step,
+            learning_rate=_learning_rate(self._optimizer),
+            notes=list(self._notes),
+        )
+
+    @property
+    def _scaled(self):
+        return hasattr(self._optimizer, "inner_optimizer")
+
+    def _find_bad(self, rows):
+        """Note the first step whose loss or gradient is not finite."""
+        if self._bad_step is not None:
+            return
+        loss, total = rows[:, 1], rows[:, 3]
+        # a step that the loss scale skipped has a row of NaNs by design
+        bad = np.isposinf(total) if self._scaled else ~np.isfinite(total)
+        if self._recorder.told:
+            bad |= ~np.isfinite(loss)
+        if bad.any():
+            self._bad_step = int(rows[np.argmax(bad), 0])
+
+    @contextmanager
+    def _initial_weights(self):
+        """Put the weights that training started from back for a moment."""
+        start, self._recorder.start = self._recorder.start, None
+        now = [(weight, weight.numpy()) for weight, _ in start]
+        for weight, value in start:
+            weight.assign(value)
+        try:
+            yield
+        finally:
+            for weight, value in now:
+                weight.assign(value)
+
+    def _probe(self, step):
+        """Probe the model; a probe that fails is noted and ends nothing."""
+        self._next_probe = 10 * max(1, step) if step else 10
+        batch = self._batch
+        if batch is None and self._recorder.batch is not None:
+            batch = self._recorder.batch.numpy()
+        if batch is None:
+            self._notes.append(
+                "no batch could be kept for the probe: pass batch=(x, y)"
+            )
+            return
+        self._recorder.paused = True
+        try:
+            with warnings.catch_warnings():
+                # a diverged model overflows, and that is what is measured
+                warnings.simplefilter("ignore")
+                x, y, *weight = batch
+                weight = weight[0] if weight else None
+                loss = None if self._watched.compiled else self._loss
+                found = probe(self._watched, x, y, loss=loss, sample_weight=weight)
+            self._probes.append((step, found))
+            del self._probes[1 : 1 - KEPT_PROBES]
+        except Exception as error:  # training goes on without the probe
+            self._notes.append(f"the probe failed: {error}")
+        finally:
+            self._recorder.paused = False
+
+    def _install(self, model, optimizer):
+        if not isinstance(model, keras.Model):
+            raise TypeError(f"model is a {type(model).__name__}: give a keras.Model")
+        if self._watched is None:
+            self._watched, self._recorder = model, Recorder(model)
+        elif self._watched is not model:
+            raise ValueError(
+                f"this monitor has recorded model {self._watched.name!r}: make a "
+                f"new GradientMonitor() for model {model.name!r}"
+            )
+        self._optimizer, self._batches = optimizer, 0
+        _hooks.attach(model, optimizer, self._recorder)
+
+    # --- export -----------------------------------------------------------
+
+    def to_json(self, path):
+        """Write what was recorded as one JSON object; NaN becomes null."""
+        _export.to_json(self.trace(), path)
+
+    def to_csv(self, path):
+        """Write a line a step: loss and the gradient norm of each layer."""
+        _export.to_csv(self.trace(), path)
+
+    def to_tensorboard(self, folder):
+        """Write scalars that TensorBoard shows: gradients, update ratios."""
+        _export.to_tensorboard(self.trace(), folder)
+
+
+def _learning_rate(optimizer):
+    try:
+        return float(optimizer.learning_rate)
+    except (TypeError, ValueError, AttributeError):
+        return float("nan")
