@@ -28,6 +28,8 @@ _MODULE_OF = {
     "largest_curvature": "curvature",
     "mean_sd": "summary",
     "reproducible": "reproducibility",
+    "GradientMonitor": "monitor",
+    "diagnose": "diagnosis",
 }
 _MODULES = ("data", "models", "plots", "theory")
 

@@ -6,6 +6,7 @@ the loss and one batch. Nothing is subclassed; the last listener that leaves
 takes everything off.
 """
 
+
 class Site:
     """The wrapped methods of one model and optimizer, and who listens."""
 
@@ -36,7 +37,7 @@ class Site:
         """Return what a traced train function depends on."""
         model = self.model
         return (
-            *map(id, self.recorders),
+            *((id(r), r.inside) for r in self.recorders),
             id(self.optimizer),
             *map(id, model.trainable_variables),
             *(

@@ -57,6 +57,9 @@ class Recorder:
         self.running = False
         # no recording while the probe runs
         self.paused = False
+        # are updates measured inside the step? Only where Python does not see
+        # every step: it costs more there
+        self.inside = False
         # has the training told its loss?
         self.told = False
         # (what it depends on, the train function that was traced with the hooks)
@@ -83,12 +86,14 @@ class Recorder:
                 width = len(self.columns.names)
                 self.buffer = _buffer(2 * self.rows, self.HEAD + width)
                 self.update_buffer = _buffer(2 * UPDATE_ROWS, 1 + 2 * width)
-                self.shadow = [tf.Variable(w, trainable=False) for w in self._floats()]
                 self.start = [
                     (w, w.numpy().copy()) for w in self.model.trainable_variables
                 ]
-            for shadow, weight in zip(self.shadow, self._floats(), strict=True):
-                shadow.assign(weight)
+            if self.inside:
+                if self.shadow is None:
+                    self.shadow = [tf.Variable(w) for w in self._floats()]
+                for shadow, weight in zip(self.shadow, self._floats(), strict=True):
+                    shadow.assign(weight)
 
     def _floats(self):
         flat = [w for group in self.columns.weights for w in group]
@@ -122,7 +127,9 @@ class Recorder:
         step = self.count.assign_add(1)
         head = [tf.cast(step, tf.float64), self.loss, tf.cast(scale, tf.float64)]
         width = self.buffer.shape[1] - len(head)
-        row = tf.concat([tf.stack(head), tf.fill([width], tf.constant(np.nan, "f8"))], 0)
+        row = tf.concat(
+            [tf.stack(head), tf.fill([width], tf.constant(np.nan, "f8"))], 0
+        )
         self._write(self.buffer, self.rows, step, row)
 
     def on_gradients(self, gradients, variables, scale=None, begin=True):
@@ -149,6 +156,8 @@ class Recorder:
 
     def on_updated(self, optimizer):
         """Measure the weights' real change, once in UPDATE_EVERY updates."""
+        if not self.inside:
+            return
         window = int(optimizer.gradient_accumulation_steps or 1)
         phase = tf.cast(optimizer.iterations.value, tf.int64) % (window * UPDATE_EVERY)
 
@@ -200,6 +209,11 @@ class Recorder:
         buffer.scatter_nd_update([[place]], [row])
 
     # --- outside of it ----------------------------------------------------
+
+    def weights(self):
+        """Return copies of the watched weights, in the order of the columns."""
+        self.prepare()
+        return [w.numpy().copy() for group in self.columns.weights for w in group]
 
     def read(self, since, updates_since):
         """Return the rows and update rows after the given numbers, and counts."""

@@ -11,6 +11,36 @@ KEPT_ROWS = 4096
 
 
 @dataclass(frozen=True)
+class Check:
+    """Does the model use its inputs? Losses of the probe's batch.
+
+    Attributes
+    ----------
+    step : int
+        Training steps taken before.
+    loss : float
+        As in training.
+    constant_loss : float
+        With the mean output of the batch in the place of every output: what a
+        model reaches that knows the labels' distribution and not the inputs.
+    inference_loss : float
+        With ``training=False``.
+    """
+
+    step: int
+    loss: float
+    constant_loss: float
+    inference_loss: float
+
+    @property
+    def skill(self):
+        """Share of the constant loss that the inputs take away; 0 or less: none."""
+        if not math.isfinite(self.loss) or not self.constant_loss > 0:
+            return math.nan
+        return 1 - self.loss / self.constant_loss
+
+
+@dataclass(frozen=True)
 class Trace:
     """A training run, a row for each recorded step.
 
@@ -35,6 +65,10 @@ class Trace:
         Norm of the change, and of the kernels after it.
     probes : list of (int, ProbeReport)
         Steps taken before the probe, and what it found; 0 is initialization.
+    checks : list of Check
+        Of the same steps.
+    heads : list of str
+        The layers that make the model's outputs.
     first_bad_step : int or None
         The first step whose loss or gradient was not finite.
     learning_rate : float
@@ -52,6 +86,8 @@ class Trace:
     update: np.ndarray
     weight: np.ndarray
     probes: list = field(default_factory=list)
+    checks: list = field(default_factory=list)
+    heads: list = field(default_factory=list)
     first_bad_step: int | None = None
     learning_rate: float = math.nan
     notes: list = field(default_factory=list)
@@ -61,6 +97,26 @@ class Trace:
         """Change of the kernels over the kernels, shape (updates, layers)."""
         with np.errstate(divide="ignore", invalid="ignore"):
             return self.update / self.weight
+
+    @classmethod
+    def untrained(cls, report, check, heads):
+        """Return the trace of a model that was probed and not trained."""
+        layers = len(report.layers)
+        none, empty = np.empty(0), np.empty((0, layers))
+        return cls(
+            layers=list(report.layers),
+            steps=none.astype(int),
+            loss=none,
+            skipped=none.astype(bool),
+            total_gradient=none,
+            gradient=empty,
+            update_steps=none.astype(int),
+            update=empty,
+            weight=empty,
+            probes=[(0, report)],
+            checks=[check],
+            heads=heads,
+        )
 
     @property
     def last_step(self):

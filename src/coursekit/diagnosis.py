@@ -1,1 +1,213 @@
+"""Name the gradient problem of a model: verdict, place, evidence, cure."""
+
+import html
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from coursekit import _findings, _remedies, _rules
+from coursekit._trace import Trace
+
 VERDICTS = ("healthy", "vanishing", "exploding", "dead_units", "no_gradient")
+
+_SENTENCES = {
+    "healthy": "Healthy: no gradient problem was found",
+    "vanishing": "Vanishing: the error signal shrinks to almost nothing",
+    "exploding": "Exploding: numbers grow without bound",
+    "dead_units": "Dead units: every unit of a layer is 0 for every sample",
+    "no_gradient": "No gradient: it is exactly zero",
+}
+
+
+@dataclass(frozen=True)
+class Report:
+    """The answer of :func:`diagnose`.
+
+    Attributes
+    ----------
+    verdict : str
+        One of ``VERDICTS``.
+    layer : str or None
+        Where the evidence first holds, coming from the loss for vanishing and
+        exploding gradients, from the input for dead units.
+    step : int or None
+        When it first holds; 0 is initialization, before the first update.
+    evidence : tuple of Evidence
+        Named measurements with the thresholds that they crossed.
+    findings : tuple of Finding
+        Observations that do not make a verdict.
+    remedies : tuple of Remedy
+        What to do, the first to try first.
+    trace : Trace
+        The recorded arrays, for figures.
+    """
+
+    verdict: str
+    layer: str | None
+    step: int | None
+    evidence: tuple
+    findings: tuple
+    remedies: tuple
+    trace: Trace
+
+    def __str__(self):
+        """Return the one-paragraph answer."""
+        parts = [_SENTENCES[self.verdict] + self._place()]
+        parts += [f"{item}" for item in self.evidence]
+        if self.remedies:
+            parts.append(f"Try first: {self.remedies[0]}")
+        if self.findings:
+            parts.append("Also seen: " + "; ".join(map(str, self.findings)))
+        return ". ".join(parts) + "."
+
+    __repr__ = __str__
+
+    def _place(self):
+        if self.layer is None:
+            return f" in {self.trace.last_step} steps"
+        when = "from initialization on" if self.step == 0 else f"from step {self.step}"
+        return f", {when}, first seen at layer {self.layer}"
+
+    def _repr_html_(self):
+        """Return the panel that a notebook shows."""
+        answer = html.escape(_SENTENCES[self.verdict] + self._place())
+        rows = [("Evidence", self.evidence), ("To try, in order", self.remedies)]
+        rows.append(("Also seen", self.findings))
+        lists = "".join(
+            f"<p>{title}</p><ul>"
+            + "".join(f"<li>{html.escape(str(item))}</li>" for item in items)
+            + "</ul>"
+            for title, items in rows
+            if items
+        )
+        return (
+            '<div style="border-left:4px solid #0072B2;padding:0 1em">'
+            f"<p><strong>{answer}.</strong></p>{_bars(self.trace)}{lists}</div>"
+        )
+
+
+def diagnose(subject, x=None, y=None, loss=None, sample_weight=None):
+    """Say whether a model's gradients are healthy, and if not, what is wrong.
+
+    ``diagnose(monitor)`` judges a training that a GradientMonitor has recorded.
+    ``diagnose(model, x, y)`` judges a model before training from one batch: it
+    sees what initialization decides, and cannot see what training will do.
+
+    Parameters
+    ----------
+    subject : GradientMonitor or keras.Model
+    x, y : arrays, or lists or dicts of them
+        For a model: one batch, as ``model.fit`` takes it.
+    loss, sample_weight
+        For a model: as :func:`coursekit.probe` takes them.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    TypeError
+        If ``subject`` is neither.
+    ValueError
+        If the monitor has seen no step, or the batch does not fit the model.
+    """
+    import keras
+
+    from coursekit.monitor import GradientMonitor
+
+    if isinstance(subject, GradientMonitor):
+        if x is not None or y is not None:
+            raise ValueError("diagnose(monitor) takes no batch: the monitor has one")
+        return report(subject.trace())
+    if isinstance(subject, keras.Model):
+        return report(_look(subject, x, y, loss, sample_weight))
+    raise TypeError(
+        f"cannot diagnose a {type(subject).__name__}: give a GradientMonitor that "
+        "has seen a training, or a keras.Model with a batch"
+    )
+
+
+def report(trace):
+    """Judge a trace.
+
+    Returns
+    -------
+    Report
+    """
+    judgement = _rules.judge(trace)
+    found = _findings.findings(trace)
+    bad = any(f.kind == "bad_data" for f in found)
+    return Report(
+        judgement.verdict,
+        judgement.layer,
+        judgement.step,
+        judgement.evidence,
+        found,
+        _remedies.remedies(judgement, trace, bad),
+        trace,
+    )
+
+
+def stops(trace, verdicts):
+    """Tell whether a training can be ended for one of ``verdicts``.
+
+    What rests on a lack of progress is not certain before PATIENCE steps.
+    """
+    found = _rules.judge(trace)
+    waits = found.verdict in ("vanishing", "dead_units") or any(
+        e.threshold in (_rules.GROWN, _rules.SKILL) for e in found.evidence
+    )
+    early = waits and trace.last_step < _rules.PATIENCE
+    return found.verdict in verdicts and not early
+
+
+def _look(model, x, y, loss, sample_weight):
+    """Probe a model that was not trained."""
+    from coursekit._check import heads, look, not_finite
+
+    if x is None or y is None:
+        raise ValueError(
+            "diagnose(model, x, y) needs one batch; to judge a training, pass the "
+            "GradientMonitor instead of the model"
+        )
+    found, check = look(model, x, y, loss, sample_weight)
+    trace = Trace.untrained(found, check, heads(model, found.layers))
+    if not_finite((x, y)):
+        trace.notes.append("the batch itself holds numbers that are not finite")
+    return trace
+
+
+def _bars(trace):
+    """Return an SVG: log10 of the gradient norm by layer, first and last."""
+    if trace.probes:
+        names = trace.probes[0][1].layers
+        values = [p.delta_norm for _, p in (trace.probes[0], trace.probes[-1])]
+        title = "|delta| by layer, at the start (light) and at the end, log scale"
+    else:
+        names = trace.layers
+        values = [trace.gradient[0], trace.gradient[-1]]
+        title = "kernel gradient by layer, at the start (light) and at the end"
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logs = np.log10(np.array(values, dtype="float64"))
+    finite = logs[np.isfinite(logs)]
+    low, high = (finite.min(), finite.max()) if len(finite) else (0.0, 0.0)
+    span = max(high - low, 1.0)
+    parts = []
+    for n, name in enumerate(names):
+        label = html.escape(name)
+        parts.append(
+            f'<text x="150" y="{14 * n + 25}" text-anchor="end">{label}</text>'
+        )
+        for k, color in enumerate(("#9ecae1", "#0072B2")):
+            value = logs[k, n]
+            width = 300 * (value - low) / span + 4 if math.isfinite(value) else 0
+            place = f'x="156" y="{14 * n + 16 + 5 * k}" height="4"'
+            parts.append(f'<rect {place} width="{width:.0f}" fill="{color}"/>')
+    height = 14 * len(names) + 24
+    return (
+        f'<svg role="img" aria-label="{title}" width="480" height="{height}" '
+        f'font-size="10" fill="currentColor"><text x="4" y="10">{title}: '
+        f"1e{low:.0f} to 1e{high:.0f}</text>{''.join(parts)}</svg>"
+    )

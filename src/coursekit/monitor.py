@@ -7,32 +7,32 @@ import keras
 import numpy as np
 
 from coursekit import _export, _hooks
+from coursekit._check import heads, look, not_finite
 from coursekit._recorder import Recorder
 from coursekit._trace import Log, Trace
-from coursekit.probe import probe
 
 # fit reads the device once in so many batches.
 READ_EVERY = 50
-# So many probes are kept: the first one and the last.
-KEPT_PROBES = 16
+# The weights' change is measured once in so many batches.
+UPDATE_EVERY = 50
 
 
 class GradientMonitor(keras.callbacks.Callback):
     """Record every step of a model's training, cheaply, and leave no trace.
 
     The norms are computed inside the training step from the gradients that it
-    has anyway, before clipping. One batch of at most 32 samples is kept, and
-    the model is probed with it (see :func:`coursekit.probe`) at initialization,
-    after 10, 100, 1000 ... steps and at the end of training.
+    has anyway, before clipping. One batch of at most 32 samples is kept, and so
+    are the weights that training started from: when a diagnosis asks for it, the
+    model is probed (see :func:`coursekit.probe`) at initialization and at the end.
 
     ``fit`` takes the monitor as a callback. ``train_on_batch`` and custom loops
     go into ``with monitor.watch(model): ...``.
 
-    Memory: two float32 copies of the weights until the first probe and one
-    after it, one batch of 32 samples, 1,024 rows of 4 + layers float64s on the
-    device and at most 4,096 in the log (all of the first 2,048 steps, of the
-    later ones every second, fourth, eighth ...), as many rows of updates, and
-    16 probes.
+    Memory: two copies of the weights at most (those of the start, until the
+    first diagnosis, and those of a measured step), one batch of 32 samples,
+    1,024 rows of 4 + layers float64s on the device and at most 4,096 in the log:
+    all of the first 2,048 steps, of the later ones every second, fourth,
+    eighth ... The log of updates has as many rows at most.
 
     Parameters
     ----------
@@ -56,7 +56,8 @@ class GradientMonitor(keras.callbacks.Callback):
         self._watched = self._optimizer = self._recorder = None
         self._batches = self._seen = self._updates_seen = 0
         self._log = self._update_log = None
-        self._probes, self._notes, self._next_probe = [], [], 0
+        self._probes, self._checks, self._notes = [], [], []
+        self._before = self._end = None
         self._bad_step = None
 
     @property
@@ -91,16 +92,23 @@ class GradientMonitor(keras.callbacks.Callback):
             self.model.make_train_function(force=True)
         self._recorder.running = True
 
+    def on_train_batch_begin(self, batch, logs=None):
+        """Keep the weights of a step whose change will be measured."""
+        if self._batches % UPDATE_EVERY == 0 and not self._recorder.inside:
+            self._before = self._recorder.weights()
+
     def on_train_batch_end(self, batch, logs=None):
         """Read the device now and then, and stop if that is wanted."""
         self._batches += 1
-        if self.stop_on or self._batches == 1 or self._batches % READ_EVERY == 0:
+        window = int(self._optimizer.gradient_accumulation_steps or 1)
+        if self._before and self._batches % UPDATE_EVERY == window % UPDATE_EVERY:
+            self._measure_update()
+        if self.stop_on or self._batches % READ_EVERY == 0:
             self.read()
         if self.stop_on:
-            from coursekit.diagnosis import diagnose
+            from coursekit.diagnosis import stops
 
-            if diagnose(self).verdict in self.stop_on:
-                self.model.stop_training = True
+            self.model.stop_training |= stops(self.trace(), self.stop_on)
 
     def on_train_end(self, logs=None):
         """Read what is left, probe, and take the hooks off."""
@@ -135,7 +143,7 @@ class GradientMonitor(keras.callbacks.Callback):
             )
         self._batch = self._batch if batch is None else batch
         self._loss = self._loss if loss is None else loss
-        self._install(model, optimizer)
+        self._install(model, optimizer, inside=True)
         self._recorder.running = True
         try:
             yield self
@@ -161,13 +169,14 @@ class GradientMonitor(keras.callbacks.Callback):
         if self._watched is None or not _hooks.listens(self._watched, self._recorder):
             return
         try:
-            self.read(last=True)
+            self.read()
+            self._end = (self._seen, self._fingerprint())
         finally:
             _hooks.detach(self._watched, self._recorder)
 
     # --- reading ----------------------------------------------------------
 
-    def read(self, last=False):
+    def read(self):
         """Fetch what the device has recorded since the last reading.
 
         ``fit`` does it by itself. A custom loop of more than 1,024 steps calls
@@ -180,16 +189,50 @@ class GradientMonitor(keras.callbacks.Callback):
         )
         if rows is None or not self._seen:
             return
-        if self._log is None:
-            self._log, self._update_log = Log(rows.shape[1]), Log(updates.shape[1])
+        self._make_logs()
         self._find_bad(rows)
         self._log.extend(rows)
         self._update_log.extend(updates)
-        if self._probes and (last or self._seen >= self._next_probe):
-            self._probe(self._seen)
-        if not self._probes and not self._notes:
+
+    def _make_logs(self):
+        if self._log is None:
+            width = len(self._recorder.columns.names)
+            self._log = Log(Recorder.HEAD + width)
+            self._update_log = Log(1 + 2 * width)
+
+    def _measure_update(self):
+        """Append a row: step, norms of the change, norms of the kernels."""
+        before, self._before = self._before, None
+        self._make_logs()
+        pairs = iter(zip(self._recorder.weights(), before, strict=True))
+        changes, sizes = [], []
+        for group in self._recorder.columns.weights:
+            both = [next(pairs) for _ in group]
+            changes.append(_norm([now - then for now, then in both]))
+            sizes.append(_norm([now for now, _ in both]))
+        step = float(self._recorder.count.numpy())
+        self._update_log.extend(np.array([[step, *changes, *sizes]]))
+
+    def _fingerprint(self):
+        """Return a number that tells whether the weights were changed since."""
+        return [float(np.sum(w.numpy())) for w in self._watched.trainable_variables]
+
+    def _look(self):
+        """Probe what was not probed yet: the start, and the end of training."""
+        if self._recorder.start is not None:
             with self._initial_weights():
                 self._probe(0)
+        step, fingerprint = self._end or (0, None)
+        if step and self._probes:
+            self._end = None
+            if np.array_equal(self._fingerprint(), fingerprint, equal_nan=True):
+                del self._probes[1:], self._checks[1:]
+                self._probe(step)
+            else:
+                self._notes.append(
+                    "the weights were changed after the training: only its start "
+                    "was probed"
+                )
 
     def trace(self):
         """Return what was recorded.
@@ -210,6 +253,7 @@ class GradientMonitor(keras.callbacks.Callback):
                 "model.fit(..., callbacks=[monitor]), or train inside "
                 "'with monitor.watch(model):'"
             )
+        self._look()
         head, rows, updates = Recorder.HEAD, self._log.rows, self._update_log.rows
         names = self._recorder.columns.names
         return Trace(
@@ -223,6 +267,8 @@ class GradientMonitor(keras.callbacks.Callback):
             update=updates[:, 1 : 1 + len(names)],
             weight=updates[:, 1 + len(names) :],
             probes=list(self._probes),
+            checks=list(self._checks),
+            heads=heads(self._watched, names),
             first_bad_step=self._bad_step,
             learning_rate=_learning_rate(self._optimizer),
             notes=list(self._notes),
@@ -259,7 +305,6 @@ class GradientMonitor(keras.callbacks.Callback):
 
     def _probe(self, step):
         """Probe the model; a probe that fails is noted and ends nothing."""
-        self._next_probe = 10 * max(1, step) if step else 10
         batch = self._batch
         if batch is None and self._recorder.batch is not None:
             batch = self._recorder.batch.numpy()
@@ -268,6 +313,8 @@ class GradientMonitor(keras.callbacks.Callback):
                 "no batch could be kept for the probe: pass batch=(x, y)"
             )
             return
+        if not step and not_finite(batch):
+            self._notes.append("the batch itself holds numbers that are not finite")
         self._recorder.paused = True
         try:
             with warnings.catch_warnings():
@@ -276,15 +323,15 @@ class GradientMonitor(keras.callbacks.Callback):
                 x, y, *weight = batch
                 weight = weight[0] if weight else None
                 loss = None if self._watched.compiled else self._loss
-                found = probe(self._watched, x, y, loss=loss, sample_weight=weight)
+                found, check = look(self._watched, x, y, loss, weight, step)
             self._probes.append((step, found))
-            del self._probes[1 : 1 - KEPT_PROBES]
+            self._checks.append(check)
         except Exception as error:  # training goes on without the probe
             self._notes.append(f"the probe failed: {error}")
         finally:
             self._recorder.paused = False
 
-    def _install(self, model, optimizer):
+    def _install(self, model, optimizer, inside=False):
         if not isinstance(model, keras.Model):
             raise TypeError(f"model is a {type(model).__name__}: give a keras.Model")
         if self._watched is None:
@@ -294,7 +341,9 @@ class GradientMonitor(keras.callbacks.Callback):
                 f"this monitor has recorded model {self._watched.name!r}: make a "
                 f"new GradientMonitor() for model {model.name!r}"
             )
-        self._optimizer, self._batches = optimizer, 0
+        self._optimizer, self._batches, self._before = optimizer, 0, None
+        executions = int(getattr(model, "steps_per_execution", 1) or 1)
+        self._recorder.inside = inside or executions > 1
         _hooks.attach(model, optimizer, self._recorder)
 
     # --- export -----------------------------------------------------------
@@ -317,3 +366,8 @@ def _learning_rate(optimizer):
         return float(optimizer.learning_rate)
     except (TypeError, ValueError, AttributeError):
         return float("nan")
+
+
+def _norm(arrays):
+    squares = [np.square(a, dtype="float64").sum() for a in arrays]
+    return float(np.sqrt(sum(squares)))

@@ -138,6 +138,11 @@ def probe(model, x, y, loss=None, sample_weight=None, training=True):
     ValueError
         If the model has no kernel or no loss, or the batch does not fit it.
     """
+    return probe_with_outputs(model, x, y, loss, sample_weight, training)[0]
+
+
+def probe_with_outputs(model, x, y, loss=None, sample_weight=None, training=True):
+    """Return what :func:`probe` returns, and the outputs of the model."""
     import keras
     import tensorflow as tf
 
@@ -170,7 +175,8 @@ def probe(model, x, y, loss=None, sample_weight=None, training=True):
     finally:
         tf.config.run_functions_eagerly(eager_before)
     samples = 1 if _is_sum(loss if loss is not None else model.loss) else size
-    return _report(rows, gradients, scale, samples, size, float(value))
+    report = _report(rows, gradients, scale, samples, size, float(value))
+    return report, outputs
 
 
 def _batch_size(x, y):

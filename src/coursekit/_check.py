@@ -1,0 +1,69 @@
+"""Ask a model whether its outputs depend on its inputs, and where they come from."""
+
+import math
+
+import keras
+import numpy as np
+
+from coursekit._trace import Check
+from coursekit.probe import _loss_value, _unchanged, probe_with_outputs
+
+
+def look(model, x, y, loss=None, sample_weight=None, step=0):
+    """Probe a model, and compare its loss with that of its mean output.
+
+    Returns
+    -------
+    ProbeReport, Check
+    """
+    report, outputs = probe_with_outputs(model, x, y, loss, sample_weight)
+
+    def value(outputs):
+        return float(_loss_value(model, x, y, outputs, loss, sample_weight))
+
+    constant = keras.tree.map_structure(_mean_everywhere, outputs)
+    with _unchanged(model):
+        try:
+            constant_loss = value(constant)
+            # before training the moving averages say nothing
+            inference = value(model(x, training=False)) if step else math.nan
+        except (TypeError, ValueError):
+            # a loss that takes something else than outputs
+            constant_loss = inference = math.nan
+    return report, Check(step, report.loss, constant_loss, inference)
+
+
+def _mean_everywhere(outputs):
+    mean = keras.ops.mean(outputs, axis=0, keepdims=True)
+    return keras.ops.broadcast_to(mean, keras.ops.shape(outputs))
+
+
+def heads(model, names):
+    """Return which of the layers ``names`` make the outputs of ``model``.
+
+    A Functional model knows; of others the last layer is taken.
+    """
+    found = []
+    for output in getattr(model, "outputs", None) or []:
+        tensor = output
+        while tensor is not None:
+            operation, _, _ = getattr(tensor, "_keras_history", (None, 0, 0))
+            if operation is None:
+                break
+            if operation.name in names:
+                found.append(operation.name)
+                break
+            inputs = keras.tree.flatten(operation.input) if _single(operation) else []
+            tensor = inputs[0] if len(inputs) == 1 else None
+    return sorted(set(found), key=names.index) or list(names[-1:])
+
+
+def _single(operation):
+    return len(getattr(operation, "_inbound_nodes", ())) == 1
+
+
+def not_finite(arrays):
+    """Return whether any number of the arrays is NaN or infinite."""
+    flat = [np.asarray(a) for a in keras.tree.flatten(arrays) if a is not None]
+    floats = [a for a in flat if np.issubdtype(a.dtype, np.floating)]
+    return any(not np.isfinite(a).all() for a in floats)
