@@ -37,16 +37,25 @@ def to_tensorboard(trace, folder):
     """Write the scalars loss, gradient/<layer> and update_ratio/<layer>."""
     import tensorflow as tf
 
+    # what tf.summary.scalar writes, without the package tensorboard
+    metadata = tf.compat.v1.SummaryMetadata(
+        plugin_data={"plugin_name": "scalars"}, data_class="DATA_CLASS_SCALAR"
+    )
     writer = tf.summary.create_file_writer(str(folder))
+
+    def write(tag, value, step):
+        value = tf.constant(value, tf.float32)
+        tf.summary.write(tag, value, step=int(step), metadata=metadata)
+
     with writer.as_default():
         for n, step in enumerate(trace.steps):
-            tf.summary.scalar("loss", trace.loss[n], step=int(step))
+            write("loss", trace.loss[n], step)
             for name, value in zip(trace.layers, trace.gradient[n], strict=True):
-                tf.summary.scalar(f"gradient/{name}", value, step=int(step))
+                write(f"gradient/{name}", value, step)
         for n, step in enumerate(trace.update_steps):
             ratios = trace.update_ratio[n]
             for name, value in zip(trace.layers, ratios, strict=True):
-                tf.summary.scalar(f"update_ratio/{name}", value, step=int(step))
+                write(f"update_ratio/{name}", value, step)
     writer.close()
 
 

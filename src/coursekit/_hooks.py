@@ -127,7 +127,7 @@ def attach(model, optimizer, recorder):
         site = Site(model, optimizer)
     if recorder not in site.recorders:
         site.recorders.append(recorder)
-    if model.built:
+    if all(layer.built for layer in model._flatten_layers()):
         recorder.prepare(again=True)
     if hasattr(model, "train_function"):
         key, traced = recorder.traced or (None, None)

@@ -64,6 +64,7 @@ class Recorder:
         self.told = False
         # (what it depends on, the train function that was traced with the hooks)
         self.traced = None
+        self.late = False
         self.columns = self.shadow = self.start = self.batch = None
         self.count = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.loss = tf.Variable(np.nan, dtype=tf.float64, trainable=False)
@@ -80,18 +81,23 @@ class Recorder:
         """
         if self.columns is not None and not again:
             return
+        if not any(layer.weights for layer in _taps._leaves(self.model)):
+            return
         with tf.init_scope():
             if self.columns is None:
                 self.columns = Columns(self.model)
                 width = len(self.columns.names)
                 self.buffer = _buffer(2 * self.rows, self.HEAD + width)
                 self.update_buffer = _buffer(2 * UPDATE_ROWS, 1 + 2 * width)
-                self.start = [
-                    (w, w.numpy().copy()) for w in self.model.trainable_variables
-                ]
-            if self.inside:
-                if self.shadow is None:
-                    self.shadow = [tf.Variable(w) for w in self._floats()]
+                weights = self.model.trainable_variables
+                values = [(w, w.numpy().copy()) for w in weights]
+                # weights made while a tf.function is traced have no values yet
+                self.late = any(v.shape != tuple(w.shape) for w, v in values)
+                self.start = None if self.late else values
+            if self.inside and self.shadow is None:
+                flat = [w for group in self.columns.weights for w in group]
+                self.shadow = [tf.Variable(tf.zeros(w.shape)) for w in flat]
+            if self.inside and not self.late:
                 for shadow, weight in zip(self.shadow, self._floats(), strict=True):
                     shadow.assign(weight)
 
@@ -128,7 +134,7 @@ class Recorder:
         head = [tf.cast(step, tf.float64), self.loss, tf.cast(scale, tf.float64)]
         width = self.buffer.shape[1] - len(head)
         row = tf.concat(
-            [tf.stack(head), tf.fill([width], tf.constant(np.nan, "f8"))], 0
+            [tf.stack(head), tf.fill([width], tf.constant(np.nan, tf.float64))], 0
         )
         self._write(self.buffer, self.rows, step, row)
 
@@ -138,7 +144,7 @@ class Recorder:
         step = self.count.assign_add(1) if begin else self.count.read_value()
         groups, seen = self._groups(gradients, variables)
         squares = [_sum_of_squares(group) for group in groups]
-        norms = tf.sqrt(tf.stack(squares)) if squares else tf.zeros([0])
+        norms = tf.sqrt(2.0 * tf.stack(squares))
         safe = tf.reduce_all((norms > SAFE[0]) & (norms < SAFE[1]))
         norms = tf.cond(
             safe,
@@ -149,17 +155,23 @@ class Recorder:
             norms = norms / tf.cast(scale, tf.float64)
         total = tf.norm(norms)
         nan = tf.constant(np.nan, tf.float64)
-        columns = [norms[seen[n]] if n in seen else nan for n in range(self._width)]
+        # columns that are not trained take the NaN at the end
+        places = [seen.get(n, len(groups)) for n in range(self._width)]
+        columns = tf.gather(tf.concat([norms, [nan]], 0), places)
         scale = 1.0 if scale is None else scale
         head = [tf.cast(step, tf.float64), self.loss, tf.cast(scale, tf.float64), total]
-        self._write(self.buffer, self.rows, step, tf.stack(head + columns))
+        row = tf.concat([tf.stack(head), columns], 0)
+        self._write(self.buffer, self.rows, step, row)
 
     def on_updated(self, optimizer):
         """Measure the weights' real change, once in UPDATE_EVERY updates."""
         if not self.inside:
             return
         window = int(optimizer.gradient_accumulation_steps or 1)
-        phase = tf.cast(optimizer.iterations.value, tf.int64) % (window * UPDATE_EVERY)
+        done = tf.cast(optimizer.iterations.value, tf.int64)
+        phase = done % (window * UPDATE_EVERY)
+        # without values at the start, the first change cannot be measured
+        known = done > window if self.late else True
 
         def keep():
             for shadow, weight in zip(self.shadow, self._floats(), strict=True):
@@ -172,7 +184,7 @@ class Recorder:
             self._write(self.update_buffer, UPDATE_ROWS, number, tf.stack(row))
             return 0
 
-        tf.cond(tf.equal(phase, window), measure, lambda: 0)
+        tf.cond(tf.equal(phase, window) & known, measure, lambda: 0)
         tf.cond(tf.equal(phase, 0), keep, lambda: 0)
 
     def _changes(self):
@@ -313,7 +325,8 @@ def _dense(gradient):
 
 
 def _sum_of_squares(group):
-    parts = [2.0 * tf.nn.l2_loss(tf.cast(g, tf.float32)) for g in group]
+    """Return half the sum, as TensorFlow's fast kernel does."""
+    parts = [tf.nn.l2_loss(tf.cast(g, tf.float32)) for g in group]
     return tf.add_n(parts) if len(parts) > 1 else parts[0]
 
 

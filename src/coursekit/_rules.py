@@ -40,8 +40,10 @@ SKIPPED = 20
 LASTING = 5
 # Share of units of a layer that are zero for every sample: all of them.
 DEAD = 1.0
-# Factor of ||dL/dh_t|| over all time steps, and its inverse.
-FORGOTTEN = 1e-3
+# Factor of ||dL/dh_t|| over all time steps. At default initialization an LSTM
+# keeps 7e-6 over 60 steps and trains; a tanh SimpleRNN keeps 3e-7.
+FORGOTTEN = 1e-6
+AMPLIFIED = 1e3
 
 # Findings: they never make a verdict.
 MANY_DEAD = 0.5
@@ -151,28 +153,27 @@ def _zero_since(values, steps):
 
 
 def not_finite(trace):
-    """NaN or infinity in a loss, a gradient, or a probed activation."""
-    step, layer = trace.first_bad_step, None
-    broken = [s for s, r in trace.probes if not _finite(r)]
-    if step is None and not broken:
-        return None
-    if trace.probes and trace.probes[0][0] == 0 and not _finite(trace.probes[0][1]):
-        report, step = trace.probes[0][1], 0
-        bad = ~np.isfinite(report.activation_ms)
-        bad = bad if bad.any() else ~np.isfinite(report.delta_norm)[::-1]
-        names = report.layers if bad is not None else []
-        first = int(np.argmax(bad))
-        from_below = not np.isfinite(report.activation_ms).all()
-        layer = names[first] if from_below else names[len(names) - 1 - first]
-    else:
-        step = broken[0] if step is None else step
+    """Find NaN or infinity in a loss, a gradient, or a probed activation."""
+    broken = [(step, report) for step, report in trace.probes if not _finite(report)]
+    step = trace.first_bad_step
+    if broken and broken[0][0] == 0:
+        step, layer = 0, _first_broken(broken[0][1])
+    elif step is not None or broken:
+        step = broken[0][0] if step is None else step
         layer = _fastest(trace, step)
-    return Judgement(
-        "exploding",
-        layer,
-        step,
-        (Evidence("numbers that are not finite, from this step on", math.inf, 0.0),),
-    )
+    else:
+        return None
+    evidence = Evidence("numbers that are not finite, from then on", math.inf, 0.0)
+    return Judgement("exploding", layer, step, (evidence,))
+
+
+def _first_broken(report):
+    """Return the first layer that overflows, upwards or else coming back."""
+    forward = np.flatnonzero(~np.isfinite(report.activation_ms))
+    if len(forward):
+        return report.layers[int(forward[0])]
+    backward = np.flatnonzero(~np.isfinite(report.delta_norm))
+    return report.layers[int(backward[-1]) if len(backward) else -1]
 
 
 def _finite(report):
@@ -192,7 +193,7 @@ def _fastest(trace, step):
 
 
 def skipped_for_long(trace):
-    """A loss scale that finds no finite gradient however small it gets."""
+    """Find a loss scale that gets no finite gradient however small it is."""
     if len(trace.skipped) < SKIPPED or not trace.skipped[-SKIPPED:].all():
         return None
     others = np.flatnonzero(~trace.skipped)
@@ -207,7 +208,7 @@ def skipped_for_long(trace):
 
 
 def diverged(trace):
-    """A loss far above that of a constant output, to the end or to the death."""
+    """Find a loss far above a constant output's, to the end or to the death."""
     loss, steps = trace.loss, trace.steps
     if not len(loss) or not np.isfinite(loss).all() or (loss < 0).any():
         return None
@@ -227,7 +228,7 @@ def diverged(trace):
 
 
 def growing(trace):
-    """Growth of delta going down, in a model that does not learn."""
+    """Find growth of delta going down, in a model that does not learn."""
     if not trace.probes or trace.probes[0][0] != 0:
         return None
     trained = trace.last_step > 0
@@ -254,7 +255,7 @@ def growing(trace):
 
 
 def no_gradient(trace):
-    """A gradient of exactly zero at the output, and so everywhere."""
+    """Find a gradient of exactly zero at the output, and so everywhere."""
     taken = _taken(trace)
     total, steps = trace.total_gradient[taken], trace.steps[taken]
     since = _zero_since(total, steps)
@@ -293,7 +294,7 @@ def _dead_rows(trace):
 
 
 def dead_layer(trace):
-    """A hidden layer whose every unit is zero for every sample."""
+    """Find a hidden layer whose every unit is zero for every sample."""
     if learns(trace):
         return None
     for name in _dead_rows(trace):
@@ -313,7 +314,7 @@ def dead_layer(trace):
 
 
 def disconnected(trace):
-    """Layers that get exactly zero though the output does not, and none is dead."""
+    """Find layers that get exactly zero though the output does not."""
     if not trace.probes or learns(trace) or _dead_rows(trace):
         return None
     zero = None
@@ -332,7 +333,7 @@ def disconnected(trace):
 
 
 def vanishing(trace):
-    """A delta that shrinks going down, at initialization and still at the end."""
+    """Find a delta that shrinks going down, at the start and still at the end."""
     if learns(trace):
         return None
     if not trace.probes:
@@ -371,19 +372,19 @@ def _vanishing_kernels(trace):
 
 
 def through_time(trace):
-    """A factor over all time steps that is extreme in a model that does not learn."""
+    """Find an extreme factor over all time steps, in a model that does not learn."""
     if not trace.probes or learns(trace):
         return None
     if 0 < trace.last_step < PATIENCE:
         return None
     for verdict, crosses in (
-        ("exploding", lambda f: f >= 1 / FORGOTTEN),
+        ("exploding", lambda f: f >= AMPLIFIED),
         ("vanishing", lambda f: f <= FORGOTTEN),
     ):
         ends = [_time_factors(r) for _, r in (trace.probes[0], trace.probes[-1])]
         for name, factor in ends[0].items():
             if crosses(factor) and crosses(ends[1].get(name, factor)):
-                limit = FORGOTTEN if verdict == "vanishing" else 1 / FORGOTTEN
+                limit = FORGOTTEN if verdict == "vanishing" else AMPLIFIED
                 text = f"||dL/dh|| of {name}, first time step over last"
                 evidence = (Evidence(text, factor, limit), *_lack_of_skill(trace))
                 return Judgement(verdict, name, trace.probes[0][0], evidence)

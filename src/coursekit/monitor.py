@@ -223,10 +223,11 @@ class GradientMonitor(keras.callbacks.Callback):
             with self._initial_weights():
                 self._probe(0)
         step, fingerprint = self._end or (0, None)
-        if step and self._probes:
+        if step:
             self._end = None
             if np.array_equal(self._fingerprint(), fingerprint, equal_nan=True):
-                del self._probes[1:], self._checks[1:]
+                kept = 1 if self._probes and self._probes[0][0] == 0 else 0
+                del self._probes[kept:], self._checks[kept:]
                 self._probe(step)
             else:
                 self._notes.append(
