@@ -31,7 +31,7 @@ _MODULE_OF = {
     "GradientMonitor": "monitor",
     "diagnose": "diagnosis",
 }
-_MODULES = ("data", "models", "plots", "theory")
+_MODULES = ("data", "models", "plots", "theory", "trace_plots")
 
 __all__ = ["ProbeReport", "probe", "slope", *_MODULE_OF, *_MODULES]
 

@@ -223,8 +223,13 @@ class Recorder:
     # --- outside of it ----------------------------------------------------
 
     def weights(self):
-        """Return copies of the watched weights, in the order of the columns."""
+        """Return copies of the watched weights, in the order of the columns.
+
+        None if the model has none yet.
+        """
         self.prepare()
+        if self.columns is None:
+            return None
         return [w.numpy().copy() for group in self.columns.weights for w in group]
 
     def read(self, since, updates_since):

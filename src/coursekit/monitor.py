@@ -58,6 +58,7 @@ class GradientMonitor(keras.callbacks.Callback):
         self._log = self._update_log = None
         self._probes, self._checks, self._notes = [], [], []
         self._before = self._end = None
+        self._next_update = self._kept_at = 0
         self._bad_step = None
 
     @property
@@ -94,14 +95,19 @@ class GradientMonitor(keras.callbacks.Callback):
 
     def on_train_batch_begin(self, batch, logs=None):
         """Keep the weights of a step whose change will be measured."""
-        if self._batches % UPDATE_EVERY == 0 and not self._recorder.inside:
+        if self._recorder.inside or self._before is not None:
+            return
+        if self._batches >= self._next_update:
+            # None while a model has no weights: its first step makes them
             self._before = self._recorder.weights()
+            self._kept_at = self._batches
 
     def on_train_batch_end(self, batch, logs=None):
         """Read the device now and then, and stop if that is wanted."""
         self._batches += 1
         window = int(self._optimizer.gradient_accumulation_steps or 1)
-        if self._before and self._batches % UPDATE_EVERY == window % UPDATE_EVERY:
+        if self._before is not None and self._batches == self._kept_at + window:
+            self._next_update = self._kept_at + UPDATE_EVERY
             self._measure_update()
         if self.stop_on or self._batches % READ_EVERY == 0:
             self.read()
@@ -343,6 +349,7 @@ class GradientMonitor(keras.callbacks.Callback):
                 f"new GradientMonitor() for model {model.name!r}"
             )
         self._optimizer, self._batches, self._before = optimizer, 0, None
+        self._next_update = self._kept_at = 0
         executions = int(getattr(model, "steps_per_execution", 1) or 1)
         self._recorder.inside = inside or executions > 1
         _hooks.attach(model, optimizer, self._recorder)
