@@ -12,7 +12,7 @@ PAGE = BOOK / "reference" / "claims.md"
 STATEMENTS = """
 with small weights the gradient shrinks on its way back, for any activation
 the lower layers then stay nearly as they were
-you can tell by the parameters: those of higher layers change, those of lower layers hardly
+you can tell by the parameters: those of higher layers change, of lower hardly
 weights may become 0 during training
 the gradient gets larger and larger on its way back
 this makes updates very large, and gradient descent diverges

@@ -258,9 +258,7 @@ def test_mixed_precision_is_unscaled_and_its_warm_up_no_explosion():
     assert trace.skipped[:skipped].all()
     first = trace.gradient[skipped]
     part = slice(16 * (skipped % 4), 16 * (skipped % 4) + 16)
-    np.testing.assert_allclose(
-        first, _expected(_mlp(), X[part], Y[part])[1], rtol=0.02
-    )
+    np.testing.assert_allclose(first, _expected(_mlp(), X[part], Y[part])[1], rtol=0.02)
     assert wanted.skipped.sum() == 0
     assert coursekit.diagnose(monitors[1]).verdict == "healthy"
     _clean(model)

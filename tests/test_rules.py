@@ -95,6 +95,12 @@ def skipping(count):
     return trace
 
 
+def blind(share):
+    """A head that passes ``share`` of the gradient of its outputs."""
+    checks = [Check(0, LOSS, LOSS, np.nan, 1.0), Check(200, LOSS, LOSS, LOSS, 1.0)]
+    return trained(probed([share, share, share]), checks=checks)
+
+
 def over_time(factor):
     return trained(probed([1, 1, 1], time=[factor, 1.0]))
 
@@ -121,6 +127,7 @@ VERDICTS = {
     "DIVERGED": (diverging(9), diverging(11), "exploding", "a", 41),
     "SKIPPED": (skipping(19), skipping(20), "exploding", "a", 31),
     "LASTING": (zeros_at_the_end(4), zeros_at_the_end(5), "no_gradient", "c", 56),
+    "BLIND": (blind(3e-6), blind(5e-7), "no_gradient", "c", 0),
     "DEAD": (dead(0.99), dead(1.0), "dead_units", "b", 0),
     "FORGOTTEN": (over_time(2e-6), over_time(5e-7), "vanishing", "a", 0),
     "AMPLIFIED": (over_time(900), over_time(1100), "exploding", "a", 0),
@@ -145,7 +152,7 @@ def updates(ratio):
 
 
 def lagging(times):
-    end = Check(200, 0.1, LOSS, max(times * 0.1, 0.0))
+    end = Check(200, 1.0, LOSS, times)
     checks = [Check(0, LOSS, LOSS, np.nan), end]
     return trained(probed([1, 1, 1]), checks=checks)
 
@@ -163,7 +170,7 @@ FINDINGS = {
     ),
     "FAST": (updates(0.09), updates(0.11), "fast"),
     "SLOW": (updates(1.1e-6), updates(0.9e-6), "slow"),
-    "INFERENCE": (lagging(19), lagging(22), "inference"),
+    "INFERENCE": (lagging(1.9), lagging(2.1), "inference"),
 }
 
 
@@ -177,15 +184,29 @@ def test_a_finding_is_no_verdict(name):
     assert found.remedies == ()
 
 
-def test_inference_twice_as_bad_and_worse_than_a_constant():
+def test_inference_twice_as_bad_and_without_skill():
     """Both: a loss that is small either way is nobody's trouble."""
-    checks = [Check(0, LOSS, LOSS, np.nan), Check(200, 0.1, LOSS, 1.9)]
+    checks = [Check(0, LOSS, LOSS, np.nan), Check(200, 0.1, LOSS, 1.5)]
     trace = trained(probed([1, 1, 1]), checks=checks)
     assert "inference" not in {f.kind for f in report(trace).findings}
-    trace.checks[1] = Check(200, 1.5, LOSS, 2.9)
-    assert "inference" not in {f.kind for f in report(trace).findings}
-    trace.checks[1] = Check(200, 1.4, LOSS, 2.9)
+    trace.checks[1] = Check(200, 0.1, LOSS, 1.7)
     assert "inference" in {f.kind for f in report(trace).findings}
+
+
+def test_an_explosion_that_was_there_before_training_is_cured_there():
+    gradient = np.ones((3, 9)) * [[1], [10], [100]]
+    options = {"loss": [2.0, 3.0, np.nan], "gradient": gradient, "first_bad_step": 3}
+    late = report(trained(probed(np.ones(9)), **options))
+    early = report(trained(growing(40), **options))
+    assert late.remedies[0].chapter == "exploding"
+    assert early.remedies[0].chapter == "initializers"
+
+
+def test_a_saturated_output_that_is_wrong_is_not_blind():
+    """Its cross-entropy has a huge gradient, and delta is 1 all the same."""
+    checks = [Check(0, 16.0, 16.0, np.nan, 1e7), Check(200, 16.0, 16.0, 16.0, 1e7)]
+    trace = trained(probed([1.0, 1.0, 1.0], loss=16.0), checks=checks)
+    assert report(trace).verdict == "healthy"
 
 
 # --- the first event is named ------------------------------------------------
@@ -252,7 +273,13 @@ def test_no_verdict_hangs_on_the_scale_of_the_loss(name, scale):
             for step, p in trace.probes
         ]
         checks = [
-            Check(c.step, *(scale * v for v in (c.loss, c.constant_loss)), np.nan)
+            Check(
+                c.step,
+                scale * c.loss,
+                scale * c.constant_loss,
+                scale * c.inference_loss,
+                scale * c.output_gradient,
+            )
             for c in trace.checks
         ]
         fields = vars(trace) | {

@@ -4,9 +4,15 @@ import math
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from coursekit._trace import Check
-from coursekit.probe import _loss_value, _unchanged, probe_with_outputs
+from coursekit.probe import (
+    _loss_value,
+    _unchanged,
+    probe_with_outputs,
+    stable_norm,
+)
 
 
 def look(model, x, y, loss=None, sample_weight=None, step=0):
@@ -19,18 +25,30 @@ def look(model, x, y, loss=None, sample_weight=None, step=0):
     report, outputs = probe_with_outputs(model, x, y, loss, sample_weight)
 
     def value(outputs):
-        return float(_loss_value(model, x, y, outputs, loss, sample_weight))
+        return _loss_value(model, x, y, outputs, loss, sample_weight)
 
     constant = keras.tree.map_structure(_mean_everywhere, outputs)
     with _unchanged(model):
         try:
-            constant_loss = value(constant)
+            constant_loss = float(value(constant))
             # before training the moving averages say nothing
-            inference = value(model(x, training=False)) if step else math.nan
+            inference = float(value(model(x, training=False))) if step else math.nan
+            arriving = _output_gradient(value, outputs)
         except (TypeError, ValueError):
             # a loss that takes something else than outputs
-            constant_loss = inference = math.nan
-    return report, Check(step, report.loss, constant_loss, inference)
+            constant_loss = inference = arriving = math.nan
+    return report, Check(step, report.loss, constant_loss, inference, arriving)
+
+
+def _output_gradient(value, outputs):
+    """Return the root mean square over the batch of ``||dL/dy||`` per sample."""
+    flat = [tf.convert_to_tensor(o) for o in keras.tree.flatten(outputs)]
+    with tf.GradientTape() as tape:
+        tape.watch(flat)
+        loss = value(keras.tree.pack_sequence_as(outputs, flat))
+    parts = [g for g in tape.gradient(loss, flat) if g is not None]
+    # the loss is a mean over the samples
+    return float(np.sqrt(len(flat[0])) * stable_norm(parts)) if parts else math.nan
 
 
 def _mean_everywhere(outputs):

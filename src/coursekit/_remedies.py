@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from coursekit._rules import growth_at_start
+
 
 @dataclass(frozen=True)
 class Remedy:
@@ -106,7 +108,7 @@ def remedies(judgement, trace, bad_batch=False):
             return (CLEAN,)
         if recurrent:
             return (CLIP, GATES, LOWER)
-        at_start = judgement.step == 0
+        at_start = judgement.step == 0 or growth_at_start(trace) is not None
         first = (INITIALIZE, SCALE) if at_start else (LOWER, SCALE, INITIALIZE)
         return (*first, CLIP)
     if verdict == "dead_units":

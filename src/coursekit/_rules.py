@@ -4,8 +4,8 @@ Every rule compares quantities of the same kind, so that no threshold moves with
 the scale of the loss, the units of the targets, the width or the batch. Rules
 about depth look at delta (per-sample ``||dL/dz||``) near initialization, where
 theory speaks, and are dropped when the model turns out to learn from its
-inputs. The margins were measured on 38 labelled models and two seeds; see
-``benchmarks/diagnosis.md``.
+inputs. The margins were measured on the models of public studies of training
+faults, on those of ``tests/test_diagnosis.py`` and on the course's own.
 """
 
 import math
@@ -40,6 +40,10 @@ SKIPPED = 20
 LASTING = 5
 # Share of units of a layer that are zero for every sample: all of them.
 DEAD = 1.0
+# delta of the output layer over the gradient that arrives at the outputs, and the
+# share of the loss that moving the outputs could change: below float32's rounding
+# both are noise. Margin: softmax over one unit has 1e-7, healthy heads 1e-2.
+BLIND = 1e-6
 # Factor of ||dL/dh_t|| over all time steps. At default initialization an LSTM
 # keeps 7e-6 over 60 steps and trains; a tanh SimpleRNN keeps 3e-7.
 FORGOTTEN = 1e-6
@@ -229,26 +233,34 @@ def diverged(trace):
 
 def growing(trace):
     """Find growth of delta going down, in a model that does not learn."""
-    if not trace.probes or trace.probes[0][0] != 0:
-        return None
     trained = trace.last_step > 0
     if trained and (learns(trace) or trace.last_step < PATIENCE):
         return None
+    found = growth_at_start(trace)
+    if found is None:
+        return None
+    layer, evidence = found
+    evidence = (*evidence, *_lack_of_skill(trace))
+    return Judgement("exploding", layer, 0, evidence)
+
+
+def growth_at_start(trace):
+    """Return the layer and the evidence if delta grew before training, or None."""
+    if not trace.probes or trace.probes[0][0] != 0:
+        return None
     names, ratio = profile(trace, trace.probes[0][1])
     ratio = np.append(ratio, 1.0)
-    if len(ratio) < 4 or not (ratio > 0).all():
+    if len(ratio) < 4 or not (ratio > 0).all() or not np.isfinite(ratio).all():
         return None
     growth = -np.diff(np.log10(ratio))
     trend = growth.mean() * math.sqrt(len(growth)) / max(growth.std(ddof=1), 1e-12)
     if ratio[0] < GROWN or trend < TREND:
         return None
-    layer = names[int(np.flatnonzero(ratio[:-1] >= GROWN)[-1])]
     evidence = (
         Evidence(f"delta of {names[0]} over the output's", ratio[0], GROWN),
         Evidence("mean growth a layer over its standard error", trend, TREND),
-        *_lack_of_skill(trace),
     )
-    return Judgement("exploding", layer, 0, evidence)
+    return names[int(np.flatnonzero(ratio[:-1] >= GROWN)[-1])], evidence
 
 
 # --- zeros ------------------------------------------------------------------
@@ -259,7 +271,8 @@ def no_gradient(trace):
     taken = _taken(trace)
     total, steps = trace.total_gradient[taken], trace.steps[taken]
     since = _zero_since(total, steps)
-    blind = [_blind(trace, report) for _, report in trace.probes]
+    pairs = zip(trace.probes, trace.checks, strict=True)
+    blind = [_blind(trace, report, check) for (_, report), check in pairs]
     if since is None and not (blind and blind[0] and blind[-1]):
         return None
     if blind and not blind[-1] and _dead_rows(trace):
@@ -268,14 +281,32 @@ def no_gradient(trace):
     if was_alive and learns(trace):
         return None
     step = 0 if blind and blind[0] else since
-    name = "norm of the gradient of all weights, to the end"
-    evidence = Evidence(name, 0.0, 0.0)
+    if blind and blind[-1]:
+        name = "delta of the output layer over the gradient of the outputs"
+        delta, _ = _delta_of_heads(trace, trace.probes[-1][1])
+        arriving = trace.checks[-1].output_gradient
+        evidence = Evidence(name, delta / arriving if delta else 0.0, BLIND)
+    else:
+        evidence = Evidence("norm of the gradient of all weights, to the end", 0.0, 0.0)
     return Judgement("no_gradient", _head(trace), step, (evidence,))
 
 
-def _blind(trace, report):
-    heads = [n for n, name in enumerate(report.layers) if name in trace.heads]
-    return not report.delta_norm[heads or [-1]].any()
+def _delta_of_heads(trace, report):
+    """Return the largest delta, and the size of the activation, of the heads."""
+    heads = [n for n, name in enumerate(report.layers) if name in trace.heads] or [-1]
+    size = math.sqrt(report.activation_ms[heads].max())
+    return float(report.delta_norm[heads].max()), size
+
+
+def _blind(trace, report, check):
+    """Tell whether the outputs pass nothing, or rounding noise, to their layers.
+
+    The gradient of a cross-entropy with respect to a saturated output is huge, so
+    that the first condition would not be enough.
+    """
+    delta, size = _delta_of_heads(trace, report)
+    noise = delta <= BLIND * check.output_gradient
+    return delta == 0 or bool(noise and delta * size <= BLIND * report.loss)
 
 
 def _head(trace):

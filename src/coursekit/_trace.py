@@ -25,12 +25,15 @@ class Check:
         model reaches that knows the labels' distribution and not the inputs.
     inference_loss : float
         With ``training=False``.
+    output_gradient : float
+        Root mean square over the batch of ``||dL/dy||``, y being the outputs.
     """
 
     step: int
     loss: float
     constant_loss: float
     inference_loss: float
+    output_gradient: float = math.nan
 
     @property
     def skill(self):

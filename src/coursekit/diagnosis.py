@@ -16,7 +16,7 @@ _SENTENCES = {
     "vanishing": "Vanishing: the error signal shrinks to almost nothing",
     "exploding": "Exploding: numbers grow without bound",
     "dead_units": "Dead units: every unit of a layer is 0 for every sample",
-    "no_gradient": "No gradient: it is exactly zero",
+    "no_gradient": "No gradient: zero, or nothing but rounding, arrives",
 }
 
 
