@@ -1,23 +1,21 @@
 """What GradientMonitor costs: CPU time of fit with it over plain fit.
 
-Every pair trains the same compiled model plain, with the monitor, and with the
-naive callback that a second GradientTape makes, in changing order. CPU time of
+The same compiled model trains plain, with the monitor, and with the naive callback
+that runs a second gradient tape after every batch, in changing order. CPU time of
 the process is compared, so that other work on the machine counts for little.
-Promise: median at most 1.05 and upper 95 % bound at most 1.10; first fit, with
-tracing, at most 1.5.
 """
 
-import argparse
 import time
 
 import keras
 import numpy as np
 import tensorflow as tf
+from _ratio import interleave, parser, ratio, report, row
 
 import coursekit
 
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-BATCH = 64
+BATCH, STEPS, EPOCHS = 64, 100, 5
 
 
 def dense():
@@ -41,15 +39,17 @@ class SecondTape(keras.callbacks.Callback):
 
     def __init__(self, x, y):
         super().__init__()
-        self.batch, self.rows = (x[:BATCH], y[:BATCH]), []
+        self.batch, self.rows, self.norms = (x[:BATCH], y[:BATCH]), [], None
 
     def on_train_begin(self, logs=None):
-        """Trace the second pass."""
+        """Trace the second pass, once."""
+        if self.norms is not None:
+            return
 
         @tf.function
         def norms(x, y):
             with tf.GradientTape() as tape:
-                loss = LOGITS_OF(self.model, x, y)
+                loss = LOSS(y, self.model(x, training=True))
             variables = self.model.trainable_variables
             return tf.stack([tf.norm(g) for g in tape.gradient(loss, variables)])
 
@@ -60,76 +60,83 @@ class SecondTape(keras.callbacks.Callback):
         self.rows.append(self.norms(*self.batch).numpy())
 
 
-def LOGITS_OF(model, x, y):
-    return LOSS(y, model(x, training=True))
-
-
-def data(model, steps):
+def digits_like(shape, steps):
+    """Return random inputs and labels: only their shape matters for time."""
     rng = np.random.default_rng(0)
-    x = rng.normal(size=(BATCH * steps, *model.input_shape[1:])).astype("float32")
+    x = rng.normal(size=(BATCH * steps, *shape)).astype("float32")
     return x, rng.integers(0, 10, len(x))
 
 
-def measure(model, x, y, callbacks, epochs):
-    start = time.process_time()
-    model.fit(x, y, batch_size=BATCH, epochs=epochs, verbose=0, callbacks=callbacks)
-    return time.process_time() - start
-
-
-def first_fit(make, callback, steps=20):
-    """Return the CPU time of a first fit, tracing included."""
-    keras.backend.clear_session()
+def built(make):
+    """Return a compiled model."""
     keras.utils.set_random_seed(0)
     model = make()
     model.compile("sgd", LOSS)
-    x, y = data(model, steps)
-    return measure(model, x, y, [callback(x, y)] if callback else [], 1)
+    return model
 
 
-def pairs(make, count, steps, epochs):
-    """Return the CPU times (count, 3): plain, monitored, second tape."""
-    keras.utils.set_random_seed(0)
-    models = [make() for _ in range(3)]
-    x, y = data(models[0], steps)
-    tape = SecondTape(x, y)
-    monitor = coursekit.GradientMonitor()
-    callbacks = [[], [monitor], [tape]]
-    for model, mine in zip(models, callbacks, strict=True):
-        model.compile("sgd", LOSS)
-        measure(model, x, y, mine, 1)  # trace, and forget
-    times = np.empty((count, 3))
-    for n in range(count):
-        for k in np.roll(np.arange(3), n):
-            # a new monitor would trace again, and that is measured apart
-            times[n, k] = measure(models[k], x, y, callbacks[k], epochs)
-    return times
+def fits(make):
+    """Return the three ways of training, each with a model of its own."""
+    x, y = digits_like(make().input_shape[1:], STEPS)
+
+    def way(*callbacks):
+        model = built(make)
+        return lambda: model.fit(
+            x, y, batch_size=BATCH, epochs=EPOCHS, verbose=0, callbacks=list(callbacks)
+        )
+
+    return {
+        "plain": way(),
+        "monitor": way(coursekit.GradientMonitor()),
+        "second tape": way(SecondTape(x, y)),
+    }
 
 
-def bound(ratios):
-    """Return the median and the upper end of its 95 % bootstrap interval."""
+def first_fits(make):
+    """Return two ways of training for the first time: tracing is most of it."""
+    x, y = digits_like(make().input_shape[1:], 20)
+
+    def way(callbacks):
+        def fit():
+            keras.backend.clear_session()
+            built(make).fit(x, y, batch_size=BATCH, verbose=0, callbacks=callbacks())
+
+        return fit
+
+    return {
+        "plain": way(list),
+        "monitor": way(lambda: [coursekit.GradientMonitor()]),
+    }
+
+
+def upper_bound(ratios):
+    """Return the upper end of the median's 95 % bootstrap interval."""
     rng = np.random.default_rng(0)
-    medians = np.median(rng.choice(ratios, (10_000, len(ratios))), axis=1)
-    return float(np.median(ratios)), float(np.quantile(medians, 0.975))
+    draws = rng.choice(ratios, (10_000, len(ratios)))
+    return float(np.quantile(np.median(draws, axis=1), 0.975))
+
+
+def rows(name, make, rounds):
+    """Return the rows of one model."""
+    found = interleave(fits(make), rounds, clock=time.process_time)
+    ratios = found["monitor"] / found["plain"]
+    upper = upper_bound(ratios)
+    first = interleave(first_fits(make), 5, clock=time.process_time, warm=True)
+    bound = {"median": upper, "least": upper, "most": upper, "rounds": rounds}
+    return [
+        row(f"{name}: monitor", ratio(found["monitor"], found["plain"]), at_most=1.05),
+        row(f"{name}: its upper 95 % bound", bound, at_most=1.10),
+        row(f"{name}: first fit", ratio(first["monitor"], first["plain"]), at_most=1.5),
+        row(f"{name}: second tape", ratio(found["second tape"], found["plain"])),
+    ]
 
 
 def main():
-    """Print a line a model."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pairs", type=int, default=20)
-    parser.add_argument("--steps", type=int, default=100, help="batches an epoch")
-    parser.add_argument("--epochs", type=int, default=5)
-    args = parser.parse_args()
-    print("model      monitor: median  upper 95 %  first fit   second tape: median")
+    """Print a line a ratio."""
+    args = parser(__doc__, 20).parse_args()
     kinds = {"MLP 20x128": dense, "LSTM 64x28": lstm}
-    for name, make in kinds.items():
-        monitor = [lambda x, y: coursekit.GradientMonitor()]
-        plain = [first_fit(make, None) for _ in range(3)]
-        watched = [first_fit(make, monitor[0]) for _ in range(3)]
-        times = pairs(make, args.pairs, args.steps, args.epochs)
-        middle, upper = bound(times[:, 1] / times[:, 0])
-        tape = np.median(times[:, 2] / times[:, 0])
-        first = np.median(watched) / np.median(plain)
-        print(f"{name} {middle:15.3f} {upper:11.3f} {first:10.2f} {tape:15.2f}")
+    found = [r for name, make in kinds.items() for r in rows(name, make, args.rounds)]
+    report(found, args.json)
 
 
 if __name__ == "__main__":

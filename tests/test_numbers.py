@@ -42,8 +42,9 @@ def read(html):
     article = BeautifulSoup(html, "html.parser").select_one("article")
     outputs, code = set(), set()
     for cell in article.select("div.cell_output"):
-        for text in cell.select("pre"):
+        for text in cell.select("pre, .text_html"):
             outputs |= numbers(text.get_text())
+            text.decompose()
     for cell in article.select("div.cell_input, div.highlight"):
         code |= numbers(cell.get_text())
     prose = {n for image in article.select("img") for n in numbers(image["alt"])}

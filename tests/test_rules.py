@@ -227,6 +227,20 @@ def test_an_explosion_that_kills_all_units_is_an_explosion():
     assert (found.verdict, found.step) == ("exploding", 20)
 
 
+@pytest.mark.parametrize("spike, verdict", [(20, "exploding"), (50, "dead_units")])
+def test_a_spike_that_kills_a_layer_came_first(spike, verdict):
+    """The head's bias still gets a gradient; a spike after the death is another."""
+    gradient = np.ones((60, 3))
+    gradient[30:, :2] = 0
+    loss = np.full(60, LOSS)
+    loss[spike - 1] = 1e4
+    dead_end = probed([0, 0, 1], dead={0: 1.0, 1: 1.0})
+    start = probed([1, 1, 1])
+    probes = [(0, start), (60, dead_end)]
+    found = report(trained(start, loss=loss, gradient=gradient, probes=probes))
+    assert found.verdict == verdict
+
+
 def test_not_finite_names_the_step_and_the_layer_that_grew_most():
     gradient = np.ones((3, 3)) * [[1], [10], [100]]
     gradient[1:, 1] *= 50

@@ -13,40 +13,41 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# delta of a hidden layer over that of the output: a layer below this learns a
-# thousand times slower than the output under SGD. Margin: vanishing models have
-# 1.3e-5 and less, healthy ones .025 and more (300 draws of each family).
+#: delta of a hidden layer over that of the output: a layer below this learns a
+#: thousand times slower than the output under SGD. Margin: vanishing models have
+#: 1.3e-5 and less, healthy ones .025 and more (300 draws of each family).
 VANISHED = 1e-3
-# Growth of delta from the output to the input. Margin: tanh at gain 2 over 30
-# layers has 60 to 80; healthy tanh nets of five units reach 20 at .99, and ...
+#: Growth of delta from the output to the input. Margin: tanh at gain 2 over 30
+#: layers has 60 to 80; of healthy tanh nets of five units 99 % stay below 20.
 GROWN = 18.0
-# ... the growth must be a trend, not the scatter of narrow layers: the mean of
-# the steps of log delta over its standard error. Margin: 15 against 4.
+#: That growth must be a trend, not the scatter of narrow layers: the mean of the
+#: steps of log delta over its standard error. Margin: 15 against 4.
 TREND = 4.5
-# Share of the constant output's loss that a model must take away to count as
-# learning. Margin: vanishing models have 1e-3 and less after 200 steps, tanh at
-# gain 2 over 30 layers .13 and less, healthy ones .27 and more.
+#: Share of the constant output's loss that a model must take away to count as
+#: learning. Margin: vanishing models have 1e-3 and less after 200 steps, tanh at
+#: gain 2 over 30 layers .13 and less, healthy ones .27 and more.
 SKILL = 0.2
-# Before so many steps a lack of skill does not speak against a model whose
-# evidence is growth, or lies in time: such models often learn.
+#: Before so many steps a lack of skill does not speak against a model whose
+#: evidence is growth, or lies in time: such models often learn.
 PATIENCE = 50
-# Loss over the larger of the first loss and the constant output's: worse than
-# knowing nothing. Margin: diverging runs pass 1e3, healthy ones stay below 2.
+#: Loss over the larger of the first loss and the constant output's: worse than
+#: knowing nothing. Margin: diverging runs pass 1e3, healthy ones stay below 2.
 DIVERGED = 10.0
-# So many steps in a row that a loss scale skips: it starts at 2**15, so 15
-# skipped steps are its warm-up.
+#: So many steps in a row that a loss scale skips: it starts at 2**15, so 15
+#: skipped steps are its warm-up.
 SKIPPED = 20
-# A gradient of exactly zero must last for so many recorded steps.
+#: A gradient of exactly zero must last for so many recorded steps.
 LASTING = 5
-# Share of units of a layer that are zero for every sample: all of them.
+#: Share of units of a layer that are zero for every sample: all of them.
 DEAD = 1.0
-# delta of the output layer over the gradient that arrives at the outputs, and the
-# share of the loss that moving the outputs could change: below float32's rounding
-# both are noise. Margin: softmax over one unit has 1e-7, healthy heads 1e-2.
+#: delta of the output layer over the gradient that arrives at the outputs, and the
+#: share of the loss that moving the outputs could change: below float32's rounding
+#: both are noise. Margin: softmax over one unit has 1e-7, healthy heads 1e-2.
 BLIND = 1e-6
-# Factor of ||dL/dh_t|| over all time steps. At default initialization an LSTM
-# keeps 7e-6 over 60 steps and trains; a tanh SimpleRNN keeps 3e-7.
+#: Factor of ||dL/dh_t|| over all time steps. At default initialization an LSTM
+#: keeps 7e-6 over 60 steps and trains; a tanh SimpleRNN keeps 3e-7.
 FORGOTTEN = 1e-6
+#: The same, growing. Margin: a recurrent kernel of radius 1.5 over 50 steps has 1e8.
 AMPLIFIED = 1e3
 
 # Findings: they never make a verdict.
@@ -220,15 +221,23 @@ def diverged(trace):
     constant = at_start[0].constant_loss if at_start else 0.0
     reference = np.nanmax([loss[0], constant])
     above = loss > DIVERGED * reference
-    total = trace.total_gradient[_taken(trace)]
-    killed = _zero_since(total, steps[_taken(trace)]) is not None
-    lasting = len(loss) >= LASTING and above[-LASTING:].mean() > 0.5
-    if not above.any() or not (lasting or killed):
+    if not above.any():
         return None
     step = int(steps[np.argmax(above)])
+    lasting = len(loss) >= LASTING and above[-LASTING:].mean() > 0.5
+    if not (lasting or _killed_since(trace, step)):
+        return None
     name = "loss over that of a constant output or the first"
     evidence = Evidence(name, float(loss.max() / reference), DIVERGED)
     return Judgement("exploding", _fastest(trace, step + 1), step, (evidence,))
+
+
+def _killed_since(trace, step):
+    """Tell whether, after ``step``, all gradients or the units of a layer are 0."""
+    taken = _taken(trace)
+    silent = _zero_since(trace.total_gradient[taken], trace.steps[taken])
+    dead = dead_layer(trace)
+    return silent is not None or (dead is not None and dead.step >= step)
 
 
 def growing(trace):

@@ -209,5 +209,5 @@ def _bars(trace):
     return (
         f'<svg role="img" aria-label="{title}" width="480" height="{height}" '
         f'font-size="10" fill="currentColor"><text x="4" y="10">{title}: '
-        f"1e{low:.0f} to 1e{high:.0f}</text>{''.join(parts)}</svg>"
+        f"1e{round(low)} to 1e{round(high)}</text>{''.join(parts)}</svg>"
     )
