@@ -26,6 +26,7 @@ const LAST_STEP = 2000;
  * @property {number[] | null} line theory's, at step 0 only
  * @property {{verdict: string, text: string, layer: number | null}} report
  * @property {number} ms a step
+ * @property {boolean} ended nothing more will happen
  */
 
 /** One network and what was recorded of it. */
@@ -66,7 +67,7 @@ export class Session {
     const rows = step ? measure(this.network) : first;
     const guess = this.data.guess;
     return {
-      step, losses, rows, guess, ms: this.ms,
+      step, losses, rows, guess, ms: this.ms, ended: this.ended,
       line: step ? null : this.line,
       report: diagnose({ first, last: rows, losses, guess, zeros }),
     };
