@@ -166,7 +166,8 @@ def test_the_product_of_webassembly_is_the_plain_one(lab):
             if (!arena.memory) return NaN;
             const draw = lab.uniform(1);
             const [m, k, n] = [12, 7, 24];
-            const [A, B, C, D] = [m * k, k * n, m * n, m * n].map((s) => arena.array(s));
+            const sizes = [m * k, k * n, m * n, m * n];
+            const [A, B, C, D] = sizes.map((size) => arena.array(size));
             for (const array of [A, B]) array.forEach((_, i) => (array[i] = draw()));
             arena.gemm(C, A, B, m, k, n);
             lab.plainGemm(D, A, B, m, k, n);
@@ -281,3 +282,67 @@ def test_modules_come_after_those_that_they_import():
             text = (lab_bundle.FOLDER / f"{name}.js").read_text(encoding="utf-8")
             needed = re.findall(r'^import .* from "\./(\w+)\.js";$', text, re.M)
             assert set(needed) <= {*names[:position], "constants"}
+
+
+# --- the presets say what is so ----------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def experiment(lab):
+    """Run a preset, with changes; return rows at the start, losses, verdicts."""
+    settings = (lab_bundle.FOLDER / "settings.js").read_text(encoding="utf-8")
+    text = re.search(r"DEFAULTS = (\{.*?\});", settings, re.DOTALL)[1]
+    defaults = lab(f"({text})")
+    presets = lab_bundle.presets()
+
+    def run(name, steps=0, **changes):
+        config = {**defaults, **presets[name].get("values", {}), **changes}
+        found = train(lab, config, steps)
+        delta = [row["delta"] for row in found["rows"][:-1]]
+        verdicts = found["report"]["verdict"], found["after"]["report"]["verdict"]
+        return delta[0] / delta[-1], found["losses"], verdicts
+
+    return run
+
+
+def test_preset_vanishing(experiment):
+    assert experiment("vanishing")[0] < 1e-5
+    assert 0.1 < experiment("vanishing", stddev=0.125)[0] < 1
+    assert experiment("vanishing", stddev=0.5)[0] > 1000
+    assert experiment("vanishing")[2][0] == "vanishing"
+
+
+def test_preset_exploding(experiment):
+    growth, _, verdicts = experiment("exploding")
+    assert growth > 1000 and verdicts[0] == "exploding"
+    assert growth ** (1 / 19) == pytest.approx(1.7, abs=0.05)
+    assert np.sqrt(2 / 64) == pytest.approx(0.18, abs=0.005)
+
+
+def test_preset_initializers(experiment):
+    shrunk = experiment("initializers")[0]
+    assert shrunk ** (2 / 19) == pytest.approx(0.5, abs=0.05)
+    assert 0.2 < experiment("initializers", initializer="he_uniform")[0] < 5
+
+
+def test_preset_batchnorm(experiment):
+    growth = experiment("batchnorm")[0]
+    assert growth ** (1 / 19) == pytest.approx(1.2, abs=0.03)
+    assert experiment("batchnorm", stddev=0.5)[0] == pytest.approx(growth, rel=0.2)
+    assert experiment("batchnorm", batchnorm=False)[0] < 1e-9
+
+
+def test_preset_clipping(experiment):
+    losses = experiment("clipping", steps=5)[1]
+    assert losses[1] > 1000 * losses[0]
+    for clip in ("value", "norm", "global"):
+        clipped = experiment("clipping", steps=300, clip=clip)[1]
+        assert clipped[-1] < 0.1
+
+
+def test_preset_conclusions(experiment):
+    assert experiment("conclusions")[0] < 1e-10
+    assert experiment("conclusions", rate=5)[0] < 1e-10
+    assert experiment("conclusions", clip="norm")[0] < 1e-10
+    assert 0.1 < experiment("conclusions", skip=True)[0] < 10
+    assert experiment("conclusions", steps=300, skip=True)[2][1] == "healthy"

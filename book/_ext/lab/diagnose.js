@@ -31,10 +31,7 @@ export function diagnose(trace) {
   const lowest = ratio.indexOf(Math.min(...ratio));
   let why = `At the start, layer ${lowest + 1} has the smallest delta, ${short(ratio[lowest])} of the output's`;
   if (losses.length > 1) {
-    const share = Math.round(100 * skill(trace));
-    why = share < 0
-      ? `The loss is above the ${short(guess)} of guessing`
-      : `Training has taken away ${share} % of the loss of guessing, ${short(guess)}`;
+    why = `The loss is ${short((100 * losses.at(-1)) / guess)} % of that of guessing`;
   }
   return { verdict: "healthy", layer: null, text: `${SENTENCES.healthy}. ${why}.` };
 }
