@@ -18,7 +18,7 @@ CASES = json.loads(REFERENCE.read_text(encoding="utf-8"))
 STEP_0, STEP_0_BATCHNORM, LOSS = 1e-5, 5e-5, 1e-4
 EXPORTS = (
     "{Session, Arena, batch, uniform, normal, drawKernel, deltaLine, gaussianMean, "
-    "plainGemm, diagnose, saturated}"
+    "plainGemm, diagnose, ACTIVATIONS}"
 )
 
 
@@ -166,19 +166,25 @@ def test_the_product_of_webassembly_is_the_plain_one(lab):
             if (!arena.memory) return NaN;
             const draw = lab.uniform(1);
             const [m, k, n] = [12, 7, 24];
-            const sizes = [m * k, k * n, m * n, m * n];
-            const [A, B, C, D] = sizes.map((size) => arena.array(size));
-            for (const array of [A, B]) array.forEach((_, i) => (array[i] = draw()));
-            arena.gemm(C, A, B, m, k, n);
-            lab.plainGemm(D, A, B, m, k, n);
+            const sizes = [m * k, k * n, m * n, m * n, n];
+            const [A, B, C, D, bias] = sizes.map((size) => arena.array(size));
+            for (const array of [A, B, bias]) array.forEach((_, i) => (array[i] = draw()));
+            arena.gemm(C, A, B, bias, m, k, n);
+            lab.plainGemm(D, A, B, bias, m, k, n);
             return Math.max(...C.map((c, i) => Math.abs(c - D[i])));
         }"""
     )
     assert worst < 1e-5
 
 
+def test_the_fast_tanh_is_tanh(lab):
+    z = np.concatenate([-np.geomspace(1e-30, 1e3, 500), np.geomspace(1e-30, 1e3, 500)])
+    found = lab("(z) => z.map(lab.ACTIVATIONS.tanh.value)", z.tolist())
+    np.testing.assert_allclose(found, np.tanh(z), rtol=1e-8)
+
+
 def test_the_module_is_small_and_encoded():
-    assert len(lab_wasm.module()) < 700
+    assert len(lab_wasm.module()) < 900
     assert base64.b64decode(lab_wasm.encoded()) == lab_wasm.module()
 
 

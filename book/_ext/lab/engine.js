@@ -53,6 +53,10 @@ export class Network {
     this.phi = ACTIVATIONS[config.activation];
     this.input = arena.array(data.x.length);
     this.input.set(data.x);
+    /** A bias that is none. */
+    this.none = arena.array(Math.max(config.width, data.inputs, data.classes));
+    /** Four rows of ones: times dz they are the sums of its columns. */
+    this.ones = arena.array(4 * this.rows).fill(1);
     const sizes = [data.inputs, ...new Array(config.depth).fill(config.width), data.classes];
     const draw = uniform(config.seed);
     this.layers = sizes.slice(1).map((size, l) => this.#layer(l, sizes[l], size, draw));
@@ -71,7 +75,7 @@ export class Network {
     const shapes = {
       W: fanIn * fanOut, dW: fanIn * fanOut, WT: fanIn * fanOut, xT: rows * fanIn,
       // with batch normalization, b and db are its shift beta
-      b: fanOut, db: fanOut,
+      b: fanOut, db: fanOut, sums: 4 * fanOut,
       z: rows * fanOut, f: rows * fanOut, h: rows * fanOut,
       dz: rows * fanOut, dh: rows * fanOut,
     };
@@ -90,13 +94,14 @@ export class Network {
     let x = this.input;
     for (const layer of this.layers) {
       layer.x = x;
-      this.arena.gemm(layer.z, x, layer.W, this.rows, layer.fanIn, layer.fanOut);
+      const bias = layer.gamma ? this.none : layer.b;
+      this.arena.gemm(layer.z, x, layer.W, bias, this.rows, layer.fanIn, layer.fanOut);
       if (layer.gamma) this.#normalize(layer);
-      else addRows(layer.z, layer.b);
       if (!layer.hidden) return layer.z;
       const { z, f, h } = layer;
       const value = this.phi.value;
-      for (let i = 0; i < z.length; i++) f[i] = value(z[i]);
+      const size = z.length;
+      for (let i = 0; i < size; i++) f[i] = value(z[i]);
       if (layer.skip) {
         const scale = this.config.scale;
         for (let i = 0; i < h.length; i++) h[i] = x[i] + scale * f[i];
@@ -134,16 +139,18 @@ export class Network {
       if (layer.hidden) {
         const slope = this.phi.slope;
         const scale = layer.skip ? config.scale : 1;
-        for (let i = 0; i < dz.length; i++) dz[i] = scale * dh[i] * slope(z[i], f[i]);
+        const size = dz.length;
+        for (let i = 0; i < size; i++) dz[i] = scale * dh[i] * slope(z[i], f[i]);
       }
-      sumRows(layer.db, dz);
+      arena.gemm(layer.sums, this.ones, dz, this.none, 4, rows, fanOut);
+      layer.db.set(layer.sums.subarray(0, fanOut));
       if (layer.gamma) this.#normalizeBack(layer);
       transpose(layer.xT, layer.x, rows, fanIn);
-      arena.gemm(layer.dW, layer.xT, dz, fanIn, rows, fanOut);
+      arena.gemm(layer.dW, layer.xT, dz, this.none, fanIn, rows, fanOut);
       if (l === 0) continue;
       const below = layers[l - 1].dh;
       transpose(layer.WT, layer.W, fanIn, fanOut);
-      arena.gemm(below, dz, layer.WT, rows, fanOut, fanIn);
+      arena.gemm(below, dz, layer.WT, this.none, rows, fanOut, fanIn);
       if (layer.skip) for (let i = 0; i < below.length; i++) below[i] += dh[i];
     }
     return loss;
@@ -191,11 +198,8 @@ export class Network {
     }
     for (const [variable, gradient] of this.variables) {
       const factor = clip === "norm" ? shrink(norm(gradient), limit) : all;
-      const most = clip === "value" ? limit : Infinity;
-      for (let i = 0; i < variable.length; i++) {
-        const g = factor * gradient[i];
-        variable[i] -= rate * (g > most ? most : g < -most ? -most : g);
-      }
+      if (clip === "value") stepClipped(variable, gradient, rate, limit);
+      else this.arena.axpy(variable, gradient, -rate * factor);
     }
   }
 }
@@ -205,15 +209,10 @@ function shrink(size, limit) {
   return size > limit ? limit / size : 1;
 }
 
-function addRows(z, b) {
-  for (let i = 0; i < z.length; i += b.length) {
-    for (let j = 0; j < b.length; j++) z[i + j] += b[j];
-  }
-}
-
-function sumRows(sums, dz) {
-  sums.fill(0);
-  for (let i = 0; i < dz.length; i += sums.length) {
-    for (let j = 0; j < sums.length; j++) sums[j] += dz[i + j];
+/** A step along the gradient with each entry cut to [-limit, limit]. */
+function stepClipped(variable, gradient, rate, limit) {
+  for (let i = 0; i < variable.length; i++) {
+    const g = gradient[i];
+    variable[i] -= rate * (g > limit ? limit : g < -limit ? -limit : g);
   }
 }

@@ -1,19 +1,19 @@
 /**
  * Matrix products, nearly all of the lab's work, and the memory they work in.
  *
- * Where the browser has WebAssembly SIMD, blocks of 4 rows and 8 columns are
- * multiplied by a few hundred bytes that `lab_wasm.py` writes at build time.
- * Other shapes and other browsers take the plain loop.
+ * Where the browser has WebAssembly SIMD, a few hundred bytes do the work that
+ * `lab_wasm.py` writes at build time: products in blocks of 4 rows and 8 columns,
+ * and sums. Other shapes and other browsers take the plain loops.
  */
 import { GEMM } from "./constants.js";
 
 /** 64 kB each; 50 layers of 64 units and a batch of 64 need some 10 MB. */
 const PAGES = 320;
 
-/** C[m, n] = A[m, k] B[k, n], row after row. */
-export function plainGemm(C, A, B, m, k, n) {
-  C.fill(0, 0, m * n);
+/** C[m, n] = A[m, k] B[k, n] + bias[n] in every row. */
+export function plainGemm(C, A, B, bias, m, k, n) {
   for (let i = 0; i < m; i++) {
+    for (let j = 0; j < n; j++) C[i * n + j] = bias[j];
     for (let p = 0; p < k; p++) {
       const a = A[i * k + p];
       for (let j = 0; j < n; j++) C[i * n + j] += a * B[p * n + j];
@@ -41,7 +41,7 @@ export class Arena {
       const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), {
         lab: { memory },
       });
-      this.kernel = instance.exports.gemm;
+      this.loops = instance.exports;
       this.memory = memory;
     } catch {
       // An old browser, or a policy that forbids it: the plain loop will do.
@@ -65,9 +65,15 @@ export class Arena {
     return new Float32Array(this.memory.buffer, start, length).fill(0);
   }
 
-  /** C = A B for arrays of this arena. */
-  gemm(C, A, B, m, k, n) {
-    if (!this.memory || m % 4 || n % 8) plainGemm(C, A, B, m, k, n);
-    else this.kernel(C.byteOffset, A.byteOffset, B.byteOffset, m, k, n);
+  /** C = A B + bias for arrays of this arena. */
+  gemm(C, A, B, bias, m, k, n) {
+    if (!this.memory || m % 4 || n % 8) plainGemm(C, A, B, bias, m, k, n);
+    else this.loops.gemm(C.byteOffset, A.byteOffset, B.byteOffset, bias.byteOffset, m, k, n);
+  }
+
+  /** y += scale x for arrays of this arena. */
+  axpy(y, x, scale) {
+    if (this.memory) this.loops.axpy(y.byteOffset, x.byteOffset, scale, y.length);
+    else for (let i = 0; i < y.length; i++) y[i] += Math.fround(scale) * x[i];
   }
 }
