@@ -168,7 +168,8 @@ def test_the_product_of_webassembly_is_the_plain_one(lab):
             const [m, k, n] = [12, 7, 24];
             const sizes = [m * k, k * n, m * n, m * n, n];
             const [A, B, C, D, bias] = sizes.map((size) => arena.array(size));
-            for (const array of [A, B, bias]) array.forEach((_, i) => (array[i] = draw()));
+            for (const array of [A, B, bias])
+                array.forEach((_, i) => (array[i] = draw()));
             arena.gemm(C, A, B, bias, m, k, n);
             lab.plainGemm(D, A, B, bias, m, k, n);
             return Math.max(...C.map((c, i) => Math.abs(c - D[i])));
