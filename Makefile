@@ -73,7 +73,7 @@ test: book
 
 # Scripts that begin with an underscore are not run; those that need a download
 # are left to people.
-benchmarks := imports phase_diagram ensemble monitor
+benchmarks := imports phase_diagram ensemble monitor lab
 
 bench: setup
 	@mkdir -p _build; failed=; \

@@ -48,6 +48,12 @@ def test_admonition_becomes_a_quote(refs):
     assert convert(text, refs) == "> **Key $x$**\n>\n> First.\n>\n> - item\n\nAfter."
 
 
+def test_a_lab_becomes_one_line(refs):
+    text = "Before.\n\n```{lab} vanishing\n{numref}`fig` shows it.\n```\n\nAfter."
+    plain = "Before.\n\n*Open the live lab in the online book.*\n\nAfter."
+    assert convert(text, refs) == plain
+
+
 def test_formulas_in_a_quote_have_one_line(refs):
     text = ":::{note}\n$$\na\n= b\n$$\n\nand $c\n= d$\n:::"
     assert convert(text, refs) == "> **Note**\n>\n> $$ a = b $$\n>\n> and $c = d$"

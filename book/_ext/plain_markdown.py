@@ -248,6 +248,9 @@ def directive(name: str, title: str, content: str, refs: References, one_line: b
         return fence(body, title)
     if name == "glossary":
         return _glossary(body, refs)
+    if name == "lab":
+        # A notebook runs the real thing; the lab is a part of the page.
+        return "*Open the live lab in the online book.*"
     if name in DROPPED:
         return ""
     raise MarkdownError(f"unknown directive {{{name}}}", f"{{{name}}}")

@@ -1,0 +1,123 @@
+/**
+ * The network runs here, off the page's own thread, so that the page stays quick.
+ *
+ * Messages in: {type: "setup", config}, {type: "live", rate, clip, limit},
+ * {type: "run", every}, {type: "step"}, {type: "pause"}. Messages out: a
+ * {@link State}, after every message and, in a run, every so many milliseconds.
+ */
+import { batch } from "./data.js";
+import { diagnose } from "./diagnose.js";
+import { Network } from "./engine.js";
+import { Arena } from "./gemm.js";
+import { measure } from "./measure.js";
+import { deltaLine } from "./theory.js";
+
+/** A run ends here by itself. */
+const LAST_STEP = 2000;
+
+/**
+ * @typedef {object} State
+ * @property {number} setup number of the setup that it belongs to
+ * @property {number} step
+ * @property {boolean} running
+ * @property {number[]} losses
+ * @property {number} guess
+ * @property {import("./measure.js").Row[]} rows
+ * @property {number[] | null} line theory's, at step 0 only
+ * @property {{verdict: string, text: string, layer: number | null}} report
+ * @property {number} ms a step
+ * @property {boolean} ended nothing more will happen
+ */
+
+/** One network and what was recorded of it. */
+export class Session {
+  /** @param {import("./engine.js").Config} config */
+  constructor(config, arena = new Arena()) {
+    this.data = batch(config.data);
+    this.network = new Network(config, this.data, arena);
+    this.losses = [this.network.backward()];
+    this.first = measure(this.network);
+    this.zeros = this.first.map((row) => (row.zero ? 1 : 0));
+    this.line = deltaLine(config, this.data);
+    this.ms = 0;
+  }
+
+  get step() {
+    return this.losses.length - 1;
+  }
+
+  get ended() {
+    return this.step >= LAST_STEP || !Number.isFinite(this.losses.at(-1));
+  }
+
+  advance() {
+    if (this.ended) return;
+    const start = performance.now();
+    this.network.update();
+    this.losses.push(this.network.backward());
+    this.ms = performance.now() - start;
+    this.network.layers.forEach((layer, l) => {
+      this.zeros[l] = layer.dW.every((g) => g === 0) ? this.zeros[l] + 1 : 0;
+    });
+  }
+
+  /** @returns {State} */
+  state() {
+    const { first, losses, zeros, step } = this;
+    const rows = step ? measure(this.network) : first;
+    const guess = this.data.guess;
+    return {
+      step, losses, rows, guess, ms: this.ms, ended: this.ended,
+      line: step ? null : this.line,
+      report: diagnose({ first, last: rows, losses, guess, zeros }),
+    };
+  }
+}
+
+/** Answer the page. @param {DedicatedWorkerGlobalScope} scope */
+export function serve(scope) {
+  const arena = new Arena();
+  let session;
+  let running = false;
+  let every = 100;
+  let setup = 0;
+  let timer;
+
+  const send = () => scope.postMessage({ ...session.state(), running, setup });
+  const loop = () => {
+    if (!running) return;
+    const until = performance.now() + every;
+    while (!session.ended && performance.now() < until) session.advance();
+    running = !session.ended;
+    send();
+    // gives messages from the page their turn
+    timer = setTimeout(loop, 0);
+  };
+  const answers = {
+    setup({ config, number }) {
+      running = false;
+      setup = number;
+      session = new Session(config, arena);
+    },
+    live({ rate, clip, limit }) {
+      Object.assign(session.network.config, { rate, clip, limit });
+    },
+    run(message) {
+      every = message.every;
+      running = !session.ended;
+      clearTimeout(timer);
+      timer = setTimeout(loop, 0);
+    },
+    step() {
+      running = false;
+      session.advance();
+    },
+    pause() {
+      running = false;
+    },
+  };
+  scope.onmessage = ({ data }) => {
+    answers[data.type](data);
+    send();
+  };
+}
