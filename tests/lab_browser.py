@@ -26,7 +26,8 @@ def unavailable(reason):
 @contextmanager
 def chromium():
     """Start the browser, or skip the test with the name of what to install."""
-    path = shutil.which("chromium")
+    names = ("chromium", "chromium-browser", "google-chrome")
+    path = next(filter(None, map(shutil.which, names)), None)
     if path is None:
         unavailable("no browser: install Debian's package chromium")
     try:
