@@ -227,9 +227,11 @@ def plain_notebook(cells: list, page: str, refs: References, first: str):
 
 
 def executed_cells(app, docname: str, notebook) -> list:
-    path = Path(app.outdir).parent / "jupyter_execute" / f"{docname}.ipynb"
-    if path.is_file():
-        return nbformat.read(path, as_version=4).cells
+    """Return the cells as the build ran them.
+
+    They come from the cache: in the copies that myst-nb leaves beside the pages,
+    `nb_merge_streams` has put a stream's later lines there twice.
+    """
     cache = get_cache(app.env.mystnb_config.execution_cache_path)
     try:
         return cache.merge_match_into_notebook(notebook)[1].cells
