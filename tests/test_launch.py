@@ -70,7 +70,6 @@ def build(folder: Path, repository: str) -> Path:
     old, new = ROOT / "_build", folder / "_build"
     assert (old / ".doctrees").is_dir(), "no book: run `make book` first"
     shutil.copytree(old / ".doctrees", new / ".doctrees")
-    shutil.copytree(old / "jupyter_execute", new / "jupyter_execute")
     # A fork may name itself in the configuration.
     config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
     assert "url" in config["repository"]
