@@ -25,7 +25,7 @@ help:
 	@echo 'make test       run the tests, the notebooks and the linters'
 	@echo 'make bench      measure the promised speeds as ratios (some ten minutes)'
 	@echo 'make setup      install the packages into .venv (the others do it too)'
-	@echo 'make lock       renew requirements.txt from requirements.in'
+	@echo 'make lock       renew the locks, requirements*.txt'
 	@echo 'make clean      remove _build (make distclean: .venv as well)'
 
 setup:
@@ -46,8 +46,15 @@ notebooks: book
 	if [ ! -f "$$1" ]; then echo 'The book wrote no notebooks.' >&2; exit 1; fi; \
 	echo "The notebooks ($$#): $$(pwd -P)/_build/notebooks"
 
+# A browser's driver and other graders: no part of the book's own lock.
+.venv/.tests: requirements-test.txt | setup
+	@echo 'Installing what the tests need ...'
+	@$(python) -m pip install --quiet --disable-pip-version-check --no-input \
+	    --require-hashes --only-binary :all: -r requirements-test.txt
+	@: > $@
+
 # Every check runs, whatever the ones before it said.
-test: book
+test: book .venv/.tests
 	@failed=; \
 	check() { \
 	    what=$$1; shift; \
@@ -75,7 +82,7 @@ test: book
 # are left to people.
 benchmarks := imports phase_diagram ensemble monitor lab
 
-bench: setup
+bench: .venv/.tests
 	@mkdir -p _build; failed=; \
 	for name in $(benchmarks); do \
 	    printf '\n== %s\n' "$$name"; \
@@ -96,14 +103,17 @@ lock:
 	    .venv-lock/bin/python -m pip install --quiet --disable-pip-version-check uv; \
 	    uv=.venv-lock/bin/uv; \
 	}; \
-	"$$uv" pip compile requirements.in --universal --generate-hashes \
-	    --python-version 3.11 $(UPGRADE) \
-	    $(addprefix --constraint ,$(CONSTRAINTS)) --no-emit-index-url --no-emit-find-links \
-	    --custom-compile-command 'make lock' --quiet -o requirements.txt; \
-	if grep -n -e '^-' -e '://' requirements.txt; then \
-	    echo 'requirements.txt names a package index: see the lines above.' >&2; exit 1; \
+	compile() { \
+	    "$$uv" pip compile "$$@" --universal --generate-hashes \
+	        --python-version 3.11 $(UPGRADE) --no-emit-index-url --no-emit-find-links \
+	        --custom-compile-command 'make lock' --quiet; \
+	}; \
+	compile requirements.in $(addprefix --constraint ,$(CONSTRAINTS)) -o requirements.txt; \
+	compile requirements-test.in --constraint requirements.txt -o requirements-test.txt; \
+	if grep -n -e '^-' -e '://' requirements.txt requirements-test.txt; then \
+	    echo 'A lock names a package index: see the lines above.' >&2; exit 1; \
 	fi; \
-	echo 'requirements.txt is renewed; commit it together with requirements.in.'
+	echo 'The locks are renewed; commit them together with requirements*.in.'
 
 clean:
 	@rm -rf _build
