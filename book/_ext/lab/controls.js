@@ -1,7 +1,7 @@
 /**
  * The controls and the question: plain form elements with labels.
  */
-import { FIELDS, positionOf, valueAt } from "./settings.js";
+import { FIELDS, sliderPosition, valueAt } from "./settings.js";
 
 /**
  * Make an element.
@@ -65,7 +65,7 @@ function row(field, config, changed, showAll) {
       output.textContent = value;
       input.setAttribute("aria-valuetext", value);
       // not while it is moved: rounding would pull it back
-      if (valueAt(field, input.value) !== value) input.value = positionOf(field, value);
+      if (valueAt(field, input.value) !== value) input.value = sliderPosition(field, value);
     } else if (field.choices) input.value = value;
     else input.checked = value;
   };

@@ -76,7 +76,7 @@ export function valueAt(field, position) {
 }
 
 /** The position of a field's slider for a value. */
-export function positionOf(field, value) {
+export function sliderPosition(field, value) {
   return field.log ? Math.log10(value) : value;
 }
 
@@ -84,7 +84,7 @@ export function positionOf(field, value) {
 function parse(field, text) {
   if (field.choices) return text in field.choices ? text : undefined;
   if (!field.range) return { true: true, false: false }[text];
-  const position = positionOf(field, Number(text));
+  const position = sliderPosition(field, Number(text));
   const [least, most, step] = field.range;
   const inside = position >= least - 1e-9 && position <= most + 1e-9;
   const onGrid = field.log || Math.abs((position - least) / step - Math.round((position - least) / step)) < 1e-6;
