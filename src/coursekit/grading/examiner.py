@@ -1,0 +1,183 @@
+"""The trusted process of one worker: it owns the sandbox and runs the tests.
+
+``python -m coursekit.grading.examiner`` reads one job a line from standard
+input and writes its results, a JSON line each, to standard output. Each job runs
+in a fork with limits of its own, so that a model too large to build, or a test
+that never ends, costs one task and not the class.
+"""
+
+import contextlib
+import json
+import os
+import resource
+import signal
+import sys
+import time
+import traceback
+
+from coursekit.grading import notebook
+from coursekit.grading.draws import class_key, seed_hidden_inputs
+from coursekit.grading.master import parse_master
+
+ROOM = {"processes": 96, "file_mb": 64}
+FREE_SECONDS = 120.0
+EXAMINER_MB = 3072
+
+
+def grade(job, sandbox, write):
+    """Grade the tasks of one job that are not done; write a row for each.
+
+    ``job`` has ``master`` (text), ``cells`` (of the submission), ``student``
+    (id), ``secret`` and ``tasks`` (names still to do); with ``force``, tasks
+    without an answer are tested as well.
+    """
+    from coursekit.grading.check import check_task
+    from coursekit.grading.session import Session
+
+    master = parse_master(job["master"])
+    submitted = [notebook.Submitted(*cell) for cell in job["cells"]]
+    student = {
+        "student_id": job["student"],
+        "class_key": class_key(job["secret"], master.name),
+    }
+    seed_hidden_inputs(job["secret"], master.name, job["student"])
+    source = "\n".join(f"{name} = {value!r}" for name, value in student.items())
+    steps = notebook.plan(master, submitted, source)
+    seconds = {name: task.seconds for name, task in master.tasks.items()}
+    limits = {**ROOM, "memory_mb": master.memory_mb}
+    session = Session(
+        lambda: sandbox.room(**limits), steps, {**seconds, "": FREE_SECONDS}
+    )
+    todo = []
+    for name in job["tasks"]:
+        task = master.tasks[name]
+        why = notebook.unanswered(master, task, submitted)
+        # A release is also tried without answers: do the tests see that?
+        if why and not job.get("force"):
+            write(task=name, status="missing", message=why, seconds=0.0)
+        elif task.manual:
+            write(task=name, status="needs_review", message="", seconds=0.0)
+        else:
+            todo.append(task)
+    if todo:
+        write(begins="")
+        session.run()
+    for task in todo:
+        write(begins=task.name)
+        start = time.monotonic()
+        session.ensure()
+        with _alarm(task.seconds + 5):
+            status, message = check_task(master, task, session, student)
+        used = session.spent.get(task.name, 0.0) + time.monotonic() - start
+        write(task=task.name, status=status, message=message, seconds=round(used, 2))
+    session.close()
+
+
+@contextlib.contextmanager
+def _alarm(seconds):
+    """Raise TimeoutError in what takes longer."""
+
+    def ring(number, frame):
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def main(argv):
+    """Start the sandbox, say so, and grade until standard input ends."""
+    # Nothing but results may reach the reader of our standard output.
+    out = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    from coursekit.grading.sandbox import Sandbox, SandboxError
+
+    try:
+        sandbox = Sandbox(trust="--trust" in argv)
+    except SandboxError as error:
+        print(json.dumps({"unavailable": str(error)}), file=out, flush=True)
+        return
+    import keras  # noqa: F401
+    import numpy  # noqa: F401
+    from IPython.core import inputtransformer2  # noqa: F401
+
+    import coursekit
+
+    for name in coursekit.__all__:
+        getattr(coursekit, name)
+    print(json.dumps({"ready": True}), file=out, flush=True)
+    for line in sys.stdin:
+        _one(json.loads(line), sandbox, out)
+        print(json.dumps({"done": True}), file=out, flush=True)
+    sandbox.close()
+
+
+def _one(job, sandbox, out):
+    """Grade a job in a fork; where it dies, blame the task and go on."""
+    while job["tasks"]:
+        told, tell = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            os.close(told)
+            _child(job, sandbox, tell)
+        os.close(tell)
+        current = None
+        with os.fdopen(told) as rows:
+            for line in rows:
+                row = json.loads(line)
+                if "begins" in row:
+                    current = row["begins"]
+                    continue
+                if "failed" in row:
+                    print(json.dumps(row), file=out, flush=True)
+                    os.waitpid(pid, 0)
+                    return
+                job["tasks"].remove(row["task"])
+                current = None
+                print(json.dumps(row), file=out, flush=True)
+        _, status = os.waitpid(pid, 0)
+        if status == 0:
+            return
+        if not current:
+            text = f"the grader's process ended with status {status}"
+            print(json.dumps({"failed": text}), file=out, flush=True)
+            return
+        job["tasks"].remove(current)
+        row = {"task": current, "status": "died", "seconds": 0.0}
+        row["message"] = "testing what was returned ended the grader's process"
+        print(json.dumps(row), file=out, flush=True)
+
+
+def _child(job, sandbox, tell):
+    status = 1
+    try:
+        most = EXAMINER_MB * 2**20
+        with open("/proc/self/statm") as file:
+            most += int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    except OSError:
+        # macOS has no /proc and no such limit; only trusted work runs there.
+        pass
+    try:
+        with os.fdopen(tell, "w") as pipe:
+
+            def write(**row):
+                pipe.write(json.dumps(row) + "\n")
+                pipe.flush()
+
+            try:
+                grade(job, sandbox, write)
+            except Exception as error:
+                traceback.print_exc()
+                write(failed=f"{type(error).__name__}: {error}"[:300])
+        status = 0
+    finally:
+        os._exit(status)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,146 @@
+"""Make the notebook that students receive, and the one that nbgrader starts from."""
+
+import re
+from pathlib import Path
+
+from coursekit.grading.colab import setup_source
+from coursekit.grading.draws import PUBLIC, class_key
+from coursekit.grading.master import (
+    MasterError,
+    marker,
+    parse_master,
+    released_source,
+)
+from coursekit.grading.worker import grade_submission
+
+_KEY_LINE = re.compile(r"^class_key\s*=.*$", re.MULTILINE)
+_DIRECTIVE = re.compile(r"^\s*(`{3,}|:{3,})\{|\{[a-z:]+\}`", re.MULTILINE)
+METADATA = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+
+
+def released_notebook(master, secret=PUBLIC, repository="", commit=""):
+    """Return a master's student notebook, without solutions and hidden tests.
+
+    Its cells carry nbgrader's metadata (schema 3), so nbgrader takes it as its
+    own release.
+
+    Parameters
+    ----------
+    master : Master
+    secret : str
+        The class secret; only a key derived from it stands in the notebook.
+    repository, commit : str
+        Where Colab installs this package from; see :mod:`.colab`.
+
+    Raises
+    ------
+    MasterError
+        If a text cell has a directive or role, which Colab shows raw.
+    """
+    key = class_key(secret, master.name)
+    return _notebook(master, key, released_source, setup_source(repository, commit))
+
+
+def source_notebook(master, secret=PUBLIC, repository="", commit=""):
+    """Return the instructor's notebook for nbgrader's ``source`` folder."""
+    key = class_key(secret, master.name)
+    setup = setup_source(repository, commit)
+    return _notebook(master, key, lambda cell: cell.source, setup)
+
+
+def check_master(text, secret=PUBLIC, trust=False):
+    """Grade a master's own solution and its empty notebook.
+
+    Raises
+    ------
+    MasterError
+        If the solution fails a task, or if a task's tests pass without an
+        answer.
+    """
+    import nbformat
+
+    master = parse_master(text)
+    job = {"id": "check", "master": text, "secret": secret, "trust": trust}
+    auto = [name for name, task in master.tasks.items() if not task.manual]
+    for make, force in ((source_notebook, False), (released_notebook, True)):
+        data = nbformat.writes(make(master, secret)).encode()
+        rows = grade_submission({**job, "data": data, "tasks": auto, "force": force})
+        for row in rows:
+            if row["status"] == "not_graded":
+                raise MasterError(f"task {row['task']}: {row['message']}")
+            if force and row["status"] == "ok":
+                raise MasterError(
+                    f"task {row['task']}: its tests pass without an answer; "
+                    "assert something that only an answer makes true"
+                )
+            if not force and row["status"] != "ok":
+                raise MasterError(
+                    f"task {row['task']}: the master's own solution gets "
+                    f"{row['status']}: {row['message']}"
+                )
+
+
+def write_release(master, out, secret=PUBLIC, repository="", commit=""):
+    """Write a master's student notebook into a folder; return its path."""
+    import nbformat
+
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / f"{master.name}.ipynb"
+    nbformat.write(released_notebook(master, secret, repository, commit), path)
+    return path
+
+
+def write_source(master, course, secret=PUBLIC, repository="", commit=""):
+    """Write nbgrader's source notebook into a course folder; return its path."""
+    import nbformat
+
+    folder = Path(course) / "source" / master.name
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{master.name}.ipynb"
+    nbformat.write(source_notebook(master, secret, repository, commit), path)
+    return path
+
+
+def _notebook(master, key, text_of, setup):
+    from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+    cells = [new_code_cell(setup, id="setup", metadata={"cellView": "form"})]
+    for number, cell in enumerate(master.cells):
+        if cell.role == "text" and _DIRECTIVE.search(cell.source):
+            raise MasterError(
+                f"{master.name}, cell {number + 1}: a directive or role, which "
+                "Colab shows raw; write plain Markdown"
+            )
+        source = text_of(cell)
+        if cell.role in ("answer", "manual"):
+            gap = "\n" if cell.code else "\n\n"
+            source = f"{marker(cell)}{gap}{source}"
+        if cell.role == "student":
+            source = _KEY_LINE.sub(f'class_key = "{key}"', source)
+        make = new_code_cell if cell.code else new_markdown_cell
+        made = make(source, id=cell.id or f"text_{number + 1}")
+        if cell.id:
+            made.metadata["nbgrader"] = _nbgrader(cell, master)
+        cells.append(made)
+    return new_notebook(cells=cells, metadata=METADATA)
+
+
+def _nbgrader(cell, master):
+    """Return a cell's metadata in nbgrader's schema 3."""
+    graded = cell.role in ("test", "manual")
+    made = {
+        "schema_version": 3,
+        "grade_id": cell.id,
+        "grade": graded,
+        "locked": cell.role in ("given", "test"),
+        "solution": cell.role in ("answer", "manual", "student"),
+        "task": False,
+    }
+    if graded:
+        first = cell.role == "test" or cell.id == cell.task
+        made["points"] = master.tasks[cell.task].points if first else 0
+    return made
