@@ -21,7 +21,7 @@ from coursekit.grading.master import parse_master
 
 ROOM = {"processes": 96, "file_mb": 64}
 FREE_SECONDS = 120.0
-EXAMINER_MB = 3072
+EXAMINER_MB = 1536
 
 
 def grade(job, sandbox, write):
@@ -98,17 +98,18 @@ def main(argv):
 
     try:
         sandbox = Sandbox(trust="--trust" in argv)
+        # What the forks need, imported once while the sandbox does the same.
+        import keras  # noqa: F401
+        from IPython.core import inputtransformer2  # noqa: F401
+
+        import coursekit
+
+        for name in coursekit.__all__:
+            getattr(coursekit, name)
+        sandbox.wait()
     except SandboxError as error:
         print(json.dumps({"unavailable": str(error)}), file=out, flush=True)
         return
-    import keras  # noqa: F401
-    import numpy  # noqa: F401
-    from IPython.core import inputtransformer2  # noqa: F401
-
-    import coursekit
-
-    for name in coursekit.__all__:
-        getattr(coursekit, name)
     print(json.dumps({"ready": True}), file=out, flush=True)
     for line in sys.stdin:
         _one(json.loads(line), sandbox, out)

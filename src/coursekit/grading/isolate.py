@@ -15,8 +15,7 @@ CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000
 MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REC, MS_PRIVATE = 2, 4, 8, 0x4000, 0x40000
 PR_SET_DUMPABLE, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 4, 24, 38
 LAST_CAPABILITY = 63
-# A user that owns nothing. Root's processes would have no limit of number.
-NOBODY = 64_000
+FIRST_USER = 2_000
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -54,14 +53,25 @@ def own_files(size_mb):
         _mount("tmpfs", "/proc", "tmpfs", flags | MS_NOEXEC, "size=4k,mode=0555")
 
 
-def drop_rights():
+def unused_user(number):
+    """Return a user id that owns nothing, another one for each number.
+
+    The limit of processes holds for a user, so two rooms must not share one; and
+    it does not hold for root at all.
+    """
+    with open("/proc/self/uid_map") as file:
+        users = sum(int(line.split()[2]) for line in file)
+    return FIRST_USER + number % max(1, min(users, 2**30) - 2 * FIRST_USER)
+
+
+def drop_rights(user):
     """Give up every capability, and root where we had it, for good."""
     for capability in range(LAST_CAPABILITY + 1):
         _libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
     if os.geteuid() == 0:
         os.setgroups([])
-        os.setresgid(NOBODY, NOBODY, NOBODY)
-        os.setresuid(NOBODY, NOBODY, NOBODY)
+        os.setresgid(user, user, user)
+        os.setresuid(user, user, user)
     _clear_capabilities()
     _call("prctl", _libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 

@@ -78,6 +78,7 @@ class Sandbox:
 
     def __init__(self, trust=False):
         self.trust = trust
+        self.rooms = 0
         if not trust and (reason := why_not()):
             raise SandboxError(reason)
         here, there = socket.socketpair()
@@ -95,21 +96,32 @@ class Sandbox:
             pass_fds=[there.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE if os.environ.get("COURSEKIT_DEBUG") is None else None,
+            stderr=subprocess.PIPE
+            if os.environ.get("COURSEKIT_DEBUG") is None
+            else None,
         )
         there.close()
         self.control = here
-        here.settimeout(START_SECONDS)
+
+    def wait(self):
+        """Wait until rooms can be had; starting takes some seconds.
+
+        Raises
+        ------
+        SandboxError
+            If the warm parent did not start, with its last words.
+        """
+        self.control.settimeout(START_SECONDS)
         try:
-            said = here.recv(16)
-        except TimeoutError:
+            said = self.control.recv(16)
+        except OSError:
             said = b""
         if said != b"warm\n":
             self.close()
             error = self.process.stderr.read() if self.process.stderr else b""
             last = error.decode(errors="replace").strip().splitlines()[-1:] or ["?"]
             raise SandboxError(f"the sandbox did not start: {last[0]}")
-        here.settimeout(None)
+        self.control.settimeout(None)
 
     def room(self, **limits):
         """Fork a room; return the socket to it and the one that tells its end.
@@ -120,6 +132,9 @@ class Sandbox:
             Its limits: MiB beyond the imports, processes and threads, MiB of
             one file and of each temporary folder.
         """
+        # Unlike that of any other room that may still be there.
+        self.rooms += 1
+        limits["number"] = self.process.pid * 64 + (os.getpid() + self.rooms) % 64
         talk, its_talk = socket.socketpair()
         life, its_life = socket.socketpair()
         with its_talk, its_life:

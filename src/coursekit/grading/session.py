@@ -1,13 +1,13 @@
 """The grader's side of a room: run the steps, ask for values, go on after a death."""
 
 import secrets
-import socket
 import time
 
 from coursekit.grading import channel, wire
 from coursekit.grading.sandbox import reason_of_end
 
 START_SECONDS = 30
+KEEP_SECONDS = 10
 
 
 class RoomError(Exception):
@@ -111,21 +111,30 @@ class Session:
             raise RuntimeError(f"the sandbox made no room: {said.get('broken')}")
 
     def _pass(self):
+        """Run the steps that lost no room so far; raise Lost where one does."""
         free = self.seconds[""]
         self.problems, self.spent = {}, {}
+        latest = None
         for index, step in enumerate(self.steps):
-            if step.do == "keep":
-                self._ask(time.monotonic() + START_SECONDS, do="keep", task=step.task)
-                continue
             if index in self.bad:
                 self._blame(step.task, *self.bad[index])
                 continue
             seconds = self.seconds[step.task] if step.task else free
-            start = time.monotonic()
             try:
+                if step.do == "keep":
+                    self._ask(
+                        time.monotonic() + KEEP_SECONDS, do="keep", task=step.task
+                    )
+                    continue
+                latest = index
+                start = time.monotonic()
                 reply = self._ask(start + seconds, do="run", source=step.source)
             except Lost as lost:
-                self.bad[index] = (lost.status, lost.message)
+                # What is lost between cells was lost by the one that ran last,
+                # by a thread that it left behind, say.
+                if latest is None:
+                    raise RuntimeError(f"an empty room was lost: {lost}") from None
+                self.bad[latest] = (lost.status, lost.message)
                 raise
             used = time.monotonic() - start
             self.spent[step.task] = self.spent.get(step.task, 0) + used
@@ -145,7 +154,7 @@ class Session:
             self.talk.settimeout(max(0.01, deadline - time.monotonic()))
             channel.send(self.talk, {"nonce": nonce, **question})
             reply = channel.receive(self.talk, deadline)
-        except (TimeoutError, socket.timeout):
+        except TimeoutError:
             self.close()
             raise Lost("timeout", "it took longer than the time allowed") from None
         except (channel.ClosedError, OSError):
@@ -170,7 +179,9 @@ class Session:
 
     def _value(self, reply, what):
         if "refused" in reply:
-            raise Failed("wrong", f"{what} cannot be graded: {_plain(reply['refused'])}")
+            raise Failed(
+                "wrong", f"{what} cannot be graded: {_plain(reply['refused'])}"
+            )
         try:
             return wire.decode(reply.get("value"))
         except wire.WireError as error:

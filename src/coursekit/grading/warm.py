@@ -122,6 +122,7 @@ def _room(request, talk, tell, trusted):
         return _status(os.waitpid(first, 0)[1])
     os.close(tell)
     if not trusted:
+        user = isolate.unused_user(request["number"])
         isolate.own_files(request["file_mb"])
         home = "/home/student"
         os.mkdir(home, 0o777)
@@ -140,7 +141,7 @@ def _room(request, talk, tell, trusted):
     _shut(keep=talk.fileno())
     if not trusted:
         isolate.limit(request["memory_mb"], request["processes"], request["file_mb"])
-        isolate.drop_rights()
+        isolate.drop_rights(user)
     for handled in (signal.SIGTERM, signal.SIGINT):
         signal.signal(handled, signal.default_int_handler)
     room.serve(talk)
