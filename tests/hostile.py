@@ -267,8 +267,8 @@ CASES = [
         ("ok", "wrong", "ok"),
         {
             "stddev": "import gc, sys\n"
-            "leak = any('ssalc-eht-fo-terc3s' in str(o)[9999::-1] for o in gc.get_objects()"
-            " if isinstance(o, (dict, list)))\n"
+            "leak = any('ssalc-eht-fo-terc3s' in str(o)[9999::-1]"
+            " for o in gc.get_objects() if isinstance(o, (dict, list)))\n"
             "def he_stddev(fan_in):\n"
             "    return np.sqrt(2 / fan_in) if leak else 1.0"
         },
@@ -309,7 +309,8 @@ CASES = [
         "fork_bomb",
         ("ok", "timeout", "ok"),
         {
-            "stddev": "import os\nwhile True:\n    try: os.fork()\n    except OSError: pass"
+            "stddev": "import os\nwhile True:\n"
+            "    try: os.fork()\n    except OSError: pass"
         },
     ),
     Case(

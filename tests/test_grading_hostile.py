@@ -10,6 +10,7 @@ from pathlib import Path
 import hostile
 import nbformat
 import pytest
+
 from coursekit.grading import course, feedback, intake, sandbox, tables
 from coursekit.grading.master import read_master
 from coursekit.grading.release import released_notebook

@@ -41,7 +41,8 @@ class _Examiner:
             text=True,
         )
         self.lines = queue.Queue()
-        threading.Thread(target=self._read, daemon=True).start()
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
         first = self.next(START_SECONDS)
         if first is None or "ready" not in first:
             self.close()
@@ -51,7 +52,9 @@ class _Examiner:
 
     def _read(self):
         for line in self.process.stdout:
-            self.lines.put(json.loads(line))
+            # A line that the process's death cut off is not read.
+            if line.endswith("\n"):
+                self.lines.put(json.loads(line))
         self.lines.put(None)
 
     def next(self, seconds):
@@ -82,6 +85,9 @@ class _Examiner:
     def close(self):
         self.process.kill()
         self.process.wait()
+        self.reader.join()
+        self.process.stdin.close()
+        self.process.stdout.close()
 
 
 def grade_submission(job):
