@@ -80,7 +80,7 @@ test: book .venv/.tests
 
 # Scripts that begin with an underscore are not run; those that need a download
 # are left to people.
-benchmarks := imports phase_diagram ensemble monitor lab
+benchmarks := imports phase_diagram ensemble monitor lab grading
 
 bench: .venv/.tests
 	@mkdir -p _build; failed=; \

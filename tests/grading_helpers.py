@@ -4,6 +4,7 @@ import os
 
 import nbformat
 import pytest
+from hostile import grade_id
 
 from coursekit.grading import sandbox
 from coursekit.grading.master import read_master
@@ -26,7 +27,7 @@ def solved(master_path, student, secret="public", change=None):
     """
     made = source_notebook(read_master(master_path), secret)
     for cell in made.cells:
-        name = cell.metadata.get("nbgrader", {}).get("grade_id")
+        name = grade_id(cell.metadata)
         if name == "student":
             cell.source = cell.source.replace(
                 'student_id = ""', f"student_id = '{student}'"

@@ -37,13 +37,19 @@ class Case:
     raw: object = None
 
 
+def grade_id(metadata):
+    """Return the id that a cell's metadata hold, or None."""
+    known = metadata.get("nbgrader") or metadata.get("coursekit") or {}
+    return known.get("grade_id")
+
+
 def notebook(released, student, case):
     """Return the bytes of a case's notebook, made from the released one."""
     answers = {"mean": MEAN, "stddev": STDDEV, "network": NETWORK} | case.answers
     made = json.loads(json.dumps(released))
     cells = []
     for cell in made["cells"]:
-        name = cell["metadata"].get("nbgrader", {}).get("grade_id")
+        name = grade_id(cell["metadata"])
         if name in answers:
             if answers[name] is None:
                 continue

@@ -67,7 +67,8 @@ def _submitted(cell):
     source = cell["source"]
     if not isinstance(source, str):
         source = "".join(source)
-    known = (cell.get("metadata") or {}).get("nbgrader") or {}
+    metadata = cell.get("metadata") or {}
+    known = metadata.get("nbgrader") or metadata.get("coursekit") or {}
     cell_id = known.get("grade_id", "") if isinstance(known, dict) else ""
     return Submitted(str(cell_id), source, cell["cell_type"] == "code")
 

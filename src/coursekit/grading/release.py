@@ -123,7 +123,10 @@ def _notebook(master, key, text_of, setup):
             source = _KEY_LINE.sub(f'class_key = "{key}"', source)
         make = new_code_cell if cell.code else new_markdown_cell
         made = make(source, id=cell.id or f"text_{number + 1}")
-        if cell.id:
+        if cell.role == "student":
+            # Open to the student, and no answer: nbgrader would empty it.
+            made.metadata["coursekit"] = {"grade_id": cell.id}
+        elif cell.id:
             made.metadata["nbgrader"] = _nbgrader(cell, master)
         cells.append(made)
     return new_notebook(cells=cells, metadata=METADATA)
@@ -137,7 +140,7 @@ def _nbgrader(cell, master):
         "grade_id": cell.id,
         "grade": graded,
         "locked": cell.role in ("given", "test"),
-        "solution": cell.role in ("answer", "manual", "student"),
+        "solution": cell.role in ("answer", "manual"),
         "task": False,
     }
     if graded:

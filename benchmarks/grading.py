@@ -1,0 +1,163 @@
+"""Grading thirty notebooks, against nbgrader's autograde of the same ones.
+
+Both get the tiny assignment of the tests with its right answers. nbgrader takes
+one notebook after the other, each in a new kernel; it gets a few of them, and its
+time is counted for each notebook. Ours grades all thirty, with the start of its
+processes. Then a thousand go through a Dask cluster of two workers: do the
+second five hundred take as long as the first, and does the memory of the process
+that keeps the journal stay as it is?
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import _ratio
+import numpy as np
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "tests"))
+MASTER = ROOT / "tests/data/grading/tiny.md"
+OURS, THEIRS, MANY = 30, 4, 1000
+
+
+def main(arguments=None):
+    """Measure, print and judge."""
+    options = _ratio.parser(__doc__, 3)
+    options.add_argument("--many", type=int, default=MANY, help="through Dask")
+    options = options.parse_args(arguments)
+    from grading_helpers import solved
+
+    data = {f"s{n}": solved(MASTER, f"s{n}") for n in range(OURS)}
+    ours, theirs = [], []
+    for _ in range(options.rounds):
+        ours.append(grade_ours(data) / OURS)
+        few = dict(list(data.items())[:THEIRS])
+        theirs.append(grade_theirs(few) / THEIRS)
+    notes = [
+        f"a notebook: nbgrader {np.median(theirs):.1f} s, "
+        f"ours {np.median(ours):.2f} s on {os.cpu_count()} cores"
+    ]
+    found = _ratio.ratio(theirs, ours)
+    rows = [_ratio.row("nbgrader / ours", found, at_least=5, notes=notes)]
+    halves, grown, seconds = through_dask(data["s0"], options.many)
+    notes = [f"{options.many} notebooks in {seconds:.0f} s; parent {grown:+.0f} MB"]
+    once = _ratio.ratio([halves[1]], [halves[0]])
+    rows.append(_ratio.row("second half / first", once, at_most=1.15, notes=notes))
+    # A parent that kept each notebook or each process would double.
+    memory = _ratio.ratio([200 + grown], [200])
+    rows.append(_ratio.row("memory of the parent", memory, at_most=1.2))
+    _ratio.report(rows, options.json)
+
+
+def grade_ours(data):
+    """Return the seconds of `coursekit grade`, from start to tables."""
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder, "work")
+        work.mkdir()
+        for name, content in data.items():
+            (work / f"{name}.ipynb").write_bytes(content)
+        command = [sys.executable, "-m", "coursekit.grading.cli", "grade", str(MASTER)]
+        command += [str(work), "--out", str(Path(folder, "grades"))]
+        start = time.perf_counter()
+        subprocess.run(command, check=True, capture_output=True)
+        spent = time.perf_counter() - start
+        grades = Path(folder, "grades/tiny/grades.csv").read_text()
+        assert grades.count(",ok,") == 3 * len(data), (
+            "a good notebook was not graded so"
+        )
+        return spent
+
+
+def grade_theirs(data):
+    """Return the seconds of nbgrader's autograde."""
+    from coursekit.grading.master import read_master
+    from coursekit.grading.release import write_source
+
+    folder = Path(tempfile.mkdtemp())
+    try:
+        write_source(read_master(MASTER), folder)
+        nbgrader(folder, "generate_assignment")
+        for name, content in data.items():
+            place = folder / "submitted" / name / "tiny"
+            place.mkdir(parents=True)
+            (place / "tiny.ipynb").write_bytes(content)
+        start = time.perf_counter()
+        nbgrader(folder, "autograde")
+        return time.perf_counter() - start
+    finally:
+        shutil.rmtree(folder)
+
+
+def nbgrader(folder, command):
+    """Run one of nbgrader's commands in a course's folder."""
+    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "nbgrader",
+            command,
+            "tiny",
+            f"--course-dir={folder}",
+            f"--CourseDirectory.db_url=sqlite:///{folder / 'gradebook.db'}",
+        ],
+        cwd=folder,
+        env={**os.environ, "PATH": path},
+        check=True,
+        capture_output=True,
+    )
+
+
+def through_dask(content, many):
+    """Return seconds of both halves, MB that this process grew by, all seconds."""
+    from datetime import datetime
+
+    from distributed import LocalCluster
+
+    from coursekit.grading import course, intake
+
+    when = datetime(2026, 1, 1)
+    work = [
+        intake.Submission(f"s{n:05d}", "", f"s{n}", content, "", when)
+        for n in range(many)
+    ]
+    times, sizes = [], []
+
+    class Progress:
+        def __init__(self, count):
+            pass
+
+        def update(self, count):
+            times.append(time.perf_counter())
+            sizes.append(resident_mb())
+
+        def close(self):
+            pass
+
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as dask,
+    ):
+        settings = course.Settings(scheduler=dask.scheduler_address)
+        text = MASTER.read_text(encoding="utf-8")
+        entries = course.grade_class(text, work, folder, settings, progress=Progress)
+    assert len(entries) == many, "a grade is missing"
+    # The first tenth holds the start of the processes.
+    first, middle, last = many // 10, many * 11 // 20, many - 1
+    halves = (times[middle] - times[first], times[last] - times[middle])
+    return halves, sizes[last] - sizes[first], times[last] - times[0]
+
+
+def resident_mb():
+    """Return this process's memory, in MB."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+if __name__ == "__main__":
+    main()
