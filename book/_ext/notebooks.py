@@ -14,27 +14,12 @@ from pybtex.database import BibliographyData, parse_file
 from pybtex.richtext import Text
 from sphinx.errors import ExtensionError
 
+from coursekit.grading.colab import setup_source
+
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
-INSTALL = """\
-# Colab does not have the course's helpers; elsewhere this does nothing.
-import sys
-from importlib.util import find_spec
-
-if "google.colab" in sys.modules and find_spec("coursekit") is None:
-"""
-FROM_REPOSITORY = """\
-    repository = "https://github.com/{name}"
-    commit = "{commit}"
-    source = f"gradient-coursekit @ git+{{repository}}@{{commit}}"
-    %pip install -q "{{source}}"
-"""
-FROM_CLONE = """\
-    # To install them, run `pip install .` in a clone's folder.
-    print("Run `pip install .` in the folder of the course's clone.")
-"""
 
 
 def repository(config) -> str:
@@ -64,13 +49,6 @@ def commit(root: Path) -> str:
     except (OSError, subprocess.CalledProcessError):
         return ""
     return run.stdout.strip()
-
-
-def setup_source(name: str, revision: str) -> str:
-    """Return the first cell: it installs coursekit, in Colab only."""
-    known = name and revision
-    how = FROM_REPOSITORY.format(name=name, commit=revision) if known else FROM_CLONE
-    return (INSTALL + how).rstrip()
 
 
 def page_of(env, docname: str) -> str:

@@ -72,13 +72,19 @@ def parser():
     two.add_argument("--worksheet", help="Moodle's grading worksheet, to be filled in")
     two.add_argument("--jobs", type=int, help="processes, all cores if not given")
     two.add_argument("--scheduler", default="", help="a Dask scheduler, tcp://...")
-    for command in (one, two):
+    three = commands.add_parser("simulate", help="make a pretend class to try this")
+    three.add_argument("master", help="the master, a MyST notebook, or its name")
+    three.add_argument("--out", default="submissions", help="folder of the notebooks")
+    three.add_argument("--students", type=int, default=30, help="how many")
+    three.add_argument("--expected", help="CSV of the status that each task should get")
+    for command in (one, two, three):
         command.add_argument(
             "--secret",
             default=os.environ.get("COURSEKIT_SECRET") or PUBLIC,
             help="the class secret; better in the "
             "variable COURSEKIT_SECRET, which no process list shows",
         )
+    for command in (one, two):
         command.add_argument(
             "--trust",
             action="store_true",
@@ -91,7 +97,8 @@ def main(arguments=None):
     """Run the command; return its exit status."""
     options = parser().parse_args(arguments)
     try:
-        return {"release": _release, "grade": _grade}[options.command](options)
+        commands = {"release": _release, "grade": _grade, "simulate": _simulate}
+        return commands[options.command](options)
     except ModuleNotFoundError as error:
         if error.name not in (
             "jupytext",
@@ -204,6 +211,20 @@ def _grade(options):
             f"{waiting} tasks wait for a person: fill in {out / 'review.csv'} and "
             "run the same command with --marks"
         )
+    return 0
+
+
+def _simulate(options):
+    from coursekit.grading.master import read_master
+    from coursekit.grading.simulate import simulate, write_expected
+
+    if options.students < 1:
+        raise ValueError(f"--students is {options.students}; a class has at least one")
+    master = read_master(find_master(options.master))
+    expected = simulate(master, options.out, options.students, options.secret)
+    if options.expected:
+        write_expected(options.expected, expected)
+    print(f"{options.students} notebooks in {options.out}")
     return 0
 
 
