@@ -2,7 +2,7 @@
 # Needs no more than GNU make 3.81, the one that macOS has.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book notebooks test bench lock clean distclean
+.PHONY: help setup book notebooks figures quiz test bench lock clean distclean
 
 python := .venv/bin/python
 
@@ -24,6 +24,8 @@ help:
 	@echo 'make notebooks  build the book and its notebooks, _build/notebooks/*.ipynb'
 	@echo 'make test       run the tests, the notebooks and the linters'
 	@echo 'make bench      measure the promised speeds as ratios (some ten minutes)'
+	@echo 'make quiz       write the predictions as a quiz bank, _build/quiz.gift'
+	@echo 'make figures    write every figure as SVG and PDF, _build/figures'
 	@echo 'make setup      install the packages into .venv (the others do it too)'
 	@echo 'make lock       renew the locks, requirements*.txt'
 	@echo 'make clean      remove _build (make distclean: .venv as well)'
@@ -45,6 +47,12 @@ notebooks: book
 	@set -- _build/notebooks/*.ipynb; \
 	if [ ! -f "$$1" ]; then echo 'The book wrote no notebooks.' >&2; exit 1; fi; \
 	echo "The notebooks ($$#): $$(pwd -P)/_build/notebooks"
+
+quiz: setup
+	@$(python) scripts/quiz.py _build/quiz.gift
+
+figures: setup
+	@$(python) scripts/figures.py _build/figures
 
 # A browser's driver and other graders: no part of the book's own lock.
 .venv/.tests: requirements-test.txt | setup

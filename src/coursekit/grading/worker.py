@@ -14,6 +14,18 @@ from coursekit.grading.master import parse_master
 from coursekit.grading.notebook import UnreadableError, read_notebook
 from coursekit.grading.sandbox import SandboxError
 
+STATUSES = (
+    "ok",
+    "wrong",
+    "error",
+    "timeout",
+    "memory",
+    "died",
+    "missing",
+    "unreadable",
+    "needs_review",
+    "not_graded",
+)
 START_SECONDS = 240
 _examiners = {}
 
