@@ -88,12 +88,12 @@ CONNECT = Remedy(
 GATES = Remedy(
     "Use gates with an open forget gate, or an orthogonal recurrent kernel",
     "LSTM(n, unit_forget_bias=True)",
-    "vanishing",
+    "exploding",
 )
 SHORTEN = Remedy(
     "Shorten the sequences that the loss must reach through",
     "x = x[:, -steps:]",
-    "vanishing",
+    "exploding",
 )
 
 
