@@ -12,7 +12,8 @@ import resource
 # linux/sched.h, sys/mount.h, linux/prctl.h
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC = 0x20000, 0x4000000, 0x8000000
 CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000
-MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REC, MS_PRIVATE = 2, 4, 8, 0x4000, 0x40000
+MS_NOSUID, MS_NODEV, MS_NOEXEC = 2, 4, 8
+MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
 PR_SET_DUMPABLE, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 4, 24, 38
 LAST_CAPABILITY = 63
 FIRST_USER = 2_000
@@ -40,12 +41,30 @@ def enter_namespaces():
                 file.write(text)
 
 
-def own_files(size_mb):
-    """Mount an empty /tmp, /home, /dev/shm and a /proc of the own processes."""
+def own_files(size_mb, keep=()):
+    """Mount an empty /tmp and /dev/shm, and a /proc of the own processes.
+
+    Parameters
+    ----------
+    size_mb : int
+        What each can hold, MiB.
+    keep : iterable of str
+        Folders that stay where they are: Python's own may lie in /tmp.
+    """
     _mount(None, "/", None, MS_REC | MS_PRIVATE)
     flags = MS_NOSUID | MS_NODEV
-    for place in ("/tmp", "/home", "/dev/shm"):
+    for place in ("/tmp", "/dev/shm"):
+        kept = {
+            path: os.open(path, os.O_PATH)
+            for path in keep
+            if path.startswith(place + "/")
+        }
         _mount("tmpfs", place, "tmpfs", flags, f"size={size_mb}m,mode=1777")
+        for path, folder in kept.items():
+            os.makedirs(path)
+            # Under the new mount, the old one can only be named by its number.
+            _mount(f"/proc/self/fd/{folder}", path, None, MS_BIND | MS_REC)
+            os.close(folder)
     try:
         _mount("proc", "/proc", "proc", flags | MS_NOEXEC)
     except OSError:

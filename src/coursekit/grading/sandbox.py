@@ -23,7 +23,7 @@ _SETTINGS = (
 )
 _ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
-    "HOME": "/home",
+    "HOME": "/tmp",
     "LANG": "C.UTF-8",
     "TF_CPP_MIN_LOG_LEVEL": "3",
     "KERAS_BACKEND": "tensorflow",
@@ -132,6 +132,7 @@ class Sandbox:
             Its limits: MiB beyond the imports, processes and threads, MiB of
             one file and of each temporary folder.
         """
+        limits["keep"] = [] if self.trust else _python_folders()
         # Unlike that of any other room that may still be there.
         self.rooms += 1
         limits["number"] = self.process.pid * 64 + (os.getpid() + self.rooms) % 64
@@ -182,14 +183,15 @@ def _bubblewrap():
             command += ["--ro-bind", place, place]
     for place in _SETTINGS:
         command += ["--ro-bind-try", place, place]
+    command += ["--proc", "/proc", "--dev", "/dev"]
+    for place in ("/tmp", "/dev/shm"):
+        command += ["--perms", "1777", "--tmpfs", place]
     for place in _python_folders():
         # Above a private home, folders would be made that only root can enter.
         for parent in reversed(Path(place).parents[:-1]):
-            command += ["--perms", "0755", "--dir", str(parent)]
+            if str(parent) not in ("/tmp", "/dev", "/dev/shm"):
+                command += ["--perms", "0755", "--dir", str(parent)]
         command += ["--ro-bind", place, place]
-    command += ["--proc", "/proc", "--dev", "/dev"]
-    for place in ("/tmp", "/home", "/dev/shm"):
-        command += ["--perms", "1777", "--tmpfs", place]
     return [*command, "--chdir", "/tmp", "--"]
 
 

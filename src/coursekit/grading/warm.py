@@ -123,8 +123,8 @@ def _room(request, talk, tell, trusted):
     os.close(tell)
     if not trusted:
         user = isolate.unused_user(request["number"])
-        isolate.own_files(request["file_mb"])
-        home = "/home/student"
+        isolate.own_files(request["file_mb"], request["keep"])
+        home = "/tmp/student"
         os.mkdir(home, 0o777)
         os.chmod(home, 0o777)
         os.chdir(home)
