@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import threading
+import time
 import zipfile
 from pathlib import Path
 
@@ -13,7 +14,9 @@ import pytest
 
 from coursekit.grading import course, feedback, intake, sandbox, tables
 from coursekit.grading.master import read_master
+from coursekit.grading.notebook import Step
 from coursekit.grading.release import released_notebook
+from coursekit.grading.session import Session
 
 MASTER = Path(__file__).parent / "data/grading/tiny.md"
 SECRET = "s3cret-of-the-class"
@@ -163,3 +166,36 @@ def test_zip_bomb(tmp_path):
     found = {one.id: one for one in intake.collect(bomb)}
     assert set(found) == {"1", "bob", "etc"}
     assert "larger than" in found["1"].problem and found["1"].data is None
+
+
+def test_rooms_share_nothing():
+    sandbox_or_skip()
+    note = (
+        "import os\nwrote = []\nfor folder, folders, _ in os.walk('/'):\n"
+        "    if folder.count('/') > 2: folders.clear()\n"
+        "    try:\n"
+        "        with open(os.path.join(folder, 'note-to-others'), 'w'): pass\n"
+        "        wrote.append(folder)\n"
+        "    except OSError: pass\n"
+    )
+    look = (
+        "import os\nfound = [folder for folder, _, files in os.walk('/')"
+        " if 'note-to-others' in files and not folder.startswith('/proc')]\n"
+    )
+    box = sandbox.Sandbox()
+    try:
+        box.wait()
+        for source, name in ((note, "wrote"), (look, "found")):
+            steps = [Step("run", source, "task"), Step("keep", task="task")]
+            session = Session(
+                lambda: box.room(memory_mb=256, processes=64, file_mb=8),
+                steps,
+                {"": 30, "task": 60},
+            )
+            session.run()
+            _, value = session.get("task", name, time.monotonic() + 10)
+            # The first room has a place to write, or this would show nothing.
+            assert bool(value) == (name == "wrote"), value
+            session.close()
+    finally:
+        box.close()

@@ -192,6 +192,8 @@ def _bubblewrap():
             if str(parent) not in ("/tmp", "/dev", "/dev/shm"):
                 command += ["--perms", "0755", "--dir", str(parent)]
         command += ["--ro-bind", place, place]
+    # What one room writes there, the next one would read.
+    command += ["--remount-ro", "/dev", "--remount-ro", "/"]
     return [*command, "--chdir", "/tmp", "--"]
 
 
