@@ -108,7 +108,7 @@ def depart_picture(self, node) -> None:
 
 def themed(svg: str) -> str:
     """Return a figure in the colours of the page around it, and smaller."""
-    if INK not in svg:
+    if INK not in svg or STYLE in svg:
         return svg
     svg = svg.replace(INK, "currentColor").replace(PAPER, "none")
     if MATPLOTLIB not in svg:

@@ -41,6 +41,8 @@ def unwrap(node) -> None:
     """Remove the sections that carry one and the same id in each exercise."""
     for section in list(node.findall(nodes.section)):
         if section["ids"] in (["solution-content"], ["exercise-content"]):
+            # or the children would inherit it
+            section["ids"] = []
             section.replace_self(section.children)
 
 

@@ -26,6 +26,8 @@ NAMESPACE = "http://www.w3.org/1998/Math/MathML"
 BARS = {"‖", "|", "∥"}
 SIGNS = {"−", "-", "+", "±"}
 OPENING = {"(", "[", "⟨", ","}
+#: Letters rather than operators, in TeX.
+ORDINARY = {"/", "∂"}
 PRIME = "′"
 FUNCTIONS = {"ln", "log", "tanh", "exp", "max", "min"}
 #: Where mathematical italics begin, for upper and lower case.
@@ -84,7 +86,7 @@ def tidy(tree) -> None:
         before = None
         for child in list(element):
             own = text(child)
-            if name(child) == "mo" and own == "/":
+            if name(child) == "mo" and own in ORDINARY:
                 child.attrib.update(lspace="0", rspace="0")
             elif name(child) == "mo" and own in BARS:
                 # grows with \left and \right only
