@@ -17,8 +17,8 @@ os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = "1
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "book" / "_ext"), str(ROOT / "tests")]
 
+import browser as browser_of_tests  # noqa: E402
 import keras  # noqa: E402
-import lab_browser  # noqa: E402
 import lab_bundle  # noqa: E402
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
@@ -115,7 +115,7 @@ def main():
     args = parser(__doc__, 12).parse_args()
     if shutil.which("chromium") is None:
         sys.exit("no browser: install Debian's package chromium")
-    with lab_browser.chromium() as browser:
+    with browser_of_tests.chromium() as browser:
         ways = {"lab": worker_steps(browser), "tensorflow": tensorflow_steps()}
         found = interleave(ways, args.rounds)
         seconds = slider_seconds(browser, args.rounds)

@@ -5,7 +5,7 @@ import json
 import re
 from pathlib import Path
 
-import lab_browser
+import browser
 import lab_bundle
 import lab_wasm
 import numpy as np
@@ -32,8 +32,8 @@ def lab():
     source = lab_bundle.joined(
         lab_bundle.WORKER, lab_bundle.constants(), f"return {EXPORTS};"
     )
-    with lab_browser.chromium() as browser:
-        page = browser.new_page()
+    with browser.chromium() as chromium:
+        page = chromium.new_page()
         page.evaluate(f"globalThis.lab = {source}")
         yield page.evaluate
 

@@ -4,7 +4,7 @@ import gzip
 import re
 from html import escape
 
-import lab_browser
+import browser
 import lab_bundle
 import pytest
 
@@ -35,7 +35,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def chromium():
-    with lab_browser.chromium() as started:
+    with browser.chromium() as started:
         yield started
 
 

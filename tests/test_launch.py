@@ -177,3 +177,30 @@ def test_first_cell_without_repository(without_repository):
     for path in (without_repository / "notebooks").rglob("*.ipynb"):
         first = json.loads(path.read_text(encoding="utf-8"))["cells"][0]["source"]
         assert "clone" in "".join(first) and "github" not in "".join(first)
+
+
+def test_addresses_are_whole_when_the_repository_is_known(with_repository):
+    html, base = with_repository / "html", "https://owner.github.io/name/"
+    sitemap = (html / "sitemap.xml").read_text(encoding="utf-8")
+    assert f"<loc>{base}book/vanishing.html</loc>" in sitemap
+    page = BeautifulSoup(
+        (html / "book/vanishing.html").read_text("utf-8"), "html.parser"
+    )
+    assert (
+        page.select_one("link[rel=canonical]")["href"] == f"{base}book/vanishing.html"
+    )
+    card = page.select_one("meta[property='og:image']")["content"]
+    picture = (html / card.removeprefix(base)).read_bytes()
+    assert picture.startswith(b"\x89PNG") and len(picture) < 100_000
+    lost = BeautifulSoup((html / "404.html").read_text("utf-8"), "html.parser")
+    # shown at any address of the site: its links must not count from there
+    assert lost.select_one("base")["href"] == "/name/404.html"
+
+
+def test_no_address_is_made_up_without_repository(without_repository):
+    html = without_repository / "html"
+    assert not (html / "sitemap.xml").exists()
+    for name in ("404.html", "book/vanishing.html"):
+        page = BeautifulSoup((html / name).read_text("utf-8"), "html.parser")
+        absent = "base, link[rel=canonical], meta[property='og:image']"
+        assert not page.select(absent)

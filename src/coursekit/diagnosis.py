@@ -184,11 +184,11 @@ def _bars(trace):
     if trace.probes:
         names = trace.probes[0][1].layers
         values = [p.delta_norm for _, p in (trace.probes[0], trace.probes[-1])]
-        title = "|delta| by layer, at the start (light) and at the end, log scale"
+        title = "|delta| by layer, at the start (grey) and at the end, log scale"
     else:
         names = trace.layers
         values = [trace.gradient[0], trace.gradient[-1]]
-        title = "kernel gradient by layer, at the start (light) and at the end"
+        title = "kernel gradient by layer, at the start (grey) and at the end"
     with np.errstate(divide="ignore", invalid="ignore"):
         logs = np.log10(np.array(values, dtype="float64"))
     finite = logs[np.isfinite(logs)]
@@ -200,14 +200,15 @@ def _bars(trace):
         parts.append(
             f'<text x="150" y="{14 * n + 25}" text-anchor="end">{label}</text>'
         )
-        for k, color in enumerate(("#9ecae1", "#0072B2")):
+        for k, color in enumerate(("#868686", "#0072B2")):
             value = logs[k, n]
             width = 300 * (value - low) / span + 4 if math.isfinite(value) else 0
             place = f'x="156" y="{14 * n + 16 + 5 * k}" height="4"'
             parts.append(f'<rect {place} width="{width:.0f}" fill="{color}"/>')
     height = 14 * len(names) + 24
     return (
-        f'<svg role="img" aria-label="{title}" width="480" height="{height}" '
+        f'<svg role="img" aria-label="{title}" viewBox="0 0 480 {height}" '
+        'style="width:480px;max-width:100%" '
         f'font-size="10" fill="currentColor"><text x="4" y="10">{title}: '
         f"1e{round(low)} to 1e{round(high)}</text>{''.join(parts)}</svg>"
     )

@@ -6,7 +6,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-_THEORY = {"color": "black", "linestyle": "--", "linewidth": 1.0, "marker": ""}
+#: The text colour of course.mplstyle: on the book's pages it follows the theme.
+INK = "#1a1b1c"
+_THEORY = {"color": INK, "linestyle": "--", "linewidth": 1.0, "marker": ""}
 
 
 def use_style():

@@ -18,7 +18,7 @@ def gradient_map(trace, ax=None):
     Returns
     -------
     matplotlib.axes.Axes
-        log10 of the norms; white where a norm is 0 or not finite.
+        log10 of the norms; left empty where a norm is 0 or not finite.
 
     Raises
     ------

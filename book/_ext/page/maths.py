@@ -1,0 +1,194 @@
+"""Formulas as MathML, made when the book is built: no script, no third party.
+
+``latex2mathml`` knows TeX; this module gives its trees the spaces that TeX has and
+MathML does not, and stops the build at a formula that was not understood. Browsers
+without a font for mathematics would draw brackets and roots badly, so the characters
+that the book uses come along, out of STIX Two Math (SIL Open Font License), which
+the package ``ziamath`` ships.
+"""
+
+from html import escape
+from importlib import resources
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+from docutils import nodes
+from fontTools.ttLib import TTFont
+from latex2mathml.converter import convert
+from sphinx.util import logging
+from sphinx.util.math import get_node_equation_number
+
+from .assets import subset
+
+logger = logging.getLogger(__name__)
+
+NAMESPACE = "http://www.w3.org/1998/Math/MathML"
+BARS = {"‖", "|", "∥"}
+SIGNS = {"−", "-", "+", "±"}
+OPENING = {"(", "[", "⟨", ","}
+#: Letters rather than operators, in TeX.
+ORDINARY = {"/", "∂"}
+PRIME = "′"
+FUNCTIONS = {"ln", "log", "tanh", "exp", "max", "min"}
+#: Where mathematical italics begin, for upper and lower case.
+ITALICS = {"A": 0x1D434, "a": 0x1D44E, "Α": 0x1D6E2, "α": 0x1D6FC}
+ITALIC_H = 0x210E
+VARIANTS = {"∂": 0x1D715, "ϵ": 0x1D716, "ϑ": 0x1D717, "ϕ": 0x1D719, "ϱ": 0x1D71A}
+
+
+class FormulaError(ValueError):
+    """A formula has something that cannot be converted."""
+
+
+def mathml(tex: str, display: bool) -> str:
+    """Return a formula as MathML.
+
+    Raises
+    ------
+    FormulaError
+        If a part of it stayed TeX, with that part.
+    """
+    bare = tex.replace("\\{", "").replace("\\}", "")
+    if bare.count("{") != bare.count("}"):
+        raise FormulaError("a brace is open")
+    try:
+        # its \mathrm leaves a single letter slanted; \text does not
+        tex = tex.strip().replace(r"\mathrm{", r"\text{")
+        # an alignment keeps its raw ampersand, which is no XML
+        tree = ET.fromstring(convert(tex, display="block" if display else "inline"))
+    except Exception as error:
+        raise FormulaError(f"{type(error).__name__}: {error}") from error
+    check(tree)
+    tidy(tree)
+    ET.register_namespace("", NAMESPACE)
+    return ET.tostring(tree, encoding="unicode")
+
+
+def name(element) -> str:
+    return element.tag.removeprefix(f"{{{NAMESPACE}}}")
+
+
+def text(element) -> str:
+    return (element.text or "").strip()
+
+
+def check(tree) -> None:
+    for element in tree.iter():
+        if set(text(element)) & set("\\&{}$"):
+            raise FormulaError(f"not understood: {text(element)}")
+        if name(element) == "merror":
+            raise FormulaError(f"not understood: {''.join(element.itertext())}")
+
+
+def tidy(tree) -> None:
+    """Give a tree the spaces and sizes that TeX gives the same formula."""
+    for element in tree.iter():
+        before = None
+        for child in list(element):
+            own = text(child)
+            if name(child) == "mo" and own in ORDINARY:
+                child.attrib.update(lspace="0", rspace="0")
+            elif name(child) == "mo" and own in BARS:
+                # grows with \left and \right only
+                if "stretchy" not in child.attrib:
+                    child.set("stretchy", "false")
+            elif name(child) == "mo" and own in SIGNS and follows_operator(before):
+                child.attrib.update(form="prefix", lspace="0", rspace="0")
+            before = child
+    for element in tree.iter():
+        straighten(element)
+        space_functions(element)
+
+
+def follows_operator(before) -> bool:
+    """Tell whether a sign stands for the one number behind it, as in = -1."""
+    if before is None:
+        return True
+    relation = text(before) in {"=", "<", ">", "≤", "≥", "≈", "·"}
+    return name(before) == "mo" and (relation or text(before) in OPENING)
+
+
+def straighten(element) -> None:
+    """Put a prime beside its letter: the font has raised it already."""
+    if name(element) == "msup" and text(element[1]) == PRIME:
+        element.tag = f"{{{NAMESPACE}}}mrow"
+
+
+def space_functions(element) -> None:
+    """Put a thin space between ln, log, tanh and what they are taken of."""
+    for place, child in reversed(list(enumerate(element))):
+        base = child[0] if name(child) in ("msub", "msup") and len(child) else child
+        function = name(base) in ("mi", "mo") and text(base) in FUNCTIONS
+        after = element[place + 1] if place + 1 < len(element) else None
+        if function and after is not None and name(after) != "mo":
+            if name(element) in ("mrow", "math", "mstyle"):
+                space = ET.Element(f"{{{NAMESPACE}}}mspace", width="0.1667em")
+                element.insert(place + 1, space)
+
+
+def visit_inline(self, node) -> None:
+    self.body.append(self.starttag(node, "span", "", CLASS="math notranslate"))
+    self.body.append(converted(node, display=False) + "</span>")
+    raise nodes.SkipNode
+
+
+def visit_block(self, node) -> None:
+    self.body.append(self.starttag(node, "div", CLASS="math notranslate"))
+    if node["number"]:
+        number = get_node_equation_number(self, node)
+        self.body.append(f'<span class="eqno">({number})')
+        self.add_permalink_ref(node, "Link to this equation")
+        self.body.append("</span>")
+    self.body.append(converted(node, display=True) + "</div>\n")
+    raise nodes.SkipNode
+
+
+def converted(node, display: bool) -> str:
+    try:
+        return mathml(node.astext(), display)
+    except FormulaError as error:
+        tex = " ".join(node.astext().split())
+        logger.warning("formula %s: %s", tex, error, location=node)
+        return f"<code>{escape(tex)}</code>"
+
+
+def italic(character: str) -> set[int]:
+    """Return the code points with which a browser may draw a character."""
+    points = {ord(character)}
+    for first, start in ITALICS.items():
+        offset = ord(character) - ord(first)
+        if 0 <= offset < 26:
+            points.add(ITALIC_H if character == "h" else start + offset)
+    return points | {VARIANTS.get(character, ord(character))}
+
+
+#: Drawn by elements rather than written as text: the root, and what stretches.
+DRAWN = "√()[]{}|‖⟨⟩"
+ALPHABET = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+GREEK = "αβγδεζηθλμνπρσςτφχψωϕϵΓΔΘΛΠΣΦΨΩ"
+SYMBOLS = "+−-=<>≤≥≈∼~·×±∂∑∏∫∞⊙⊤′…,.;:/!∈→ℒ𝒩ℓℝ∥⋅∗"
+
+
+def write_font(app) -> None:
+    """Write the characters of the book's formulas, and their italics, as a font."""
+    if app.builder.format != "html":
+        return
+    source = resources.files("ziamath.fonts") / "STIXTwoMath-Regular.ttf"
+    points = set().union(*map(italic, ALPHABET + GREEK + SYMBOLS + DRAWN))
+    target = Path(app.outdir) / "_static" / "page" / "maths.woff"
+    with resources.as_file(source) as path:
+        subset(path, target, points & available(path))
+
+
+def available(path) -> set[int]:
+    return set(TTFont(path, lazy=True).getBestCmap())
+
+
+def setup(app):
+    app.add_html_math_renderer("mathml", (visit_inline, None), (visit_block, None))
+    app.connect("config-inited", use_renderer)
+    app.connect("builder-inited", write_font)
+
+
+def use_renderer(app, config) -> None:
+    config.html_math_renderer = "mathml"

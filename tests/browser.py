@@ -1,0 +1,80 @@
+"""Debian's Chromium and a local server, for the tests of the pages and the lab."""
+
+import functools
+import http.server
+import os
+import shutil
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+def unavailable(reason):
+    """Skip, or fail where everything must be there."""
+    if os.environ.get("CI"):
+        pytest.fail(f"{reason}, and CI is set", pytrace=False)
+    pytest.skip(reason)
+
+
+def executable():
+    """Return the browser's path, or skip the test with what to install."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    path = next(filter(None, map(shutil.which, names)), None)
+    if path is None:
+        unavailable("no browser: install Debian's package chromium")
+    return path
+
+
+@contextmanager
+def chromium():
+    """Start the browser, or skip the test with the name of what to install."""
+    path = executable()
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        unavailable("no driver for the browser: install pytest-playwright")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+def axe():
+    """Return axe's rules for accessibility, ready to run on a page."""
+    try:
+        from axe_playwright_python.sync_playwright import Axe
+    except ImportError:
+        unavailable("no rules for accessibility: install axe-playwright-python")
+    return Axe()
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        """Say nothing: the tests look at the answers."""
+
+
+@contextmanager
+def server(folder: Path):
+    """Serve a folder on this machine; yields its address, which ends in a slash."""
+    handler = functools.partial(_Quiet, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as served:
+        thread = threading.Thread(target=served.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{served.server_port}/"
+        finally:
+            served.shutdown()
+            thread.join()

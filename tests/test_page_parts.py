@@ -1,0 +1,242 @@
+"""The parts of a page, used as a reader does: terms, solutions, search, theme."""
+
+import re
+from pathlib import Path
+
+import browser
+import pytest
+from bs4 import BeautifulSoup
+
+HTML = Path(__file__).parents[1] / "_build" / "html"
+CHAPTERS = sorted((HTML / "book").glob("*.html"))
+PHONE = {"width": 360, "height": 740}
+
+
+@pytest.fixture(scope="module")
+def desk():
+    with browser.server(HTML) as address, browser.chromium() as chromium:
+        yield address, chromium
+
+
+@pytest.fixture
+def visit(desk):
+    address, chromium = desk
+    contexts = []
+
+    def visit(path, **options):
+        context = chromium.new_context(**options)
+        contexts.append(context)
+        page = context.new_page()
+        page.goto(address + path)
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+
+
+def soup(path):
+    return BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+
+
+def test_a_term_tells_its_meaning_on_hover_and_focus(visit):
+    page = visit("book/exploding.html")
+    term = page.locator(".term").first
+    note = term.locator(".term-note")
+    assert not note.is_visible()
+    term.hover()
+    assert note.is_visible() and note.inner_text().startswith("The gradient")
+    # the pointer may go there, to read or to copy
+    note.hover()
+    assert note.is_visible()
+    page.mouse.move(0, 0)
+    assert not note.is_visible()
+    link = term.locator("> a")
+    link.focus()
+    assert note.is_visible()
+    assert link.get_attribute("aria-describedby") == note.get_attribute("id")
+    page.keyboard.press("Escape")
+    assert not note.is_visible()
+    link.click()
+    assert page.url.endswith("glossary.html#term-delta")
+
+
+def test_a_note_stays_on_the_screen_of_a_phone(visit):
+    page = visit("book/exploding.html", viewport=PHONE)
+    for term in page.locator(".term").all():
+        term.locator("> a").focus()
+        box = term.locator(".term-note").bounding_box()
+        assert box["x"] >= 0 and box["x"] + box["width"] <= PHONE["width"]
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+
+def test_each_chapter_has_terms():
+    for path in CHAPTERS:
+        assert soup(path).select(".term"), path.name
+
+
+@pytest.mark.parametrize("javascript", [True, False])
+def test_a_solution_opens_by_keyboard(visit, javascript):
+    page = visit("book/vanishing.html", java_script_enabled=javascript)
+    fold = page.locator("details.solution").first
+    code = fold.locator("pre").first
+    assert not code.is_visible()
+    fold.locator("summary").focus()
+    page.keyboard.press("Enter")
+    assert code.is_visible()
+
+
+def test_no_id_twice():
+    for path in HTML.rglob("*.html"):
+        ids = [tag["id"] for tag in soup(path).find_all(id=True)]
+        assert len(ids) == len(set(ids)), path.name
+
+
+def test_pictures_have_a_size_and_come_when_needed():
+    for path in CHAPTERS:
+        open_ones = []
+        for image in soup(path).select(".bd-article img"):
+            assert int(image["width"]) > 50 and int(image["height"]) > 50
+            hidden = image.find_parent(
+                ["details", "section"], class_=["dropdown", "lab"]
+            )
+            if hidden:
+                assert image["loading"] == "lazy"
+            else:
+                open_ones.append(image.get("loading"))
+        assert open_ones[1:] == ["lazy"] * len(open_ones[1:])
+        assert not open_ones or open_ones[0] is None
+
+
+def brightness(page, locator):
+    """Return the mean of a picture's darkest and lightest tenth, 0 to 255."""
+    import io
+
+    import matplotlib.pyplot as plt
+    import numpy as np
+
+    pixels = plt.imread(io.BytesIO(locator.screenshot()))[..., :3].mean(axis=2)
+    return np.quantile(pixels, [0.005, 0.5]) * 255, np.quantile(pixels, 0.995) * 255
+
+
+@pytest.mark.parametrize("system", ["light", "dark"])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_figures_follow_the_switch_of_the_theme(visit, theme, system):
+    """Whatever the system asks for: text is dark on light, or light on dark."""
+    page = visit("book/vanishing.html", color_scheme=system)
+    page.evaluate("(t) => { document.documentElement.dataset.theme = t }", theme)
+    figure = page.locator(".bd-article figure img").first
+    figure.scroll_into_view_if_needed()
+    page.wait_for_timeout(300)
+    (dark, paper), light = brightness(page, figure)
+    if theme == "light":
+        assert paper > 240 and dark < 80
+    else:
+        assert paper < 40 and light > 150
+
+
+def test_system_decides_first(visit):
+    page = visit("book/index.html", color_scheme="dark")
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+
+
+def test_the_switch_of_the_theme_is_remembered(visit):
+    page = visit("book/index.html", color_scheme="light")
+    theme = "document.documentElement.dataset.theme"
+    for _ in range(3):
+        if page.evaluate(theme) == "dark":
+            break
+        page.locator(".theme-switch-button").first.click()
+    assert page.evaluate(theme) == "dark"
+    page.reload()
+    assert page.evaluate(theme) == "dark"
+
+
+def test_the_search_finds_and_shows_the_words(visit):
+    page = visit("book/index.html")
+    page.keyboard.press("Control+k")
+    page.locator("#pst-search-dialog input").fill("spectral radius")
+    page.keyboard.press("Enter")
+    result = page.locator("#search-results li a").first
+    result.wait_for()
+    assert page.locator("#search-results li").count() >= 1
+    result.click()
+    mark = page.locator(".highlighted").first
+    mark.wait_for(state="attached")
+    assert mark.inner_text().lower() in ("spectral", "radius")
+    found = browser.axe().run(page)
+    broken = [v["id"] for v in found.response["violations"]]
+    assert "color-contrast" not in broken
+
+
+def test_progress_and_neighbours():
+    numbers = {}
+    for path in CHAPTERS:
+        label = soup(path).select_one(".course-progress label")
+        if label:
+            number, total = map(int, re.findall(r"\d+", label.get_text()))
+            numbers[number] = total
+    assert sorted(numbers) == list(range(1, len(numbers) + 1))
+    assert set(numbers.values()) == {len(numbers)} and len(numbers) > 5
+    page = soup(HTML / "book" / "exploding.html")
+    assert page.select_one("a.left-prev")["href"] == "vanishing.html"
+    assert page.select_one("a.right-next")["href"] == "initializers.html"
+
+
+def test_the_first_screen_says_what_this_is_and_runs_the_lab(visit):
+    page = visit("book/index.html", viewport={"width": 1280, "height": 900})
+    for inside in ("h1", "a[href='vanishing.html']", ".lab input", ".lab button"):
+        place = page.locator(f".bd-article {inside}").first
+        place.wait_for()
+        box = place.bounding_box()
+        assert box["y"] + box["height"] <= 900, inside
+    page = visit("book/index.html", viewport=PHONE)
+    control = page.locator(".lab input").first
+    control.wait_for()
+    box = control.bounding_box()
+    assert box["y"] + box["height"] <= PHONE["height"]
+
+
+def test_a_description_and_an_icon():
+    seen = set()
+    for path in CHAPTERS:
+        page = soup(path)
+        text = page.select_one("meta[name=description]")["content"]
+        assert 40 <= len(text) <= 160 and "\\" not in text and "$" not in text
+        seen.add(text)
+        assert page.select_one("meta[property='og:title']")["content"]
+        icon = page.select_one("link[rel=icon]")["href"]
+        assert (path.parent / icon).resolve().is_file()
+    assert len(seen) == len(CHAPTERS)
+
+
+def test_by_keyboard_alone(visit):
+    """From the address bar: skip the navigation, see where the focus is."""
+    page = visit("book/vanishing.html")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to main content"
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    inside = "document.activeElement.closest('#main-content') !== null"
+    assert page.evaluate(inside)
+    outlines = []
+    for _ in range(15):
+        page.keyboard.press("Tab")
+        outlines.append(
+            page.evaluate(
+                """() => {
+                    const style = getComputedStyle(document.activeElement);
+                    return style.outlineStyle !== 'none' || style.boxShadow !== 'none';
+                }"""
+            )
+        )
+    assert all(outlines)
+
+
+def test_print_opens_the_solutions(visit):
+    page = visit("book/vanishing.html")
+    code = page.locator("details.solution pre").first
+    assert not code.is_visible()
+    page.emulate_media(media="print")
+    assert code.is_visible()
+    assert not page.locator(".bd-sidebar-primary").is_visible()
