@@ -9,6 +9,9 @@ at stops the build.
 import hashlib
 from pathlib import Path
 
+import pydata_sphinx_theme
+import sphinx
+import sphinx_book_theme
 from fontTools.subset import Options, Subsetter
 from fontTools.ttLib import TTFont
 from sphinx.errors import ExtensionError
@@ -97,8 +100,6 @@ def subset(source: Path, target: Path, points, edit=None) -> None:
 
 
 def theme_static() -> Path:
-    import pydata_sphinx_theme
-
     folder = Path(pydata_sphinx_theme.__file__).parent
     return folder / "theme" / "pydata_sphinx_theme" / "static"
 
@@ -136,13 +137,14 @@ def shared(found, theme, own):
     return [*names, own], apart
 
 
-def key(folder: Path, names: list[str]) -> str:
+def key(names: list[str]) -> str:
     """Return what changes with the files, for a browser that has the old ones."""
     digest = hashlib.sha256("\n".join(names).encode())
+    for package in (sphinx, pydata_sphinx_theme, sphinx_book_theme):
+        digest.update(package.__version__.encode())
     for name in names:
-        path = source(folder, name)
-        # not yet written: its name has a hash of its own
-        digest.update(path.read_bytes() if path.is_file() else b"")
+        if (STATIC / name).is_file():
+            digest.update((STATIC / name).read_bytes())
     return digest.hexdigest()[:8]
 
 
@@ -152,14 +154,14 @@ def source(folder: Path, name: str) -> Path:
 
 def use_bundles(app, pagename, templatename, context, doctree) -> None:
     """Give the page its bundles in place of the single files."""
-    folder, builder = Path(app.outdir) / "_static", app.builder
+    builder = app.builder
     css, css_apart = shared(context["css_files"], THEME_STYLES, "page.css")
     js, js_apart = shared(context["script_files"], (), "page.js")
     # Bootstrap and the theme's script come last, as in the theme's own pages.
     js = [*js[:-1], *THEME_SCRIPTS, js[-1]]
     # The style sheet of the theme finds its fonts relative to this folder.
-    style = f"styles/book-{key(folder, css)}.css"
-    script = f"scripts/book-{key(folder, js)}.js"
+    style = f"styles/book-{key(css)}.css"
+    script = f"scripts/book-{key(js)}.js"
     app.page_bundles |= {style: css, script: js}
     builder._css_files.clear()
     builder._js_files.clear()
