@@ -2,7 +2,7 @@
 # Needs no more than GNU make 3.81, the one that macOS has.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book notebooks figures quiz test bench lock clean distclean
+.PHONY: help setup book pdf notebooks figures quiz test bench lock clean distclean
 
 python := .venv/bin/python
 
@@ -22,6 +22,7 @@ export JUPYTER_PREFER_ENV_PATH := 1
 help:
 	@echo 'make book       build the book and print the address of its first page'
 	@echo 'make notebooks  build the book and its notebooks, _build/notebooks/*.ipynb'
+	@echo 'make pdf        print the book as one PDF (needs Chromium)'
 	@echo 'make test       run the tests, the notebooks and the linters'
 	@echo 'make bench      measure the promised speeds as ratios (some ten minutes)'
 	@echo 'make quiz       write the predictions as a quiz bank, _build/quiz.gift'
@@ -42,6 +43,9 @@ book: setup
 	@rm -f _build/.unfinished
 	@$(python) -c 'import pathlib; \
 	print("\nThe book:", pathlib.Path("_build/html/index.html").resolve().as_uri())'
+
+pdf: book
+	@$(python) scripts/pdf.py
 
 notebooks: book
 	@set -- _build/notebooks/*.ipynb; \

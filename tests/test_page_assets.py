@@ -55,6 +55,15 @@ def test_the_unknown_stops_the_build(new):
         assets.shared([new], (), "own.js")
 
 
+def test_rules_of_icons_that_nobody_sees_are_left_out():
+    css = (
+        '.a{b:c}.fa-bars:before{content:"\\f0c9"}.fa-ghost:before{content:"\\f6e2"}'
+        ".fa-lg{font-size:1.25em}"
+    )
+    left = css.replace('.fa-ghost:before{content:"\\f6e2"}', "")
+    assert assets.without_icons(css) == left
+
+
 def test_a_missing_glyph_stops_the_build(tmp_path):
     source = assets.theme_static() / assets.WEBFONTS / "fa-solid-900.ttf"
     with pytest.raises(ExtensionError, match="no glyph"):

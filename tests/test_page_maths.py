@@ -38,6 +38,7 @@ def test_reads_as_it_should(tex, seen):
         r"\unheardof a",
         r"\frac{1",
         r"a_{\strange{b}}",
+        r"\sqrt{\frac{1}{2}}",
     ],
 )
 def test_what_is_not_understood_is_an_error(tex):

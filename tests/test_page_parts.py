@@ -159,7 +159,10 @@ def test_the_search_finds_and_shows_the_words(visit):
     page.keyboard.press("Enter")
     result = page.locator("#search-results li a").first
     result.wait_for()
-    assert page.locator("#search-results li").count() >= 1
+    icon = page.locator(".bd-search-container .fa-magnifying-glass").bounding_box()
+    field = page.locator(".bd-search-container input")
+    start = field.evaluate("(e) => parseFloat(getComputedStyle(e).paddingLeft)")
+    assert icon["x"] + icon["width"] <= field.bounding_box()["x"] + start
     result.click()
     mark = page.locator(".highlighted").first
     mark.wait_for(state="attached")
@@ -167,6 +170,12 @@ def test_the_search_finds_and_shows_the_words(visit):
     found = browser.axe().run(page)
     broken = [v["id"] for v in found.response["violations"]]
     assert "color-contrast" not in broken
+
+
+def test_excerpts_of_the_search_have_no_notes(visit):
+    page = visit("search.html?q=gain")
+    page.locator("#search-results li p.context").nth(3).wait_for()
+    assert "gainThe" not in page.locator("#search-results").inner_text()
 
 
 def test_progress_and_neighbours():

@@ -218,7 +218,7 @@ def test_readable_without_javascript(desk, page_name):
     assert len(text) > 40
     assert "\\(" not in text and "\\[" not in text and "$$" not in text
     assert page.locator(".math math").count() == page.locator(".math").count()
-    for formula in page.locator("p:not(details p) math").all()[:3]:
+    for formula in page.locator("p:not(details p) > .math > math").all()[:3]:
         box = formula.bounding_box()
         assert box and box["width"] > 2 and box["height"] > 2
     context.close()

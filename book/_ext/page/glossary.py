@@ -79,7 +79,11 @@ def visit_term(self, node) -> None:
 
 
 def visit_note(self, node) -> None:
-    self.body.append(f'<span class="term-note" role="tooltip" id="{node["ids"][0]}">')
+    # Sphinx's search leaves out of its excerpts what has the class headerlink.
+    attributes = {"ids": node["ids"], "role": "tooltip"}
+    self.body.append(
+        self.starttag({}, "span", "", CLASS="term-note headerlink", **attributes)
+    )
 
 
 def depart_note(self, node) -> None:

@@ -29,6 +29,7 @@ OPENING = {"(", "[", "⟨", ","}
 #: Letters rather than operators, in TeX.
 ORDINARY = {"/", "∂"}
 PRIME = "′"
+TALL = {"mfrac", "mtable", "munderover", "mroot"}
 FUNCTIONS = {"ln", "log", "tanh", "exp", "max", "min"}
 #: Where mathematical italics begin, for upper and lower case.
 ITALICS = {"A": 0x1D434, "a": 0x1D44E, "Α": 0x1D6E2, "α": 0x1D6FC}
@@ -76,8 +77,9 @@ def check(tree) -> None:
     for element in tree.iter():
         if set(text(element)) & set("\\&{}$"):
             raise FormulaError(f"not understood: {text(element)}")
-        if name(element) == "merror":
-            raise FormulaError(f"not understood: {''.join(element.itertext())}")
+        if name(element) in ("msqrt", "mroot"):
+            if any(name(inside) in TALL for inside in element.iter()):
+                raise FormulaError("this root is taller than a line: write a power")
 
 
 def tidy(tree) -> None:
@@ -177,7 +179,21 @@ def write_font(app) -> None:
     points = set().union(*map(italic, ALPHABET + GREEK + SYMBOLS + DRAWN))
     target = Path(app.outdir) / "_static" / "page" / "maths.woff"
     with resources.as_file(source) as path:
-        subset(path, target, points & available(path))
+        subset(path, target, points & available(path), edit=keep_small_root)
+
+
+def keep_small_root(font) -> None:
+    """Remove the tall forms of the root.
+
+    MathML lets every root be as wide as the widest of its forms, so that a gap is
+    left behind a small one. The book has small ones only; `check` sees to it.
+    """
+    variants = font["MATH"].table.MathVariants
+    place = variants.VertGlyphCoverage.glyphs.index(font.getBestCmap()[ord("√")])
+    root = variants.VertGlyphConstruction[place]
+    root.GlyphAssembly = None
+    root.MathGlyphVariantRecord = root.MathGlyphVariantRecord[:1]
+    root.VariantCount = 1
 
 
 def available(path) -> set[int]:
