@@ -262,7 +262,19 @@ def test_cache_key(tmp_path):
     module.write_text("x = 2\n")
     changed = execution_cache.cache_key(tmp_path)
     (tmp_path / "requirements.txt").write_text("numpy==2\n")
-    assert len({before, changed, execution_cache.cache_key(tmp_path)}) == 3
+    latest = execution_cache.cache_key(tmp_path)
+    assert len({before, changed, latest}) == 3
+    grader = tmp_path / "src/coursekit/grading"
+    grader.mkdir(parents=True)
+    (grader / "module.py").write_text("x = 3\n")
+    assert execution_cache.cache_key(tmp_path) == latest
+
+
+def test_no_page_uses_the_grader():
+    # Or a change of it would have to run the pages again.
+    for page in (ROOT / "book").glob("*.md"):
+        text = page.read_text(encoding="utf-8")
+        assert "coursekit.grading" not in text and "import grading" not in text
 
 
 def test_old_caches_go(tmp_path):

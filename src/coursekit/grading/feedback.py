@@ -24,6 +24,8 @@ MEANING = {
     "needs_review": "A person will read this.",
     "not_graded": "Not graded yet; this is not your fault.",
 }
+#: For the others, the meaning says what the message says.
+EXPLAINED = ("ok", "wrong", "error", "missing", "unreadable")
 _PAGE = Template("""\
 <!doctype html>
 <html lang="en">
@@ -37,7 +39,8 @@ body { font: 1rem/1.5 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto
   padding: 0 1rem; }
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; padding: .4rem .8rem .4rem 0; vertical-align: top;
-  border-bottom: 1px solid #8886; overflow-wrap: anywhere; }
+  border-bottom: 1px solid #8886; }
+td { overflow-wrap: anywhere; }
 td.number, th.number { text-align: right; white-space: nowrap; }
 svg text { fill: currentColor; font: 12px system-ui, sans-serif; }
 svg rect { fill: #3b76af; }
@@ -58,7 +61,8 @@ def student_page(master, student, entry, total):
     lines = []
     for row in entry["rows"]:
         points = "open" if row["points"] is None else f"{row['points']:g}"
-        text = " ".join(filter(None, (MEANING[row["status"]], row["message"])))
+        told = row["message"] if row["status"] in EXPLAINED else ""
+        text = f"{MEANING[row['status']]} {told[:1].upper()}{told[1:]}"
         lines.append(
             f"<tr><th scope='row'>{_safe(row['task'])}</th>"
             f"<td class='number'>{points} of {row['of']:g}</td>"
