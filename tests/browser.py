@@ -61,20 +61,29 @@ def axe():
     return Axe()
 
 
-class _Quiet(http.server.SimpleHTTPRequestHandler):
+class _Files(http.server.SimpleHTTPRequestHandler):
+    """Files of a folder below a path, as GitHub publishes a repository's pages."""
+
+    def __init__(self, *args, below, **options):
+        self.below = below
+        super().__init__(*args, **options)
+
+    def translate_path(self, path):
+        return super().translate_path(path.removeprefix(self.below))
+
     def log_message(self, *args):
         """Say nothing: the tests look at the answers."""
 
 
 @contextmanager
-def server(folder: Path):
+def server(folder: Path, below: str = ""):
     """Serve a folder on this machine; yields its address, which ends in a slash."""
-    handler = functools.partial(_Quiet, directory=str(folder))
+    handler = functools.partial(_Files, directory=str(folder), below=below)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as served:
         thread = threading.Thread(target=served.serve_forever, daemon=True)
         thread.start()
         try:
-            yield f"http://127.0.0.1:{served.server_port}/"
+            yield f"http://127.0.0.1:{served.server_port}{below}/"
         finally:
             served.shutdown()
             thread.join()

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import browser
 import pytest
+from bs4 import BeautifulSoup
 
 ROOT = Path(__file__).parents[1]
 HTML = ROOT / "_build" / "html"
@@ -92,9 +93,20 @@ def size(path: str) -> int:
     return len(content) if packed else len(gzip.compress(content, 6))
 
 
+def below():
+    """Return the path that the page for lost readers counts from, if it has one."""
+    path = HTML / "404.html"
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    base = BeautifulSoup(text, "html.parser").base
+    return base["href"].rpartition("/")[0] if base else ""
+
+
 @pytest.fixture(scope="module")
 def desk():
-    with browser.server(HTML) as address, browser.chromium() as chromium:
+    with (
+        browser.server(HTML, below()) as address,
+        browser.chromium() as chromium,
+    ):
         yield SimpleNamespace(address=address, chromium=chromium, seen={}, axe=None)
 
 
@@ -134,7 +146,7 @@ def look(desk, name):
     found.foreign = [
         u for u in urls if u not in own and not u.startswith(("data:", "blob:"))
     ]
-    paths = [urlsplit(url).path.lstrip("/") for url in own]
+    paths = [urlsplit(url.removeprefix(desk.address)).path for url in own]
     found.paths = [path for path in paths if (HTML / path).is_file()]
     found.weight = sum(map(size, found.paths))
     found.lab = any(path.endswith("lab.js") for path in found.paths)
