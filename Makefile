@@ -74,7 +74,7 @@ test: book .venv/.tests
 	    "$$@" || failed="$$failed$${failed:+, }$$what"; \
 	}; \
 	set --; \
-	for folder in src tests book/_ext benchmarks; do \
+	for folder in src tests book/_ext benchmarks scripts; do \
 	    if [ -d "$$folder" ]; then set -- "$$@" "$$folder"; fi; \
 	done; \
 	check 'ruff check' $(python) -m ruff check "$$@"; \

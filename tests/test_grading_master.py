@@ -59,7 +59,7 @@ def test_small_master():
         (head() + ANSWER + TEST + TEST, "two cells have the id a_test"),
         (head() + ANSWER.replace(", points: 1", "") + TEST, "give its points"),
         (head() + ANSWER.replace("points: 1", "points: one") + TEST, "a number"),
-        (head() + ANSWER.replace("points", "pionts") + TEST, "unknown key pionts"),
+        (head() + ANSWER.replace("points", "pts") + TEST, "unknown key pts"),
         (head() + ANSWER.replace("### END SOLUTION", "") + TEST, "not closed"),
         (head() + ANSWER.replace("### BEGIN SOLUTION", "") + TEST, "without"),
         (head() + ANSWER + ANSWER + TEST, "given twice"),
