@@ -24,7 +24,11 @@ from sphinx.util.images import get_image_size
 INK, PAPER = "#1a1b1c", "#fffffd"
 #: The text of a dark page.
 CHALK = "#ced6dd"
-STYLE = f"svg{{color:{INK}}}@media (prefers-color-scheme:dark){{svg{{color:{CHALK}}}}}"
+STYLE = (
+    f"svg{{color:{INK}}}@media (prefers-color-scheme:dark){{svg{{color:{CHALK}}}}}"
+    # no seams between the cells of a map
+    "[id^=QuadMesh]{shape-rendering:crispEdges}"
+)
 #: How matplotlib's own style sheet begins.
 MATPLOTLIB = '<style type="text/css">*{'
 #: A number of 1 or more with more than two decimals.
