@@ -56,7 +56,8 @@ def visit(translator, node):
         f'data-full="{escape(full)}" aria-labelledby="{title}">\n'
         f'<p class="lab-title" id="{title}">{escape(node["title"])}</p>\n'
         '<div class="lab-fallback">\n'
-        "<p>Here a small network runs in the page, if JavaScript is on.</p>\n"
+        "<noscript><p>Here a small network runs in the page, if JavaScript is on."
+        "</p></noscript>\n"
     )
 
 
