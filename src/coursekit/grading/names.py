@@ -34,7 +34,7 @@ def used(source):
         for node in ast.walk(tree_of(source))
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
     }
-    return names - set(dir(builtins)) | {"student_id"} & names
+    return names - set(dir(builtins))
 
 
 def needed(cells, test):
