@@ -50,12 +50,18 @@ def read(html):
     for cell in article.select("div.cell_input, div.highlight"):
         code |= numbers(cell.get_text())
     prose = {n for image in article.select("img") for n in numbers(image["alt"])}
+    # Numbers of exercises stand in the line that unfolds a solution; a term's note
+    # belongs to the glossary.
+    for tag in article.select("summary, .term-note"):
+        tag.replace_with(" ")
     for tag in article.select("a, pre, code, .section-number, .caption-number, .math"):
         if tag.name == "a" and not tag.get_text().strip():
             continue
         if "math" in tag.get("class", []):
             # a formula's whole numbers are its own; its decimals are results
-            tag.replace_with(" ".join(n for n in numbers(tag.get_text()) if "." in n))
+            tag.replace_with(
+                " ".join(n for n in numbers(tag.get_text(" ")) if "." in n)
+            )
         else:
             tag.replace_with(" ")
     return outputs, code, prose | numbers(article.get_text(" "))
