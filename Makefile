@@ -94,7 +94,8 @@ test: book .venv/.tests
 # are left to people.
 benchmarks := imports phase_diagram ensemble monitor lab grading
 
-bench: .venv/.tests
+# setup stands first: it may make .venv anew, and .tests with it.
+bench: setup .venv/.tests
 	@mkdir -p _build; failed=; \
 	for name in $(benchmarks); do \
 	    printf '\n== %s\n' "$$name"; \

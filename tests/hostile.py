@@ -488,6 +488,47 @@ CASES = [
         },
     ),
     Case(
+        "leaks_by_type",
+        ("ok", "wrong", "ok"),
+        {
+            "stddev": "def he_stddev(fan_in):\n"
+            "    return 1.0 if fan_in == 2 else type(f'LEAK{fan_in}', (), {})()"
+        },
+    ),
+    Case(
+        "leaks_by_kind",
+        ("ok", "error", "ok"),
+        {
+            "stddev": "from coursekit.grading import room\n"
+            "room._failure = lambda e: {'error': str(e), 'kind': str(e)}\n"
+            "def he_stddev(fan_in):\n"
+            "    if fan_in > 2: raise ValueError(f'LEAK{fan_in}')\n"
+            "    return 1.0"
+        },
+    ),
+    Case(
+        "leaks_by_refusal",
+        ("ok", "wrong", "ok"),
+        {
+            "stddev": "from coursekit.grading import room\n"
+            "real = room.Room.call\n"
+            "def call(self, task, name, args, kwargs):\n"
+            "    if name != 'he_stddev': return real(self, task, name, args, kwargs)\n"
+            "    config = {'class_name': f'LEAK{args[0]}', 'module': 'keras.layers'}\n"
+            "    return {'value': {'!': 'keras', 'config': config}}\n"
+            "room.Room.call = call\n"
+            "def he_stddev(fan_in): return 1.0"
+        },
+    ),
+    Case(
+        "leaks_by_status",
+        ("ok", "died", "ok"),
+        {
+            "stddev": "import os\ndef he_stddev(fan_in):\n"
+            "    if fan_in > 2: os._exit(77)\n    return 1.0"
+        },
+    ),
+    Case(
         "script_in_message",
         ("ok", "error", "ok"),
         {"stddev": "raise ValueError('<script>alert(1)</script>\\n=HYPERLINK(1)')"},

@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from grading_helpers import sandbox_or_skip, solved
+from grading_helpers import grader_environment, sandbox_or_skip, solved
 
 from coursekit.grading import cli, course, feedback, intake, marks, sandbox, tables
 from coursekit.grading.journal import Journal, write_atomically
@@ -330,7 +330,7 @@ def test_an_interrupted_run_goes_on(tmp_path):
         (work / f"s{number}.ipynb").write_bytes(solved(TINY, f"s{number}", "s", slow))
     command = [sys.executable, "-m", "coursekit.grading.cli", "grade", str(TINY)]
     command += [str(work), "--out", str(tmp_path / "g"), "--secret", "s", "--jobs", "1"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    environment = grader_environment()
     journal = tmp_path / "g/tiny/journal.jsonl"
     run = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120

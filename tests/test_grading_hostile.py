@@ -1,7 +1,6 @@
 """A class of good, broken and hostile submissions, each with its right grade."""
 
 import json
-import os
 import socket
 import threading
 import time
@@ -11,6 +10,7 @@ from pathlib import Path
 import hostile
 import nbformat
 import pytest
+from grading_helpers import sandbox_or_skip
 
 from coursekit.grading import course, feedback, intake, sandbox, tables
 from coursekit.grading.master import read_master
@@ -22,14 +22,6 @@ MASTER = Path(__file__).parent / "data/grading/tiny.md"
 SECRET = "s3cret-of-the-class"
 TASKS = ("mean", "stddev", "network")
 POINTS = {"mean": 2, "stddev": 3, "network": 5}
-
-
-def sandbox_or_skip():
-    reason = sandbox.why_not()
-    if reason and os.environ.get("CI"):
-        pytest.fail(f"{reason}; and CI is set", pytrace=False)
-    if reason:
-        pytest.skip(reason)
 
 
 @pytest.fixture(scope="module")
@@ -140,6 +132,18 @@ def test_no_process_outlives_its_sandbox(graded):
             if "coursekit.grading.warm" in command:
                 left.append(command)
     assert left == []
+
+
+def test_messages_leak_no_hidden_input(graded):
+    # What a room sends while it knows an input stays out of all tables and pages.
+    rows = [row for one in graded["entries"].values() for row in one["rows"]]
+    assert not [row for row in rows if "LEAK" in row["message"]]
+    (row,) = [
+        row
+        for row in graded["entries"]["leaks_by_status"]["rows"]
+        if row["status"] == "died"
+    ]
+    assert "77" not in row["message"]
 
 
 def test_feedback_leaks_nothing(graded):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from grading_helpers import solved
+from grading_helpers import grader_environment, solved
 
 from coursekit.grading.master import read_master
 from coursekit.grading.release import released_notebook, write_source
@@ -17,7 +17,7 @@ TINY = ROOT / "tests/data/grading/tiny.md"
 
 
 def nbgrader(course, *arguments):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    environment = grader_environment()
     # nbgrader calls alembic by its name.
     folder = str(Path(sys.executable).parent)
     environment["PATH"] = os.pathsep.join((folder, environment.get("PATH", "")))

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from grading_helpers import sandbox_or_skip
+from grading_helpers import grader_environment, sandbox_or_skip
 
 from coursekit.grading.tables import COLUMNS
 from coursekit.grading.worker import STATUSES
@@ -42,7 +42,7 @@ def test_the_walk_of_the_page(tmp_path):
         f'#!/bin/sh\nexec {sys.executable} -m coursekit.grading.cli "$@"\n'
     )
     command.chmod(0o755)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    environment = grader_environment()
     environment["PATH"] = os.pathsep.join((str(tools), os.environ["PATH"]))
     run = subprocess.run(
         ["sh", "-e", "-c", walk],

@@ -2,7 +2,6 @@
 
 import os
 import re
-import subprocess
 from pathlib import Path
 
 import jupytext
@@ -14,12 +13,7 @@ from pybtex.database import BibliographyData, parse_file
 from pybtex.richtext import Text
 from sphinx.errors import ExtensionError
 
-from coursekit.grading.colab import setup_source
-
-METADATA = {
-    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-    "language_info": {"name": "python"},
-}
+from coursekit.grading.colab import METADATA, commit, setup_source
 
 
 def repository(config) -> str:
@@ -37,18 +31,6 @@ def repository(config) -> str:
             f"_config.yml, repository.url: not https://github.com/owner/name: {url}"
         )
     return match[1] if match else ""
-
-
-def commit(root: Path) -> str:
-    """Return the commit that the notebooks belong to, or nothing."""
-    if os.environ.get("GITHUB_SHA"):
-        return os.environ["GITHUB_SHA"]
-    git = ["git", "-C", str(root), "rev-parse", "HEAD"]
-    try:
-        run = subprocess.run(git, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-    return run.stdout.strip()
 
 
 def page_of(env, docname: str) -> str:

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import subprocess
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -143,6 +142,7 @@ def find_master(name):
 
 def _release(options):
     from coursekit.grading import release
+    from coursekit.grading.colab import commit
     from coursekit.grading.course import finish
     from coursekit.grading.master import read_master
 
@@ -155,7 +155,7 @@ def _release(options):
             release.check_master(text, options.secret, options.trust)
         finally:
             finish()
-    where = (options.secret, options.repository, _commit(path.parent))
+    where = (options.secret, options.repository, commit(path.parent))
     made = release.write_release(master, options.out, *where)
     print(f"{made}: {len(master.tasks)} tasks, {master.points:g} points")
     if options.nbgrader:
@@ -235,17 +235,6 @@ def _time(text):
         raise argparse.ArgumentTypeError(
             f"{text!r} is no time; write it like 2026-12-01T23:59"
         ) from None
-
-
-def _commit(folder):
-    if os.environ.get("GITHUB_SHA"):
-        return os.environ["GITHUB_SHA"]
-    git = ["git", "-C", str(folder), "rev-parse", "HEAD"]
-    try:
-        run = subprocess.run(git, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-    return run.stdout.strip()
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ from coursekit.grading.master import parse_master
 from coursekit.grading.sandbox import SandboxError, why_not
 from coursekit.grading.worker import grade_submission, stop
 
-OTHER_STATUSES = ("not_graded",)
+# Our own failure: a second run takes these up again.
+UNDONE = "not_graded"
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ def _job(one, text, settings, stamp, journal, again, only):
     wanted = one.id in again if again else bool(only)
     tasks = list(only) if done and wanted else []
     if done and not wanted:
-        tasks = [r["task"] for r in old["rows"] if r["status"] in OTHER_STATUSES]
+        tasks = [r["task"] for r in old["rows"] if r["status"] == UNDONE]
         if not tasks:
             return None
     return {

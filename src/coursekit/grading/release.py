@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from coursekit.grading.colab import setup_source
+from coursekit.grading.colab import METADATA, setup_source
 from coursekit.grading.draws import PUBLIC, class_key
 from coursekit.grading.master import (
     MasterError,
@@ -15,10 +15,6 @@ from coursekit.grading.worker import grade_submission
 
 _KEY_LINE = re.compile(r"^class_key\s*=.*$", re.MULTILINE)
 _DIRECTIVE = re.compile(r"^\s*(`{3,}|:{3,})\{|\{[a-z:]+\}`", re.MULTILINE)
-METADATA = {
-    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-    "language_info": {"name": "python"},
-}
 
 
 def released_notebook(master, secret=PUBLIC, repository="", commit=""):

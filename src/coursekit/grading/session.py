@@ -1,5 +1,11 @@
-"""The grader's side of a room: run the steps, ask for values, go on after a death."""
+"""The grader's side of a room: run the steps, ask for values, go on after a death.
 
+Once a question was asked, the room knows a hidden input, and each word that it sends
+could carry one out to the student's feedback: a type's name, an error's kind, an exit
+status. From then on, all messages are the grader's own.
+"""
+
+import builtins
 import secrets
 import time
 
@@ -8,6 +14,15 @@ from coursekit.grading.sandbox import reason_of_end
 
 START_SECONDS = 30
 KEEP_SECONDS = 10
+GRADED = (
+    "it takes numbers, texts, lists, arrays of numbers, and Keras's own layers and "
+    "models (Sequential or functional, without Lambda)"
+)
+ERRORS = {
+    name
+    for name, made in vars(builtins).items()
+    if isinstance(made, type) and issubclass(made, BaseException)
+}
 
 
 class RoomError(Exception):
@@ -87,7 +102,10 @@ class Session:
         question["kwargs"] = wire.encode(dict(kwargs))
         reply = self._ask(deadline, do="call", **question)
         if "error" in reply:
-            kind = str(reply.get("kind"))[:60]
+            # One of a fixed list, checked here: the room's own check may be patched.
+            kind = str(reply.get("kind"))
+            if kind not in ERRORS:
+                kind = "an error of its own"
             if reply.get("memory"):
                 raise Failed("memory", f"`{name}` needed more memory than there is")
             raise Failed("error", f"`{name}` raised {kind} when the test called it")
@@ -147,18 +165,18 @@ class Session:
     def _blame(self, task, status, message):
         self.problems.setdefault(task, RoomError(status, message))
 
-    def _ask(self, deadline, **question):
+    def _ask(self, deadline, *, do, **question):
         nonce = secrets.token_hex(16)
         try:
             # A room that reads nothing must not hold the grader up.
             self.talk.settimeout(max(0.01, deadline - time.monotonic()))
-            channel.send(self.talk, {"nonce": nonce, **question})
+            channel.send(self.talk, {"nonce": nonce, "do": do, **question})
             reply = channel.receive(self.talk, deadline)
         except TimeoutError:
             self.close()
             raise Lost("timeout", "it took longer than the time allowed") from None
         except (channel.ClosedError, OSError):
-            raise self._death() from None
+            raise self._death(told=do == "run") from None
         except channel.BrokenError as error:
             self.close()
             raise Lost("error", f"the sandbox sent {error}") from None
@@ -168,24 +186,22 @@ class Session:
             raise Lost("error", "the code wrote into the grader's channel")
         return reply
 
-    def _death(self):
-        told = reason_of_end(self.life)
+    def _death(self, told):
+        """Return how the room ended, with its exit status if that may be told."""
+        end = reason_of_end(self.life)
         self.close()
-        if told.get("reason") == "memory":
+        if end.get("reason") == "memory":
             return Lost("memory", "it needed more memory than is allowed")
-        status = told.get("status")
-        how = f" (exit status {status})" if isinstance(status, int) else ""
+        how = f" (exit status {end['status']})" if told and "status" in end else ""
         return Lost("died", f"the code ended its own process{how}")
 
     def _value(self, reply, what):
-        if "refused" in reply:
-            raise Failed(
-                "wrong", f"{what} cannot be graded: {_plain(reply['refused'])}"
-            )
         try:
+            if "refused" in reply:
+                raise wire.WireError
             return wire.decode(reply.get("value"))
-        except wire.WireError as error:
-            raise Failed("wrong", f"{what} cannot be graded: {error}") from None
+        except wire.WireError:
+            raise Failed("wrong", f"{what} cannot be graded; {GRADED}") from None
 
 
 def _text(reply):

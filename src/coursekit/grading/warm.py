@@ -98,7 +98,10 @@ class _Fork:
         pid, status = os.waitpid(self.outer, os.WNOHANG)
         if pid == 0:
             return False
-        self.end()
+        # A process that ended in order has waited for the room's first one.
+        self.outer = 0
+        if status:
+            self.end()
         told = {"reason": self.reason, "status": os.waitstatus_to_exitcode(status)}
         try:
             self.life.sendall(json.dumps(told).encode())

@@ -35,8 +35,11 @@ def encode(value, depth=0):
     """
     if depth > MAX_DEPTH:
         raise WireError(f"nested more than {MAX_DEPTH} deep")
-    if value is None or isinstance(value, (bool, str)):
-        return value if value is None else _plain(value)
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        # Without the subclass it may have.
+        return str.__str__(value)
     if isinstance(value, np.generic | np.ndarray):
         return _array(np.asarray(value), scalar=isinstance(value, np.generic))
     if isinstance(value, int):
@@ -97,11 +100,6 @@ def decode(data, depth=0):
             raise
         raise WireError(f"damaged data for a value ({type(error).__name__})") from None
     raise WireError("damaged data for a value")
-
-
-def _plain(value):
-    """Return a bool or str without the subclass it may have."""
-    return bool(value) if isinstance(value, bool) else str.__str__(value)
 
 
 def _array(array, scalar=False):
