@@ -15,7 +15,16 @@ from pathlib import Path
 import pytest
 from grading_helpers import grader_environment, sandbox_or_skip, solved
 
-from coursekit.grading import cli, course, feedback, intake, marks, sandbox, tables
+from coursekit.grading import (
+    cli,
+    course,
+    feedback,
+    intake,
+    marks,
+    sandbox,
+    tables,
+    worker,
+)
 from coursekit.grading.journal import Journal, write_atomically
 from coursekit.grading.master import read_master
 from coursekit.grading.sandbox import SandboxError
@@ -254,9 +263,9 @@ def test_no_master(capsys):
 def warm():
     """One process of the grader for the tests that do not need a new one."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(course, "finish", lambda: None)
+        patch.setattr(worker, "stop", lambda: None)
         yield
-    course.finish()
+    worker.stop()
 
 
 def test_trust_says_so_in_every_row(tmp_path):

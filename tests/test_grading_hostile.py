@@ -12,7 +12,7 @@ import nbformat
 import pytest
 from grading_helpers import sandbox_or_skip
 
-from coursekit.grading import course, feedback, intake, sandbox, tables
+from coursekit.grading import course, feedback, intake, sandbox, tables, worker
 from coursekit.grading.master import read_master
 from coursekit.grading.notebook import Step
 from coursekit.grading.release import released_notebook
@@ -69,7 +69,7 @@ def graded(tmp_path_factory):
             MASTER.read_text(), submissions, out, course.Settings(SECRET)
         )
     finally:
-        course.finish()
+        worker.stop()
         server.close()
     sums = tables.totals(master, entries)
     tables.write_grades(out, master, entries)

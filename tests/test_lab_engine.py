@@ -20,6 +20,9 @@ EXPORTS = (
     "{Session, Arena, batch, uniform, normal, drawKernel, deltaLine, gaussianMean, "
     "plainGemm, diagnose, ACTIVATIONS}"
 )
+# What a browser may know: the modules are tried one after the other.
+FUSED, SIMD = lab_wasm.encoded()
+WAYS = {"fused": [FUSED], "simd": [SIMD], "plain": []}
 
 
 def name_of(case):
@@ -38,22 +41,22 @@ def lab():
         yield page.evaluate
 
 
-def train(lab, config, steps=0, simd=True):
+def train(lab, config, steps=0, modules=(FUSED, SIMD)):
     return lab(
-        """([config, steps, simd]) => {
-            const session = new lab.Session(config, new lab.Arena(simd));
+        """([config, steps, modules]) => {
+            const session = new lab.Session(config, new lab.Arena(modules));
             const { rows, report } = session.state();
             for (let n = 0; n < steps; n++) session.advance();
             return { rows, report, losses: session.losses, after: session.state() };
         }""",
-        [config, steps, simd],
+        [config, steps, modules],
     )
 
 
-@pytest.mark.parametrize("simd", [True, False], ids=["simd", "plain"])
+@pytest.mark.parametrize("modules", WAYS.values(), ids=WAYS)
 @pytest.mark.parametrize("case", CASES, ids=name_of)
-def test_gradients_are_those_of_tensorflow(lab, case, simd):
-    found = train(lab, case["config"], simd=simd)
+def test_gradients_are_those_of_tensorflow(lab, case, modules):
+    found = train(lab, case["config"], modules=modules)
     bound = STEP_0_BATCHNORM if case["config"]["batchnorm"] else STEP_0
     for quantity in ("delta", "kernel", "activation"):
         values = [row[quantity] for row in found["rows"]]
@@ -159,10 +162,11 @@ def test_points_are_balanced_and_can_be_learned(lab, name):
     assert found["after"]["report"]["verdict"] == "healthy"
 
 
-def test_the_product_of_webassembly_is_the_plain_one(lab):
+@pytest.mark.parametrize("module", [FUSED, SIMD], ids=["fused", "simd"])
+def test_the_product_of_webassembly_is_the_plain_one(lab, module):
     worst = lab(
-        """() => {
-            const arena = new lab.Arena();
+        """(module) => {
+            const arena = new lab.Arena([module]);
             if (!arena.memory) return NaN;
             const draw = lab.uniform(1);
             const [m, k, n] = [12, 7, 24];
@@ -173,9 +177,17 @@ def test_the_product_of_webassembly_is_the_plain_one(lab):
             arena.gemm(C, A, B, bias, m, k, n);
             lab.plainGemm(D, A, B, bias, m, k, n);
             return Math.max(...C.map((c, i) => Math.abs(c - D[i])));
-        }"""
+        }""",
+        module,
     )
     assert worst < 1e-5
+
+
+def test_a_browser_without_the_fast_modules_takes_the_next_way(lab):
+    has = "(modules) => Boolean(new lab.Arena(modules).memory)"
+    unknown = base64.b64encode(b"\0asm\1\0\0\0\xff").decode()
+    assert lab(has, [unknown, SIMD]) is True
+    assert lab(has, [unknown]) is False
 
 
 def test_the_fast_tanh_is_tanh(lab):
@@ -184,9 +196,10 @@ def test_the_fast_tanh_is_tanh(lab):
     np.testing.assert_allclose(found, np.tanh(z), rtol=1e-8)
 
 
-def test_the_module_is_small_and_encoded():
-    assert len(lab_wasm.module()) < 900
-    assert base64.b64decode(lab_wasm.encoded()) == lab_wasm.module()
+def test_the_modules_are_small_and_encoded():
+    for encoded, fused in zip(lab_wasm.encoded(), (True, False), strict=True):
+        assert len(lab_wasm.module(fused)) < 900
+        assert base64.b64decode(encoded) == lab_wasm.module(fused)
 
 
 def test_true_zeros_are_counted(lab):

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 import coursekit
-from coursekit import _recorder
+from coursekit import _recorder, _settle
 from coursekit._trace import Log
 from coursekit.monitor import GradientMonitor
 
@@ -116,6 +116,76 @@ def test_norms_neither_underflow_nor_overflow(scale):
     model.fit(X[:16], Y[:16], callbacks=[monitor], **FIT)
     expected = scale * np.linalg.norm(X[:16].mean(axis=0).astype("float64"))
     assert monitor.trace().gradient[0, 0] == pytest.approx(expected, rel=1e-4)
+
+
+def _scaled_by(variable):
+    """Return a model whose gradient is constant but for a factor."""
+    model = keras.Sequential([keras.Input((6,)), layers.Dense(1, use_bias=False)])
+    model.compile(keras.optimizers.SGD(0.0), lambda y, z: variable * tf.reduce_mean(z))
+    return model
+
+
+class _SetAt(keras.callbacks.Callback):
+    def __init__(self, variable, step, value):
+        super().__init__()
+        self.variable, self.step, self.value = variable, step, value
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if batch == self.step:
+            self.variable.assign(self.value)
+
+
+@pytest.mark.parametrize("scale", [1e-25, 0.0, 1e25])
+def test_norms_change_to_float64_when_float32_is_too_small(scale):
+    factor = tf.Variable(1.0)
+    model, monitor = _scaled_by(factor), GradientMonitor()
+    x = np.repeat(X[:1], 250, axis=0)
+    callbacks = [monitor, _SetAt(factor, 50, scale)]
+    model.fit(x, x[:, :1], batch_size=1, verbose=0, callbacks=callbacks)
+    norm = np.linalg.norm(X[0].astype("float64"))
+    expected = norm * np.where(np.arange(250) < 50, 1.0, scale)
+    np.testing.assert_allclose(monitor.trace().gradient[:, 0], expected, rtol=1e-4)
+    assert monitor.trace().first_bad_step is None
+    assert monitor._recorder.exact
+
+
+def test_an_ordinary_run_is_traced_once_and_stays_in_float32(monkeypatch):
+    calls = []
+    inner = _recorder.Recorder.on_gradients
+
+    def counted(self, *args, **kwargs):
+        calls.append(self.exact)
+        return inner(self, *args, **kwargs)
+
+    monkeypatch.setattr(_recorder.Recorder, "on_gradients", counted)
+    _mlp().fit(X, Y, epochs=30, callbacks=[GradientMonitor()], **FIT)
+    assert calls == [False]
+
+
+def test_rows_wait_for_one_that_is_exact():
+    head = [0.0, 0.0, 1.0]
+    rows = [[*head, 0.0, 2.0, np.nan], [*head, 0.0, 0.0, np.nan]]
+    sure, waiting = _settle.settle(np.array(rows))
+    np.testing.assert_array_equal(sure, rows[:1])
+    np.testing.assert_array_equal(waiting, rows[1:])
+    skipped, exact = [*head, np.nan, np.nan, np.nan], [*head, 1.0, 1e-25, np.nan]
+    assert len(_settle.settle(np.array([*waiting, skipped]))[1]) == 2
+    sure, waiting = _settle.settle(np.array([*waiting, skipped, exact]))
+    assert len(waiting) == 0
+    np.testing.assert_array_equal(sure[:, 4], [1e-25, np.nan, 1e-25])
+
+
+def test_the_probe_gets_the_first_samples_of_the_first_batch():
+    model, monitor = _mlp(), GradientMonitor()
+    model.fit(
+        X, Y, epochs=2, batch_size=40, verbose=0, shuffle=False, callbacks=[monitor]
+    )
+    x, y, weight = monitor._recorder.batch.numpy()
+    np.testing.assert_array_equal(x, X[:32])
+    np.testing.assert_array_equal(y, Y[:32])
+    assert weight is None
+    # nothing of the data stays on the device
+    assert all(s is None or tf.size(s) == 0 for s in monitor._recorder.batch.slots)
 
 
 def test_zero_is_zero_only_when_every_entry_is():
@@ -491,7 +561,10 @@ def test_stop_on():
     assert coursekit.diagnose(monitor).verdict == "exploding"
     model = _mlp()
     monitor = GradientMonitor()
+    # a fit goes on while a callback runs, unless that may stop it
+    assert monitor.async_safe
     monitor.stop_on = {"exploding", "no_gradient"}
+    assert not monitor.async_safe
     assert len(model.fit(X, Y, epochs=3, callbacks=[monitor], **FIT).epoch) == 3
 
 

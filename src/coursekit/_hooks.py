@@ -37,7 +37,7 @@ class Site:
         """Return what a traced train function depends on."""
         model = self.model
         return (
-            *((id(r), r.inside) for r in self.recorders),
+            *((id(r), r.inside, r.exact) for r in self.recorders),
             id(self.optimizer),
             *map(id, model.trainable_variables),
             *(

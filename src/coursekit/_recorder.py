@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from coursekit import _taps
+from coursekit._settle import SAFE
 
 # The device keeps the first and the last so many steps that were not yet read.
 ROWS = 512
@@ -18,9 +19,8 @@ UPDATE_EVERY = 25
 UPDATE_ROWS = 64
 # So many samples of a batch are kept for the probe.
 SAMPLES = 32
-# A float32 norm within these bounds is exact: its squares neither under- nor
-# overflow. Outside them the norms are computed again in float64.
-SAFE = (1e-12, 1e15)
+# A weight of more entries is not copied to be summed together with others.
+SMALL = 4096
 # Larger sparse gradients (embeddings) are not made dense for their norm.
 DENSE_ENTRIES = 2**20
 
@@ -43,13 +43,26 @@ class Columns:
         return {id(w): n for n, group in enumerate(self.weights) for w in group}
 
 
+def values(variables):
+    """Return the values of Keras variables as tensors, without copying."""
+    return [_value(variable.value) for variable in variables]
+
+
+def _value(variable):
+    if isinstance(variable, tf.distribute.DistributedValues):
+        return tf.convert_to_tensor(variable)
+    # three times as fast as `read_value`, which copies
+    return tf.raw_ops.ReadVariableOp(resource=variable.handle, dtype=variable.dtype)
+
+
 class Recorder:
     """The variables on the device, and the arithmetic that fills them.
 
-    Row: step, loss, loss scale, norm of all gradients, norm for each column.
+    Row: step, loss, loss scale, whether the norms are exact (see ``_settle``),
+    norm of all gradients, norm for each column.
     """
 
-    HEAD = 4
+    HEAD = 5
 
     def __init__(self, model):
         self.model = model
@@ -60,16 +73,18 @@ class Recorder:
         # are updates measured inside the step? Only where Python does not see
         # every step: it costs more there
         self.inside = False
+        # are the norms computed in float64? It costs more: see _settle
+        self.exact = False
         # has the training told its loss?
         self.told = False
         # (what it depends on, the train function that was traced with the hooks)
         self.traced = None
         self.late = False
-        self.columns = self.shadow = self.start = self.batch = None
-        self.count = tf.Variable(0, dtype=tf.int64, trainable=False)
-        self.loss = tf.Variable(np.nan, dtype=tf.float64, trainable=False)
-        self.updates = tf.Variable(0, dtype=tf.int64, trainable=False)
-        self.wanted = tf.Variable(True, trainable=False)
+        self.columns = self.shadow = self.start = self.batch = self._written = None
+        self.count = _variable(tf.zeros([], tf.int64))
+        self.loss = _variable(tf.constant(np.nan, tf.float64))
+        self.updates = _variable(tf.zeros([], tf.int64))
+        self.wanted = _variable(tf.constant(True))
         # enough for two executions of the train function between two readings
         self.rows = max(ROWS, 2 * int(getattr(model, "steps_per_execution", 1) or 1))
 
@@ -90,13 +105,13 @@ class Recorder:
                 self.buffer = _buffer(2 * self.rows, self.HEAD + width)
                 self.update_buffer = _buffer(2 * UPDATE_ROWS, 1 + 2 * width)
                 weights = self.model.trainable_variables
-                values = [(w, w.numpy().copy()) for w in weights]
+                start = [(w, w.numpy()) for w in weights]
                 # weights made while a tf.function is traced have no values yet
-                self.late = any(v.shape != tuple(w.shape) for w, v in values)
-                self.start = None if self.late else values
+                self.late = any(v.shape != tuple(w.shape) for w, v in start)
+                self.start = None if self.late else start
             if self.inside and self.shadow is None:
                 flat = [w for group in self.columns.weights for w in group]
-                self.shadow = [tf.Variable(tf.zeros(w.shape)) for w in flat]
+                self.shadow = [_variable(tf.zeros(w.shape)) for w in flat]
             if self.inside and not self.late:
                 for shadow, weight in zip(self.shadow, self._floats(), strict=True):
                     shadow.assign(weight)
@@ -116,9 +131,14 @@ class Recorder:
         self.loss.assign(tf.cast(tf.reduce_mean(loss), tf.float64))
         leaves = keras.tree.flatten((x, y, sample_weight))
         if self.batch is None:
+            kind = _WholeBatch if self._alone else _Batch
             with tf.init_scope():
-                self.batch = _Batch((x, y, sample_weight), self.model.jit_compile)
-        if self.batch.usable:
+                self.batch = kind((x, y, sample_weight), self.model.jit_compile)
+        if not self.batch.usable:
+            return
+        if self._alone and isinstance(self.batch, _WholeBatch):
+            self.batch.assign(leaves)
+        elif isinstance(self.batch, _Batch):
 
             def take():
                 self.batch.assign(leaves)
@@ -141,27 +161,43 @@ class Recorder:
     def on_gradients(self, gradients, variables, scale=None, begin=True):
         """Write the norms of one step."""
         self.prepare()
-        step = self.count.assign_add(1) if begin else self.count.read_value()
         groups, seen = self._groups(gradients, variables)
-        squares = [_sum_of_squares(group) for group in groups]
-        norms = tf.sqrt(2.0 * tf.stack(squares))
-        safe = tf.reduce_all((norms > SAFE[0]) & (norms < SAFE[1]))
-        norms = tf.cond(
-            safe,
-            lambda: tf.cast(norms, tf.float64),
-            lambda: tf.stack([_exact_norm(group) for group in groups]),
-        )
-        if scale is not None and begin:
-            norms = norms / tf.cast(scale, tf.float64)
-        total = tf.norm(norms)
-        nan = tf.constant(np.nan, tf.float64)
+        # Each sum takes its gradient as soon as that is there, and lets it go:
+        # gradients that are held until the last of them is there cost a tenth
+        # of a step.
+        norm = _exact_norm if self.exact else _half_square
+        norms = tf.stack([norm(group) for group in groups])
+        divisor = tf.cast(1.0 if scale is None else scale, tf.float64)
         # columns that are not trained take the NaN at the end
         places = [seen.get(n, len(groups)) for n in range(self._width)]
-        columns = tf.gather(tf.concat([norms, [nan]], 0), places)
-        scale = 1.0 if scale is None else scale
-        head = [tf.cast(step, tf.float64), self.loss, tf.cast(scale, tf.float64), total]
-        row = tf.concat([tf.stack(head), columns], 0)
-        self._write(self.buffer, self.rows, step, row)
+
+        def write(norms, divisor):
+            step = self.count.assign_add(1) if begin else self.count.read_value()
+            if not self.exact:
+                norms = tf.sqrt(2.0 * tf.cast(norms, tf.float64))
+            norms = norms / divisor if begin else norms
+            nan = tf.constant([np.nan], tf.float64)
+            columns = tf.gather(tf.concat([norms, nan], 0), places)
+            head = [tf.cast(step, tf.float64), self.loss, divisor, float(self.exact)]
+            row = tf.concat([tf.stack([*head, tf.norm(norms)]), columns], 0)
+            self._write(self.buffer, self.rows, step, row)
+            return step
+
+        if self._alone:
+            # kept, or it would be gone before the step runs
+            self._written = _on_one_thread(write, norms, divisor)
+        else:
+            write(norms, divisor)
+
+    @property
+    def _alone(self):
+        """Whether a part of the step may run on one thread, without XLA."""
+        return not (
+            self.inside
+            or tf.executing_eagerly()
+            or getattr(self.model, "jit_compile", False)
+            or tf.config.list_logical_devices("GPU")
+        )
 
     def on_updated(self, optimizer):
         """Measure the weights' real change, once in UPDATE_EVERY updates."""
@@ -217,20 +253,41 @@ class Recorder:
     def _write(self, buffer, rows, number, row):
         """Write row ``number`` (from 1): the first ``rows`` stay, then a ring."""
         n = number - 1
-        place = tf.where(n < rows, n, rows + (n - rows) % rows)
+        place = tf.minimum(n, rows + n % rows)
         buffer.scatter_nd_update([[place]], [row])
 
     # --- outside of it ----------------------------------------------------
 
-    def weights(self):
-        """Return copies of the watched weights, in the order of the columns.
+    def keep_batch(self):
+        """Take the batch of the first step from the device; call it after a step."""
+        if isinstance(self.batch, _WholeBatch):
+            self.batch.keep()
 
-        None if the model has none yet.
+    def release(self):
+        """Let go what the device holds of the data."""
+        if isinstance(self.batch, _WholeBatch):
+            self.batch.release()
+
+    def weights(self):
+        """Return the watched weights as they are now, in the order of the columns.
+
+        None if the model has none yet. Until an update writes over them, these
+        tensors share the memory of the weights.
         """
         self.prepare()
         if self.columns is None:
             return None
-        return [w.numpy().copy() for group in self.columns.weights for w in group]
+        return values(w for group in self.columns.weights for w in group)
+
+    def changes(self, before):
+        """Return a row: step, norms of the change since ``before``, of the kernels."""
+        pairs = iter(zip(self.weights(), before, strict=True))
+        changes, sizes = [], []
+        for group in self.columns.weights:
+            both = [[_array(v) for v in next(pairs)] for _ in group]
+            changes.append(_norm([now - then for now, then in both]))
+            sizes.append(_norm([now for now, _ in both]))
+        return [float(self.count.numpy()), *changes, *sizes]
 
     def read(self, since, updates_since):
         """Return the rows and update rows after the given numbers, and counts."""
@@ -260,7 +317,7 @@ class _Batch:
                 return
             else:
                 self.slots.append(_slot(leaf))
-        self.size = tf.Variable(0, dtype=tf.int32, trainable=False)
+        self.size = _variable(tf.zeros([], tf.int32))
 
     def assign(self, leaves):
         for slot, leaf in zip(self.slots, leaves, strict=True):
@@ -285,14 +342,57 @@ class _Batch:
         return keras.tree.pack_sequence_as(self.structure, arrays)
 
 
+class _WholeBatch:
+    """The latest batch on the device; the first samples of the first are kept here.
+
+    A variable that takes a tensor shares its memory: this costs nothing in a step,
+    where a condition, "the first time only", costs a thirtieth of a short one.
+    """
+
+    def __init__(self, structure, jit_compile):
+        self.structure, self.kept = structure, None
+        leaves = keras.tree.flatten(structure)
+        self.usable = all(x is None or _is_numeric_batch(x) for x in leaves)
+        self.slots = [_any_size(leaf) for leaf in leaves if self.usable]
+
+    def assign(self, leaves):
+        for slot, leaf in zip(self.slots, leaves, strict=True):
+            if slot is not None:
+                slot.assign(tf.cast(leaf, slot.dtype))
+
+    def keep(self):
+        """Keep the first samples of the batch that is there, if none are kept."""
+        if self.usable and self.numpy() is None:
+            self.kept = [None if s is None else s.numpy()[:SAMPLES] for s in self.slots]
+
+    def release(self):
+        """Let the device's batch go."""
+        for slot in self.slots:
+            if slot is not None:
+                slot.assign(tf.zeros([0], slot.dtype))
+
+    def numpy(self):
+        """Return (x, y, sample_weight) as arrays, or None before any batch."""
+        if self.kept is None or not any(len(a) for a in self.kept if a is not None):
+            return None
+        return keras.tree.pack_sequence_as(self.structure, self.kept)
+
+
+def _any_size(leaf):
+    if leaf is None:
+        return None
+    empty = tf.zeros([0] * len(leaf.shape), leaf.dtype)
+    return _variable(empty, shape=tf.TensorShape(None))
+
+
 def _slot(leaf):
     leaf = tf.convert_to_tensor(leaf) if not hasattr(leaf, "shape") else leaf
     dtype = tf.as_dtype(leaf.dtype)
     rest = list(leaf.shape[1:])
     if None in rest:
         empty = tf.zeros([0, *[n or 0 for n in rest]], dtype)
-        return tf.Variable(empty, shape=tf.TensorShape(None), trainable=False)
-    return tf.Variable(tf.zeros([SAMPLES, *rest], dtype), trainable=False)
+        return _variable(empty, shape=tf.TensorShape(None))
+    return _variable(tf.zeros([SAMPLES, *rest], dtype))
 
 
 def _is_numeric_batch(leaf):
@@ -305,8 +405,15 @@ def _is_numeric_batch(leaf):
     ) >= 1
 
 
+def _variable(value, **options):
+    """Return a variable; a tf.function that makes one is not traced twice for it."""
+    return tf.Variable(
+        value, trainable=False, experimental_enable_variable_lifting=False, **options
+    )
+
+
 def _buffer(rows, width):
-    return tf.Variable(tf.fill([rows, width], np.float64(np.nan)), trainable=False)
+    return _variable(tf.fill([rows, width], np.float64(np.nan)))
 
 
 def _unread(buffer, rows, since, count):
@@ -315,7 +422,7 @@ def _unread(buffer, rows, since, count):
     numbers = np.arange(since, count)
     # what the ring has written over is lost
     numbers = numbers[(numbers < rows) | (numbers >= count - rows)]
-    places = np.where(numbers < rows, numbers, rows + (numbers - rows) % rows)
+    places = np.minimum(numbers, rows + numbers % rows)
     return buffer.numpy()[places]
 
 
@@ -329,12 +436,49 @@ def _dense(gradient):
     return tf.convert_to_tensor(gradient)
 
 
-def _sum_of_squares(group):
-    """Return half the sum, as TensorFlow's fast kernel does."""
-    parts = [tf.nn.l2_loss(tf.cast(g, tf.float32)) for g in group]
-    return tf.add_n(parts) if len(parts) > 1 else parts[0]
+def _half_square(group):
+    """Return half the sum of squares, as TensorFlow's fast kernel does."""
+    group = [tf.cast(g, tf.float32) for g in group]
+    small = [g for g in group if (g.shape.num_elements() or np.inf) <= SMALL]
+    parts = [g for g in group if (g.shape.num_elements() or np.inf) > SMALL]
+    if small:
+        flat = [tf.reshape(g, [-1]) for g in small]
+        parts.append(tf.concat(flat, 0) if len(flat) > 1 else flat[0])
+    sums = [tf.nn.l2_loss(g) for g in parts]
+    return tf.add_n(sums) if len(sums) > 1 else sums[0]
+
+
+def _array(tensor):
+    """Return a tensor as an array that NumPy can compute with: no bfloat16."""
+    return (tf.cast(tensor, tf.float32) if tensor.dtype.size < 4 else tensor).numpy()
+
+
+def _norm(arrays):
+    """Return the norm of arrays, in float64 if float32 is too small for it."""
+    norm = float(np.linalg.norm([np.linalg.norm(a) for a in arrays]))
+    if SAFE[0] < norm < SAFE[1]:
+        return norm
+    squares = [np.square(a, dtype="float64").sum() for a in arrays]
+    return float(np.sqrt(sum(squares)))
 
 
 def _exact_norm(group):
     squares = [tf.reduce_sum(tf.square(tf.cast(g, tf.float64))) for g in group]
     return tf.sqrt(tf.add_n(squares))
+
+
+def _on_one_thread(function, *tensors):
+    """Call a function of small tensors inside a step that is being traced.
+
+    Its two dozen operations take a microsecond each on one thread. Spread over
+    the threads of a step they took a twentieth of it.
+    """
+    specs = [tf.TensorSpec(t.shape, t.dtype) for t in tensors]
+    concrete = tf.function(function).get_concrete_function(*specs)
+    tf.raw_ops.StatefulPartitionedCall(
+        args=[*tensors, *concrete.captured_inputs],
+        Tout=[output.dtype for output in concrete.outputs],
+        f=concrete,
+        executor_type="SINGLE_THREADED_EXECUTOR",
+    )
+    return concrete

@@ -6,13 +6,13 @@ from contextlib import contextmanager
 import keras
 import numpy as np
 
-from coursekit import _export, _hooks
+from coursekit import _export, _hooks, _settle
 from coursekit._check import heads, look, not_finite
-from coursekit._recorder import Recorder
+from coursekit._recorder import Recorder, values
 from coursekit._trace import Log, Trace
 
 # fit reads the device once in so many batches.
-READ_EVERY = 50
+READ_EVERY = 100
 # The weights' change is measured once in so many batches.
 UPDATE_EVERY = 50
 
@@ -29,10 +29,11 @@ class GradientMonitor(keras.callbacks.Callback):
     go into ``with monitor.watch(model): ...``.
 
     Memory: two copies of the weights at most (those of the start, until the
-    first diagnosis, and those of a measured step), one batch of 32 samples,
-    1,024 rows of 4 + layers float64s on the device and at most 4,096 in the log:
-    all of the first 2,048 steps, of the later ones every second, fourth,
-    eighth ... The log of updates has as many rows at most.
+    first diagnosis, and those of a measured step or of the end), 32 samples of
+    the first batch, the latest batch while ``fit`` runs, 1,024 rows of 5 + layers
+    float64s on the device and at most 4,096 in the log: all of the first 2,048
+    steps, of the later ones every second, fourth, eighth ... The log of updates
+    has as many rows at most.
 
     Parameters
     ----------
@@ -58,7 +59,10 @@ class GradientMonitor(keras.callbacks.Callback):
         self._log = self._update_log = None
         self._probes, self._checks, self._notes = [], [], []
         self._before = self._end = None
-        self._next_update = self._kept_at = 0
+        self._pending = ()
+        # does fit wait for on_train_batch_end?
+        self._waits = False
+        self._started = self._next_update = self._kept_at = 0
         self._bad_step = None
 
     @property
@@ -93,8 +97,21 @@ class GradientMonitor(keras.callbacks.Callback):
             self.model.make_train_function(force=True)
         self._recorder.running = True
 
+    @property
+    def async_safe(self):
+        """Whether ``fit`` may go on while ``on_train_batch_end`` runs; Keras asks.
+
+        It may unless that can end the training: waiting costs a twentieth of a
+        short step. What is left to do after a batch is done before the next.
+        """
+        own = type(self).on_train_batch_end is GradientMonitor.on_train_batch_end
+        return own and not self.stop_on
+
     def on_train_batch_begin(self, batch, logs=None):
-        """Keep the weights of a step whose change will be measured."""
+        """Read the device now and then; keep weights whose change is measured."""
+        if not self._waits:
+            self._after_batch()
+        self._started += 1
         if self._recorder.inside or self._before is not None:
             return
         if self._batches >= self._next_update:
@@ -103,18 +120,49 @@ class GradientMonitor(keras.callbacks.Callback):
             self._kept_at = self._batches
 
     def on_train_batch_end(self, batch, logs=None):
-        """Read the device now and then, and stop if that is wanted."""
-        self._batches += 1
+        """Read the device and stop if that is wanted."""
+        if self._waits:
+            self._after_batch()
+
+    def _after_batch(self):
+        """Do what is due after a batch, once."""
+        if self._batches == self._started:
+            return
+        self._batches = self._started
+        if self._batches == 1:
+            self._recorder.keep_batch()
         window = int(self._optimizer.gradient_accumulation_steps or 1)
         if self._before is not None and self._batches == self._kept_at + window:
             self._next_update = self._kept_at + UPDATE_EVERY
             self._measure_update()
-        if self.stop_on or self._batches % READ_EVERY == 0:
-            self.read()
-        if self.stop_on:
+        if self.stop_on or self._batches == 1 or self._batches % READ_EVERY == 0:
+            if self.read() and not self._recorder.exact:
+                self._change_to_float64()
+        if self.stop_on and len(self._log.rows):
             from coursekit.diagnosis import stops
 
-            self.model.stop_training |= stops(self.trace(), self.stop_on)
+            self.model.stop_training |= stops(self._trace(), self.stop_on)
+
+    def _change_to_float64(self):
+        """Trace the step anew, with norms in float64, where float32 is too small."""
+        self._recorder.exact = True
+        self.model.make_train_function(force=True)
+        if len(self._pending):
+            self._look_at_start()
+
+    def _norms_at_start(self):
+        if not self._probes or self._probes[0][0]:
+            return None
+        return _settle.norms_of(self._probes[0][1], self._recorder.columns.names)
+
+    def _settle_by_probe(self):
+        """Take for rows that float32 lost what the probe at the end found."""
+        rows, self._pending = self._pending, self._pending[:0]
+        if self._probes:
+            names = self._recorder.columns.names
+            norms = _settle.norms_of(self._probes[-1][1], names)
+            rows = _settle.fill(rows, norms, self._norms_at_start())
+        self._append(rows)
 
     def on_train_end(self, logs=None):
         """Read what is left, probe, and take the hooks off."""
@@ -175,8 +223,10 @@ class GradientMonitor(keras.callbacks.Callback):
         if self._watched is None or not _hooks.listens(self._watched, self._recorder):
             return
         try:
+            self._after_batch()
             self.read()
-            self._end = (self._seen, self._fingerprint())
+            self._recorder.release()
+            self._end = (self._seen, values(self._watched.trainable_variables))
         finally:
             _hooks.detach(self._watched, self._recorder)
 
@@ -185,53 +235,64 @@ class GradientMonitor(keras.callbacks.Callback):
     def read(self):
         """Fetch what the device has recorded since the last reading.
 
+        Returns whether a norm came near the ends of float32's range.
+
         ``fit`` does it by itself. A custom loop of more than 1,024 steps calls
         it now and then, or loses the steps between its first and last 512.
         """
         if self._recorder is None:
-            return
+            return False
         rows, updates, self._seen, self._updates_seen = self._recorder.read(
             self._seen, self._updates_seen
         )
         if rows is None or not self._seen:
-            return
+            return False
         self._make_logs()
+        self._update_log.extend(updates)
+        near = _settle.wants_float64(rows)
+        # rows that float32 lost wait for an exact one
+        rows = np.concatenate([self._pending, rows])
+        rows, self._pending = _settle.settle(rows, self._norms_at_start())
+        self._append(rows)
+        return near
+
+    def _append(self, rows):
         self._find_bad(rows)
         self._log.extend(rows)
-        self._update_log.extend(updates)
 
     def _make_logs(self):
         if self._log is None:
             width = len(self._recorder.columns.names)
             self._log = Log(Recorder.HEAD + width)
             self._update_log = Log(1 + 2 * width)
+            self._pending = np.empty((0, Recorder.HEAD + width))
 
     def _measure_update(self):
-        """Append a row: step, norms of the change, norms of the kernels."""
+        """Append how far the weights moved in the last step."""
         before, self._before = self._before, None
         self._make_logs()
-        pairs = iter(zip(self._recorder.weights(), before, strict=True))
-        changes, sizes = [], []
-        for group in self._recorder.columns.weights:
-            both = [next(pairs) for _ in group]
-            changes.append(_norm([now - then for now, then in both]))
-            sizes.append(_norm([now for now, _ in both]))
-        step = float(self._recorder.count.numpy())
-        self._update_log.extend(np.array([[step, *changes, *sizes]]))
+        self._update_log.extend(np.array([self._recorder.changes(before)]))
 
-    def _fingerprint(self):
-        """Return a number that tells whether the weights were changed since."""
-        return [float(np.sum(w.numpy())) for w in self._watched.trainable_variables]
-
-    def _look(self):
-        """Probe what was not probed yet: the start, and the end of training."""
+    def _look_at_start(self):
         if self._recorder.start is not None:
             with self._initial_weights():
                 self._probe(0)
-        step, fingerprint = self._end or (0, None)
+
+    def _weights_are(self, then):
+        """Tell whether the trainable weights are still what they were."""
+        now = values(self._watched.trainable_variables)
+        return len(now) == len(then) and all(
+            np.array_equal(a.numpy(), b.numpy(), equal_nan=True)
+            for a, b in zip(now, then, strict=True)
+        )
+
+    def _look(self):
+        """Probe what was not probed yet: the start, and the end of training."""
+        self._look_at_start()
+        step, then = self._end or (0, None)
         if step:
             self._end = None
-            if np.array_equal(self._fingerprint(), fingerprint, equal_nan=True):
+            if self._weights_are(then):
                 kept = 1 if self._probes and self._probes[0][0] == 0 else 0
                 del self._probes[kept:], self._checks[kept:]
                 self._probe(step)
@@ -254,6 +315,9 @@ class GradientMonitor(keras.callbacks.Callback):
             If no training step was seen.
         """
         self.read()
+        return self._trace(at_end=True)
+
+    def _trace(self, at_end=False):
         if self._log is None:
             raise ValueError(
                 "the monitor has seen no training step: pass it to "
@@ -261,14 +325,16 @@ class GradientMonitor(keras.callbacks.Callback):
                 "'with monitor.watch(model):'"
             )
         self._look()
+        if at_end and len(self._pending):
+            self._settle_by_probe()
         head, rows, updates = Recorder.HEAD, self._log.rows, self._update_log.rows
         names = self._recorder.columns.names
         return Trace(
             layers=names,
             steps=rows[:, 0].astype(int),
             loss=rows[:, 1],
-            skipped=np.isnan(rows[:, 3]) & self._scaled,
-            total_gradient=rows[:, 3],
+            skipped=np.isnan(rows[:, head - 1]) & self._scaled,
+            total_gradient=rows[:, head - 1],
             gradient=rows[:, head:],
             update_steps=updates[:, 0].astype(int),
             update=updates[:, 1 : 1 + len(names)],
@@ -287,9 +353,9 @@ class GradientMonitor(keras.callbacks.Callback):
 
     def _find_bad(self, rows):
         """Note the first step whose loss or gradient is not finite."""
-        if self._bad_step is not None:
+        if self._bad_step is not None or not len(rows):
             return
-        loss, total = rows[:, 1], rows[:, 3]
+        loss, total = rows[:, 1], rows[:, Recorder.HEAD - 1]
         # a step that the loss scale skipped has a row of NaNs by design
         bad = np.isposinf(total) if self._scaled else ~np.isfinite(total)
         if self._recorder.told:
@@ -348,10 +414,15 @@ class GradientMonitor(keras.callbacks.Callback):
                 f"this monitor has recorded model {self._watched.name!r}: make a "
                 f"new GradientMonitor() for model {model.name!r}"
             )
-        self._optimizer, self._batches, self._before = optimizer, 0, None
-        self._next_update = self._kept_at = 0
+        self._optimizer, self._batches = optimizer, 0
+        self._before = self._end = None
+        self._started = self._next_update = self._kept_at = 0
+        # Keras has asked by now
+        self._waits = not self.async_safe
         executions = int(getattr(model, "steps_per_execution", 1) or 1)
         self._recorder.inside = inside or executions > 1
+        # where the step cannot be traced anew, it is exact from the start
+        self._recorder.exact |= self._recorder.inside or bool(len(self._pending))
         _hooks.attach(model, optimizer, self._recorder)
 
     # --- export -----------------------------------------------------------
@@ -374,8 +445,3 @@ def _learning_rate(optimizer):
         return float(optimizer.learning_rate)
     except (TypeError, ValueError, AttributeError):
         return float("nan")
-
-
-def _norm(arrays):
-    squares = [np.square(a, dtype="float64").sum() for a in arrays]
-    return float(np.sqrt(sum(squares)))

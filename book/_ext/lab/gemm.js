@@ -3,7 +3,7 @@
  *
  * Where the browser has WebAssembly SIMD, a few hundred bytes do the work that
  * `lab_wasm.py` writes at build time: products in blocks of 4 rows and 8 columns,
- * and sums. Other shapes and other browsers take the plain loops.
+ * and sums; the first module that the browser knows is taken. Other shapes and other browsers take the plain loops.
  */
 import { GEMM } from "./constants.js";
 
@@ -30,22 +30,23 @@ export function transpose(T, A, m, n) {
 
 /** Arrays of one network; all are dropped at once, by {@link Arena#reset}. */
 export class Arena {
-  /** @param {boolean} simd use WebAssembly if there is any */
-  constructor(simd = true) {
+  /** @param {string[]} modules in base64; none for the plain loops */
+  constructor(modules = GEMM) {
     this.top = 0;
     this.memory = null;
-    if (!simd) return;
-    try {
-      const bytes = Uint8Array.from(atob(GEMM), (c) => c.charCodeAt(0));
-      const memory = new WebAssembly.Memory({ initial: PAGES });
-      const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), {
-        lab: { memory },
-      });
-      this.loops = instance.exports;
-      this.memory = memory;
-    } catch {
-      // An old browser, or a policy that forbids it: the plain loop will do.
-      this.memory = null;
+    for (const module of modules) {
+      try {
+        const bytes = Uint8Array.from(atob(module), (c) => c.charCodeAt(0));
+        const memory = new WebAssembly.Memory({ initial: PAGES });
+        const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), {
+          lab: { memory },
+        });
+        this.loops = instance.exports;
+        this.memory = memory;
+        return;
+      } catch {
+        // An old browser, or a policy that forbids it: the next way will do.
+      }
     }
   }
 

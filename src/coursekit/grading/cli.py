@@ -69,7 +69,11 @@ def parser():
         help="CSV with columns submission (what the file's name says) and id",
     )
     two.add_argument("--worksheet", help="Moodle's grading worksheet, to be filled in")
-    two.add_argument("--jobs", type=int, help="processes, all cores if not given")
+    two.add_argument(
+        "--jobs",
+        type=int,
+        help="how many are graded at a time; as many as cores if not given",
+    )
     two.add_argument("--scheduler", default="", help="a Dask scheduler, tcp://...")
     three = commands.add_parser("simulate", help="make a pretend class to try this")
     three.add_argument("master", help="the master, a MyST notebook, or its name")
@@ -143,8 +147,8 @@ def find_master(name):
 def _release(options):
     from coursekit.grading import release
     from coursekit.grading.colab import commit
-    from coursekit.grading.course import finish
     from coursekit.grading.master import read_master
+    from coursekit.grading.worker import stop
 
     path = find_master(options.master)
     master = read_master(path)
@@ -154,7 +158,7 @@ def _release(options):
             text = path.read_text(encoding="utf-8")
             release.check_master(text, options.secret, options.trust)
         finally:
-            finish()
+            stop()
     where = (options.secret, options.repository, commit(path.parent))
     made = release.write_release(master, options.out, *where)
     print(f"{made}: {len(master.tasks)} tasks, {master.points:g} points")
@@ -168,7 +172,7 @@ def _release(options):
 def _grade(options):
     from tqdm import tqdm
 
-    from coursekit.grading import course, feedback, intake, marks, tables
+    from coursekit.grading import course, feedback, intake, marks, tables, worker
     from coursekit.grading.master import read_master
 
     path = find_master(options.master)
@@ -195,7 +199,7 @@ def _grade(options):
             progress=lambda count: tqdm(total=count, desc=master.name, unit="notebook"),
         )
     finally:
-        course.finish()
+        worker.stop()
     entries = marks.apply(entries, marks.remember(out, new))
     sums = tables.totals(master, entries, options.due, options.penalty)
     grades = tables.write_grades(out, master, entries)

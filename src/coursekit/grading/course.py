@@ -10,7 +10,7 @@ from coursekit.grading.draws import PUBLIC, class_key
 from coursekit.grading.journal import Journal
 from coursekit.grading.master import parse_master
 from coursekit.grading.sandbox import SandboxError, why_not
-from coursekit.grading.worker import grade_submission, stop
+from coursekit.grading.worker import grade_submission
 
 # Our own failure: a second run takes these up again.
 UNDONE = "not_graded"
@@ -21,8 +21,8 @@ class Settings:
     """How a class is graded.
 
     ``secret`` is the class secret; ``trust`` grades without a sandbox;
-    ``jobs`` is the number of processes, all cores if None; ``scheduler`` is the
-    address of a Dask scheduler, or empty.
+    ``jobs`` is how many are graded at a time, by default one a core; ``scheduler``
+    is the address of a Dask scheduler, or empty.
     """
 
     secret: str = PUBLIC
@@ -109,7 +109,8 @@ def _run(jobs, settings):
             stack.enter_context(parallel_config(backend="dask"))
         else:
             how["n_jobs"] = min(settings.jobs or _cores(), len(jobs))
-            stack.enter_context(parallel_config(backend="loky"))
+            # The work is done by processes; the threads wait for them.
+            stack.enter_context(parallel_config(backend="threading"))
         yield from Parallel(**how)(delayed(grade_entry)(job) for job in jobs)
 
 
@@ -118,16 +119,6 @@ def grade_entry(job):
     rows = grade_submission(job)
     kept = ("id", "name", "where", "submitted", "digest", "stamp")
     return {**{key: job[key] for key in kept}, "rows": rows}
-
-
-def finish():
-    """End the processes that grading started in this one."""
-    stop()
-    try:
-        from joblib.externals.loky import get_reusable_executor
-    except ImportError:
-        return
-    get_reusable_executor().shutdown(wait=True, kill_workers=True)
 
 
 def _job(one, text, settings, stamp, journal, again, only):

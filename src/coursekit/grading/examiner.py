@@ -1,9 +1,10 @@
-"""The trusted process of one worker: it owns the sandbox and runs the tests.
+"""The trusted process of a grader: it owns the sandbox and runs the tests.
 
-``python -m coursekit.grading.examiner`` reads one job a line from standard
-input and writes its results, a JSON line each, to standard output. Each job runs
-in a fork with limits of its own, so that a model too large to build, or a test
-that never ends, costs one task and not the class.
+``python -m coursekit.grading.examiner FD`` imports TensorFlow, starts the sandbox,
+and then forks a server for each socket that it gets through the socket FD. A server
+reads one job a line and writes its results, a JSON line each. Each job runs in a
+fork with limits of its own, so that a model too large to build, or a test that never
+ends, costs one task and not the class.
 """
 
 import contextlib
@@ -11,13 +12,16 @@ import json
 import os
 import resource
 import signal
+import socket
 import sys
 import time
 import traceback
 
 from coursekit.grading import notebook
+from coursekit.grading.check import check_task
 from coursekit.grading.draws import class_key, seed_hidden_inputs
 from coursekit.grading.master import parse_master
+from coursekit.grading.session import Session
 
 ROOM = {"processes": 96, "file_mb": 64}
 FREE_SECONDS = 120.0
@@ -31,9 +35,6 @@ def grade(job, sandbox, write):
     (id), ``secret`` and ``tasks`` (names still to do); with ``force``, tasks
     without an answer are tested as well.
     """
-    from coursekit.grading.check import check_task
-    from coursekit.grading.session import Session
-
     master = parse_master(job["master"])
     submitted = [notebook.Submitted(*cell) for cell in job["cells"]]
     student = {
@@ -90,15 +91,14 @@ def _alarm(seconds):
 
 
 def main(argv):
-    """Start the sandbox, say so, and grade until standard input ends."""
-    # Nothing but results may reach the reader of our standard output.
-    out = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
+    """Start the sandbox, say so, and fork servers until the grader is gone."""
     from coursekit.grading.sandbox import Sandbox, SandboxError
 
+    control = socket.socket(fileno=int(argv[0]))
     try:
         sandbox = Sandbox(trust="--trust" in argv)
         # What the forks need, imported once while the sandbox does the same.
+        import jupytext  # noqa: F401
         import keras  # noqa: F401
         from IPython.core import inputtransformer2  # noqa: F401
 
@@ -108,13 +108,35 @@ def main(argv):
             getattr(coursekit, name)
         sandbox.wait()
     except SandboxError as error:
-        print(json.dumps({"unavailable": str(error)}), file=out, flush=True)
+        control.sendall(json.dumps({"unavailable": str(error)}).encode())
         return
-    print(json.dumps({"ready": True}), file=out, flush=True)
-    for line in sys.stdin:
-        _one(json.loads(line), sandbox, out)
-        print(json.dumps({"done": True}), file=out, flush=True)
+    control.sendall(json.dumps({"ready": True}).encode())
+    # Nobody asks how a server ended: its socket tells.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    while True:
+        data, fds, _, _ = socket.recv_fds(control, 16, 1)
+        if not data:
+            break
+        if os.fork() == 0:
+            try:
+                control.close()
+                _serve(socket.socket(fileno=fds[0]), sandbox)
+            finally:
+                os._exit(0)
+        os.close(fds[0])
     sandbox.close()
+
+
+def _serve(sock, sandbox):
+    """Grade one job after the other, until the grader hangs up."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    # Who ends this process's group ends the fork that grades, too.
+    os.setpgid(0, 0)
+    with sock, sock.makefile("r") as lines, sock.makefile("w") as out:
+        print(json.dumps({"pid": os.getpid()}), file=out, flush=True)
+        for line in lines:
+            _one(json.loads(line), sandbox, out)
+            print(json.dumps({"done": True}), file=out, flush=True)
 
 
 def _one(job, sandbox, out):

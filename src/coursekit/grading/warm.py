@@ -30,6 +30,7 @@ def main(argv):
     selector = selectors.DefaultSelector()
     selector.register(control, selectors.EVENT_READ)
     rooms = {}
+    made = 0
     watched = 0.0
     while True:
         for key, _ in selector.select(WATCH_SECONDS if rooms else None):
@@ -40,7 +41,11 @@ def main(argv):
                         room.end()
                     return
                 talk, life = (socket.socket(fileno=fd) for fd in fds)
-                room = _Fork(json.loads(data), talk, life, control, trusted)
+                made += 1
+                request = json.loads(data)
+                # Unlike that of any other room that may still be there.
+                request["number"] = request["sandbox"] * 64 + made % 64
+                room = _Fork(request, talk, life, control, trusted)
                 rooms[life] = room
                 selector.register(life, selectors.EVENT_READ)
             else:

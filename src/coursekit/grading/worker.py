@@ -1,9 +1,15 @@
-"""Grade one submission: what joblib sends to a process, here or on a cluster."""
+"""Grade one submission: what joblib gives to a thread here, or to a cluster.
+
+A process that grades has one child, the examiner, which imports TensorFlow and
+starts the sandbox once. For each thread it forks a server, and the thread talks to
+its server alone.
+"""
 
 import atexit
 import json
 import os
-import queue
+import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -27,14 +33,18 @@ STATUSES = (
     "not_graded",
 )
 START_SECONDS = 240
-_examiners = {}
+_examiners, _servers = {}, {}
+_lock = threading.Lock()
+_stops = 0
 
 
 class _Examiner:
-    """A process of :mod:`coursekit.grading.examiner`, kept for the next job."""
+    """A process of :mod:`coursekit.grading.examiner`."""
 
     def __init__(self, trust):
+        self.control, theirs = socket.socketpair()
         command = [sys.executable, "-m", "coursekit.grading.examiner"]
+        command.append(str(theirs.fileno()))
         environment = {
             **os.environ,
             "PYTHONPATH": str(Path(coursekit.__file__).parents[1]),
@@ -44,43 +54,67 @@ class _Examiner:
             "TF_NUM_INTRAOP_THREADS": "1",
             "TF_NUM_INTEROP_THREADS": "1",
         }
-        self.process = subprocess.Popen(
-            [*command, "--trust"] if trust else command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=None if os.environ.get("COURSEKIT_DEBUG") else subprocess.DEVNULL,
-            env=environment,
-            text=True,
-        )
-        self.lines = queue.Queue()
-        self.reader = threading.Thread(target=self._read, daemon=True)
-        self.reader.start()
-        first = self.next(START_SECONDS)
-        if first is None or "ready" not in first:
+        with theirs:
+            self.process = subprocess.Popen(
+                [*command, "--trust"] if trust else command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=None
+                if os.environ.get("COURSEKIT_DEBUG")
+                else subprocess.DEVNULL,
+                env=environment,
+                pass_fds=[theirs.fileno()],
+                # Ctrl-C is for the grader, which then ends this process.
+                start_new_session=True,
+            )
+        self.control.settimeout(START_SECONDS)
+        try:
+            said = json.loads(self.control.recv(4096))
+        except (OSError, ValueError):
+            said = {}
+        if "ready" not in said:
             self.close()
             raise SandboxError(
-                (first or {}).get("unavailable", "the grader's process did not start")
+                said.get("unavailable", "the grader's process did not start")
             )
 
-    def _read(self):
-        for line in self.process.stdout:
-            # A line that the process's death cut off is not read.
-            if line.endswith("\n"):
-                self.lines.put(json.loads(line))
-        self.lines.put(None)
+    def close(self):
+        self.control.close()
+        self.process.kill()
+        self.process.wait()
+
+
+class _Server:
+    """A fork of the examiner that grades one submission after the other."""
+
+    def __init__(self, examiner):
+        self.examiner, self.pid = examiner, 0
+        self.sock, theirs = socket.socketpair()
+        with theirs:
+            socket.send_fds(examiner.control, [b"serve"], [theirs.fileno()])
+        self.lines = self.sock.makefile("r", encoding="utf-8")
+        first = self.next(START_SECONDS)
+        if first is None:
+            self.close()
+            raise OSError("the grader's process is gone")
+        self.pid = first["pid"]
 
     def next(self, seconds):
+        """Return what the server says next, or None if it says nothing more."""
+        self.sock.settimeout(seconds)
         try:
-            return self.lines.get(timeout=seconds)
-        except queue.Empty:
+            line = self.lines.readline()
+        except OSError:
             return None
+        # A line that the process's death cut off is not read.
+        return json.loads(line) if line.endswith("\n") else None
 
     def ask(self, job, seconds):
         """Return a job's rows, and what failed in the grader itself, if so."""
         rows = []
         try:
-            self.process.stdin.write(json.dumps(job) + "\n")
-            self.process.stdin.flush()
+            self.sock.settimeout(seconds)
+            self.sock.sendall(json.dumps(job).encode() + b"\n")
         except OSError:
             return rows, "the grader's process is gone"
         while True:
@@ -95,11 +129,14 @@ class _Examiner:
             rows.append(said)
 
     def close(self):
-        self.process.kill()
-        self.process.wait()
-        self.reader.join()
-        self.process.stdin.close()
-        self.process.stdout.close()
+        """End the server and the fork that grades for it."""
+        self.lines.close()
+        self.sock.close()
+        if self.pid:
+            try:
+                os.killpg(self.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
 
 
 def grade_submission(job):
@@ -143,16 +180,23 @@ def grade_submission(job):
     # Each task's cells and test may be run once more for each that is lost.
     seconds = 240 + 4 * sum(master.tasks[name].seconds for name in names)
     rows, failed = [], ""
+    stops = _stops
     for _ in range(2):
-        examiner = _examiner(job["trust"])
-        more, failed = examiner.ask(sent, seconds)
+        if _stops != stops:
+            # Stopped meanwhile: this thread is left over, and starts nothing.
+            break
+        try:
+            server = _server(job["trust"])
+        except OSError as error:
+            failed = str(error)
+            continue
+        more, failed = server.ask(sent, seconds)
         rows += more
         done = {row["task"] for row in rows}
         sent["tasks"] = [name for name in names if name not in done]
         if not failed:
             break
-        examiner.close()
-        _examiners.clear()
+        _forget(server)
     for name in sent["tasks"]:
         # Our failure, not the student's: no point is taken, a person looks.
         rows.append(dict(task=name, status="not_graded", message=failed))
@@ -179,19 +223,35 @@ def _finish(row, master, job):
     }
 
 
-def _examiner(trust):
-    # A worker of Dask may run two threads: each has an examiner of its own.
-    key = (os.getpid(), threading.get_ident(), trust)
-    if key not in _examiners:
-        _examiners[key] = _Examiner(trust)
-    return _examiners[key]
+def _server(trust):
+    """Return this thread's server; start what is missing."""
+    me = (os.getpid(), threading.get_ident(), trust)
+    with _lock:
+        examiner = _examiners.get(me[::2])
+        if examiner is None or examiner.process.poll() is not None:
+            examiner = _examiners[me[::2]] = _Examiner(trust)
+        server = _servers.get(me)
+        if server is None or server.examiner is not examiner:
+            server = _servers[me] = _Server(examiner)
+        return server
+
+
+def _forget(server):
+    with _lock:
+        server.close()
+        for key in [key for key, one in _servers.items() if one is server]:
+            del _servers[key]
 
 
 def stop():
     """End the processes that this one has kept."""
-    for examiner in _examiners.values():
-        examiner.close()
-    _examiners.clear()
+    global _stops
+    _stops += 1
+    with _lock:
+        for one in (*_servers.values(), *_examiners.values()):
+            one.close()
+        _servers.clear()
+        _examiners.clear()
 
 
 atexit.register(stop)
