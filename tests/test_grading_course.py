@@ -341,7 +341,14 @@ def test_an_interrupted_run_goes_on(tmp_path):
     command += [str(work), "--out", str(tmp_path / "g"), "--secret", "s", "--jobs", "1"]
     environment = grader_environment()
     journal = tmp_path / "g/tiny/journal.jsonl"
-    run = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    run = subprocess.Popen(
+        command,
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A runner in the background may have been started with it ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         if journal.exists() and len(journal.read_text().splitlines()) >= 2:

@@ -4,6 +4,7 @@ import csv
 import json
 import subprocess
 import sys
+import warnings
 
 import keras
 import numpy as np
@@ -106,6 +107,19 @@ def test_update_ratio_is_the_weights_real_change():
     assert trace.update_steps.tolist() == [1]
     # the clipped update is far smaller than rate times gradient
     assert (trace.update[0] < 0.01 * trace.gradient[0]).all()
+
+
+def test_weights_that_diverge_are_measured_without_a_warning():
+    model = _mlp(optimizer=keras.optimizers.SGD(1e25))
+    monitor = GradientMonitor()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.fit(X[:16], Y[:16], callbacks=[monitor], **FIT)
+        trace, report = monitor.trace(), coursekit.diagnose(monitor)
+    # squares of entries of 1e22 are beyond float32
+    assert 1e20 < trace.weight[0, -1] < np.inf
+    assert trace.update[0, -1] == pytest.approx(trace.weight[0, -1], rel=1e-5)
+    assert report.verdict == "exploding"
 
 
 @pytest.mark.parametrize("scale", [1e-25, 1e-12, 1.0, 1e25])

@@ -131,9 +131,13 @@ class Recorder:
         self.loss.assign(tf.cast(tf.reduce_mean(loss), tf.float64))
         leaves = keras.tree.flatten((x, y, sample_weight))
         if self.batch is None:
-            kind = _WholeBatch if self._alone else _Batch
+            structure, alone = (x, y, sample_weight), self._alone
             with tf.init_scope():
-                self.batch = kind((x, y, sample_weight), self.model.jit_compile)
+                self.batch = (
+                    _WholeBatch(structure)
+                    if alone
+                    else _Batch(structure, self.model.jit_compile)
+                )
         if not self.batch.usable:
             return
         if self._alone and isinstance(self.batch, _WholeBatch):
@@ -283,10 +287,12 @@ class Recorder:
         """Return a row: step, norms of the change since ``before``, of the kernels."""
         pairs = iter(zip(self.weights(), before, strict=True))
         changes, sizes = [], []
-        for group in self.columns.weights:
-            both = [[_array(v) for v in next(pairs)] for _ in group]
-            changes.append(_norm([now - then for now, then in both]))
-            sizes.append(_norm([now for now, _ in both]))
+        # weights that diverge overflow here, and the norms say so
+        with np.errstate(all="ignore"):
+            for group in self.columns.weights:
+                both = [[_array(v) for v in next(pairs)] for _ in group]
+                changes.append(_norm([now - then for now, then in both]))
+                sizes.append(_norm([now for now, _ in both]))
         return [float(self.count.numpy()), *changes, *sizes]
 
     def read(self, since, updates_since):
@@ -349,7 +355,7 @@ class _WholeBatch:
     where a condition, "the first time only", costs a thirtieth of a short one.
     """
 
-    def __init__(self, structure, jit_compile):
+    def __init__(self, structure):
         self.structure, self.kept = structure, None
         leaves = keras.tree.flatten(structure)
         self.usable = all(x is None or _is_numeric_batch(x) for x in leaves)

@@ -138,7 +138,7 @@ class GradientMonitor(keras.callbacks.Callback):
         if self.stop_on or self._batches == 1 or self._batches % READ_EVERY == 0:
             if self.read() and not self._recorder.exact:
                 self._change_to_float64()
-        if self.stop_on and len(self._log.rows):
+        if self.stop_on and self._log is not None and len(self._log.rows):
             from coursekit.diagnosis import stops
 
             self.model.stop_training |= stops(self._trace(), self.stop_on)
