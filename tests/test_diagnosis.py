@@ -1,5 +1,7 @@
 """Real models with a known fault, and healthy ones that look ill."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -429,6 +431,16 @@ def test_a_report_reads_well():
     assert found.layer in panel and "<svg" in panel and 'role="img"' in panel
     for remedy in found.remedies:
         assert remedy.code and remedy.chapter
+
+
+def test_a_panel_without_bars_says_so():
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1, "softmax")])
+    model.compile("sgd", "mse")
+    x = np.eye(4, dtype="float32")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Keras knows this mistake
+        panel = coursekit.diagnose(model, x, x[:, :1])._repr_html_()
+    assert "all are 0" in panel and "<svg" not in panel
 
 
 def test_remedies_name_chapters_that_exist():

@@ -284,6 +284,18 @@ def test_on_a_phone(visit, name):
     assert small == []
 
 
+def test_the_chart_stays_in_sight_on_a_phone(visit):
+    page = visit("full", viewport={"width": 360, "height": 800}, has_touch=True)
+    wait_for_step(page, 0)
+    chart = page.locator(".lab-chart-gradient")
+    for name in ("Experiment", "Hidden layers", "Learning rate", "Seed"):
+        control = page.get_by_label(name, exact=True)
+        control.focus()
+        box, place = chart.bounding_box(), control.bounding_box()
+        assert 0 <= box["y"] and box["y"] + box["height"] <= place["y"], name
+        assert place["y"] + place["height"] <= 800, name
+
+
 def test_without_javascript_the_figure_stands(visit):
     page = visit("vanishing", java_script_enabled=False)
     assert page.get_by_text("The figure of vanishing.").is_visible()

@@ -35,18 +35,26 @@ def drawn(tmp_path):
     """A figure in the course's style, as the build finds it."""
     with matplotlib.rc_context():
         coursekit.plots.use_style()
-        colours = plt.rcParams["axes.prop_cycle"].by_key()["color"]
+        cycle = list(plt.rcParams["axes.prop_cycle"])
+        colours = [style["color"] for style in cycle]
         ax = coursekit.plots.depth_profile({"a": [[1, 10, 100]]}, {"a": [1, 10, 100]})
         path = tmp_path / "figure.svg"
         ax.figure.savefig(path, metadata={"Date": None})
         plt.close(ax.figure)
-    return path, colours
+    return path, colours, cycle
 
 
 def test_lines_can_be_seen_on_both_backgrounds(drawn):
     for colour in drawn[1]:
         assert contrast(colour, LIGHT) >= 3 and contrast(colour, DARK) >= 3
     assert contrast(figures.INK, LIGHT) >= 7 and contrast(figures.CHALK, DARK) >= 7
+
+
+def test_no_two_lines_look_alike(drawn):
+    cycle = drawn[2]
+    assert len(cycle) >= 6, "as many as the most lines of a figure"
+    for key in ("color", "marker"):
+        assert len({style[key] for style in cycle}) == len(cycle)
 
 
 def test_ink_and_paper_are_the_style_s(drawn):
@@ -71,7 +79,7 @@ def test_other_pictures_stay_as_they_are():
 
 
 def test_size(drawn, tmp_path):
-    assert figures.measured(drawn[0]) == (614, 365)
+    assert figures.measured(drawn[0]) == (518, 336)
     assert figures.measured(tmp_path / "nothing.svg") is None
 
 
@@ -81,6 +89,8 @@ def test_each_figure_of_the_book(path):
     assert "currentColor" in text, "drawn without plots.use_style()"
     assert figures.PAPER not in text and figures.INK + ";" not in text
     assert len(gzip.compress(text.encode())) < 30_000
+    # at three fifths of it, on a phone, text of 11 points is 9 pixels high
+    assert figures.measured(path)[0] <= 540, "stack the panels"
 
 
 def test_there_are_figures():

@@ -1,6 +1,7 @@
 """Formulas become MathML, or the build stops; every formula of the book is tried."""
 
 import html
+import re
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -51,6 +52,21 @@ def test_spaces_of_tex():
     operators = {e.text: e.attrib for e in tree.iter() if maths.name(e) == "mo"}
     assert operators["−"]["form"] == "prefix" and operators["/"]["lspace"] == "0"
     assert any(maths.name(e) == "mspace" for e in tree.iter())
+
+
+def test_a_root_over_a_low_letter_is_as_high_as_a_digit():
+    tree = ET.fromstring(maths.mathml(r"c \sqrt{n}", display=False))
+    (root,) = (e for e in tree.iter() if maths.name(e) == "msqrt")
+    assert maths.name(root[-1]) == "mspace" and root[-1].get("width") == "0"
+
+
+def test_no_line_begins_with_a_full_stop():
+    ended = False
+    for path in sorted(HTML.rglob("*.html")):
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"</math></span>[.,:;)?!]", text), path.name
+        ended = ended or "</math>.</span>" in text
+    assert ended
 
 
 def test_one_letter_stands_upright():

@@ -86,6 +86,25 @@ def test_a_solution_opens_by_keyboard(visit, javascript):
     assert code.is_visible()
 
 
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_solution_shows_that_it_opens(visit, theme):
+    page = visit("book/vanishing.html", color_scheme=theme)
+    summary = page.locator("details.solution summary").first
+    sign = "(e) => getComputedStyle(e, '::after').content"
+    closed = summary.evaluate(sign)
+    assert summary.evaluate("(e) => getComputedStyle(e, '::after').opacity") == "1"
+    summary.click()
+    assert [closed, summary.evaluate(sign)] == ['"\uf105"', '"\uf107"']
+
+
+def test_rows_of_claims_are_paragraphs_on_a_phone(visit):
+    page = visit("book/reference/claims.html", viewport=PHONE)
+    cells = page.locator("table.stacked td").all()
+    assert len(cells) > 90
+    assert min(cell.bounding_box()["width"] for cell in cells) > 250
+    assert page.get_by_role("table").count() == page.locator("table").count()
+
+
 def test_no_id_twice():
     for path in HTML.rglob("*.html"):
         ids = [tag["id"] for tag in soup(path).find_all(id=True)]

@@ -75,14 +75,14 @@ class Report:
         rows = [("Evidence", self.evidence), ("To try, in order", self.remedies)]
         rows.append(("Also seen", self.findings))
         lists = "".join(
-            f"<p>{title}</p><ul>"
+            f'<p style="margin:.75em 0 0"><strong>{title}</strong></p><ul>'
             + "".join(f"<li>{html.escape(str(item))}</li>" for item in items)
             + "</ul>"
             for title, items in rows
             if items
         )
         return (
-            '<div style="border-left:4px solid #0072B2;padding:0 1em">'
+            '<div style="border-left:4px solid #0072B2;padding:0 1em;margin:1em 0">'
             f"<p><strong>{answer}.</strong></p>{_bars(self.trace)}{lists}</div>"
         )
 
@@ -180,35 +180,42 @@ def _look(model, x, y, loss, sample_weight):
 
 
 def _bars(trace):
-    """Return an SVG: log10 of the gradient norm by layer, first and last."""
+    """Return bars of the gradient norm by layer, first and last, on a log scale."""
     if trace.probes:
         names = trace.probes[0][1].layers
-        values = [p.delta_norm for _, p in (trace.probes[0], trace.probes[-1])]
-        title = "|delta| by layer, at the start (grey) and at the end, log scale"
+        values = [found.delta_norm for _, found in trace.probes]
+        title = "Size of delta by layer"
     else:
         names = trace.layers
         values = [trace.gradient[0], trace.gradient[-1]]
-        title = "kernel gradient by layer, at the start (grey) and at the end"
+        title = "Size of the kernel gradient by layer"
     with np.errstate(divide="ignore", invalid="ignore"):
         logs = np.log10(np.array(values, dtype="float64"))
     finite = logs[np.isfinite(logs)]
-    low, high = (finite.min(), finite.max()) if len(finite) else (0.0, 0.0)
+    if not len(finite):
+        return f'<p style="margin:.5em 0">{title}: all are 0 or not finite.</p>'
+    low, high = finite.min(), finite.max()
     span = max(high - low, 1.0)
     parts = []
     for n, name in enumerate(names):
-        label = html.escape(name)
+        label = html.escape(name if len(name) <= 16 else name[:15] + "\u2026")
         parts.append(
-            f'<text x="150" y="{14 * n + 25}" text-anchor="end">{label}</text>'
+            f'<text x="106" y="{18 * n + 12}" text-anchor="end">{label}</text>'
         )
-        for k, color in enumerate(("#868686", "#0072B2")):
-            value = logs[k, n]
-            width = 300 * (value - low) / span + 4 if math.isfinite(value) else 0
-            place = f'x="156" y="{14 * n + 16 + 5 * k}" height="4"'
+        for k, row in enumerate(logs):
+            value = row[n]
+            width = 160 * (value - low) / span + 4 if math.isfinite(value) else 0
+            place = f'x="112" y="{18 * n + 2 + 7 * k}" height="5"'
+            color = "#0072B2" if k else "#868686"
             parts.append(f'<rect {place} width="{width:.0f}" fill="{color}"/>')
-    height = 14 * len(names) + 24
+    bars = ": upper bar at the start, lower bar (blue) at the end"
+    bars = bars if len(logs) > 1 else ""
+    # narrow enough for a phone
+    height = 18 * len(names)
     return (
-        f'<svg role="img" aria-label="{title}" viewBox="0 0 480 {height}" '
-        'style="width:480px;max-width:100%" '
-        f'font-size="10" fill="currentColor"><text x="4" y="10">{title}: '
-        f"1e{round(low)} to 1e{round(high)}</text>{''.join(parts)}</svg>"
+        f'<p style="margin:.5em 0">{title}{bars}. Log scale, '
+        f"{10**low:.1e} to {10**high:.1e}.</p>"
+        f'<svg role="img" aria-label="{title}" viewBox="0 0 280 {height}" '
+        f'width="280" height="{height}" style="max-width:100%" '
+        f'font-size="12" fill="currentColor">{"".join(parts)}</svg>'
     )

@@ -29,6 +29,13 @@ class Activation(NamedTuple):
     """An elementwise activation phi and its derivative, on numpy arrays.
 
     Both may have a kink at 0 and must be smooth elsewhere.
+
+    Parameters
+    ----------
+    function : callable
+        phi(z), of the shape of z.
+    derivative : callable
+        phi'(z), of the shape of z.
     """
 
     function: Callable

@@ -67,9 +67,13 @@ class Lab {
       this.figures[name] = make("div", { class: `lab-chart lab-chart-${name}` });
       return make("figure", {}, make("figcaption", {}, make("strong", {}, title), ` ${legend}`), this.figures[name]);
     });
-    const view = make("div", { class: "lab-view" }, buttons, this.verdict, this.numbers, this.spoken, ...figures, ...this.more());
+    const head = make("div", { class: "lab-head" }, buttons, this.verdict, this.numbers, this.spoken);
     const left = make("div", { class: "lab-left" }, ...(full ? [this.experiments()] : []), this.controls.form);
-    this.body = make("div", { class: "lab-body" }, left, view);
+    const rest = make("div", { class: "lab-rest" }, ...figures.slice(1), ...this.more());
+    // A few controls fit above the chart on a phone. The many of the full lab stand
+    // below it, and it stays in sight while the reader moves them.
+    const play = make("div", { class: "lab-play" }, ...(full ? [figures[0], left] : [left, head, figures[0]]));
+    this.body = make("div", { class: "lab-body" }, ...(full ? [head] : []), play, rest);
     this.place.append(this.body);
   }
 

@@ -7,6 +7,7 @@ that the book uses come along, out of STIX Two Math (SIL Open Font License), whi
 the package ``ziamath`` ships.
 """
 
+import re
 from html import escape
 from importlib import resources
 from pathlib import Path
@@ -15,6 +16,7 @@ from xml.etree import ElementTree as ET
 from docutils import nodes
 from fontTools.ttLib import TTFont
 from latex2mathml.converter import convert
+from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util import logging
 from sphinx.util.math import get_node_equation_number
 
@@ -29,6 +31,8 @@ OPENING = {"(", "[", "⟨", ","}
 #: Letters rather than operators, in TeX.
 ORDINARY = {"/", "∂"}
 PRIME = "′"
+#: No line begins with one of these.
+PUNCTUATION = re.compile(r"[.,:;)?!’-]+")
 TALL = {"mfrac", "mtable", "munderover", "mroot"}
 FUNCTIONS = {"ln", "log", "tanh", "exp", "max", "min"}
 #: Where mathematical italics begin, for upper and lower case.
@@ -100,6 +104,7 @@ def tidy(tree) -> None:
     for element in tree.iter():
         straighten(element)
         space_functions(element)
+        lift_root(element)
 
 
 def follows_operator(before) -> bool:
@@ -128,9 +133,32 @@ def space_functions(element) -> None:
                 element.insert(place + 1, space)
 
 
+def lift_root(element) -> None:
+    """Make a root as high as a digit: over a low letter its sign would hang down."""
+    if name(element) == "msqrt":
+        strut = ET.Element(f"{{{NAMESPACE}}}mspace", width="0", height=".68em")
+        element.append(strut)
+
+
+class KeepTogether(SphinxPostTransform):
+    """Give each formula the stop that follows it: a browser may break between."""
+
+    default_priority = 900
+    formats = ("html",)
+
+    def run(self, **kwargs):
+        for node in list(self.document.findall(nodes.math)):
+            after = node.next_node(descend=False, siblings=True)
+            if not isinstance(after, nodes.Text):
+                continue
+            if stop := PUNCTUATION.match(after):
+                node["end"] = stop.group()
+                after.parent.replace(after, nodes.Text(after[stop.end() :]))
+
+
 def visit_inline(self, node) -> None:
     self.body.append(self.starttag(node, "span", "", CLASS="math notranslate"))
-    self.body.append(converted(node, display=False) + "</span>")
+    self.body.append(converted(node, display=False) + node.get("end", "") + "</span>")
     raise nodes.SkipNode
 
 
@@ -202,6 +230,7 @@ def available(path) -> set[int]:
 
 def setup(app):
     app.add_html_math_renderer("mathml", (visit_inline, None), (visit_block, None))
+    app.add_post_transform(KeepTogether)
     app.connect("config-inited", use_renderer)
     app.connect("builder-inited", write_font)
 
