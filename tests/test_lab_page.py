@@ -296,6 +296,18 @@ def test_the_chart_stays_in_sight_on_a_phone(visit):
         assert place["y"] + place["height"] <= 800, name
 
 
+def test_answer_and_chart_are_seen_together_on_a_phone(visit):
+    page = visit("full", viewport={"width": 360, "height": 800}, has_touch=True)
+    page.get_by_label("Experiment").select_option(index=2)
+    page.get_by_role("radio").first.check()
+    page.get_by_role("button", name="Show me").click()
+    wait_for_step(page, 0)
+    chart = page.locator(".lab-chart-gradient").bounding_box()
+    answer = page.locator(".lab-answer").bounding_box()
+    assert 0 <= chart["y"] and chart["y"] + chart["height"] <= answer["y"]
+    assert answer["y"] + answer["height"] <= 800
+
+
 def test_without_javascript_the_figure_stands(visit):
     page = visit("vanishing", java_script_enabled=False)
     assert page.get_by_text("The figure of vanishing.").is_visible()

@@ -108,6 +108,8 @@ export function question(preset, revealed) {
     answer.tabIndex = -1;
     revealed();
     answer.focus({ preventScroll: true });
+    // what has appeared above may have pushed it off a small screen
+    answer.scrollIntoView({ block: "nearest" });
   });
   return form;
 }
