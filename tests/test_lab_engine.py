@@ -263,6 +263,27 @@ def test_a_model_that_learns_is_not_ill(lab):
     assert judge(lab, rows, losses=[2.0, learnt]) == "healthy"
 
 
+@pytest.mark.parametrize(
+    ("rows", "steps", "share", "words"),
+    [
+        # it explodes at the start; the loss after a step is three times guessing
+        (np.geomspace(1e4, 1, 8), 1, 3.0, "Too early to tell"),
+        (np.ones(8), _rules.PATIENCE - 1, 1.0, "Too early to tell"),
+        (np.ones(8), _rules.PATIENCE, 1.0, "has not learned"),
+        (np.geomspace(1e-9, 1, 8), _rules.PATIENCE, 0.6, "not in all layers"),
+        (np.ones(8), _rules.PATIENCE, 0.6, "The loss is 60 %"),
+    ],
+)
+def test_no_finding_is_not_always_health(lab, rows, steps, share, words):
+    first = [row(delta=d) for d in rows]
+    trace = {"first": first, "last": first, "guess": 2.0, "zeros": [0] * 8}
+    trace["losses"] = [2.0] * steps + [2.0 * share]
+    found = lab("(trace) => lab.diagnose(trace)", trace)
+    assert found["verdict"] == "healthy" and words in found["text"]
+    healthy = diagnosis._SENTENCES["healthy"] in found["text"]
+    assert healthy == (steps >= _rules.PATIENCE and "all layers" not in words)
+
+
 def test_zeros_and_dead_units(lab):
     count = _rules.LASTING
     flat = [2.0] * (count + 1)

@@ -272,6 +272,84 @@ def test_by_keyboard_alone(visit):
     assert all(outlines)
 
 
+@pytest.mark.parametrize("name", ["index", "vanishing", "reference/claims"])
+@pytest.mark.parametrize("javascript", [True, False])
+def test_every_stop_of_the_keyboard_is_inside_the_window(visit, name, javascript):
+    size = {"width": 1100, "height": 800}
+    page = visit(f"book/{name}.html", viewport=size, java_script_enabled=javascript)
+    beside, stops = [], 0
+    for _ in range(250):
+        page.keyboard.press("Tab")
+        found = page.evaluate(
+            """() => {
+                const at = document.activeElement, box = at.getBoundingClientRect();
+                return [at === document.body, box.left >= innerWidth || box.right <= 0,
+                        at.textContent.trim()];
+            }"""
+        )
+        if found[0]:
+            break
+        stops += 1
+        beside += [found[2]] if found[1] else []
+    assert stops > 20 and beside == []
+
+
+def test_the_contents_close_when_a_section_is_chosen(visit):
+    page = visit("book/vanishing.html", viewport=PHONE, has_touch=True)
+    page.locator(".secondary-toggle").tap()
+    drawer = page.locator("#pst-secondary-sidebar-modal")
+    drawer.locator("a[href^='#']").nth(2).tap()
+    drawer.wait_for(state="hidden")
+    page.wait_for_function(
+        """() => {
+            const at = document.querySelector(location.hash).getBoundingClientRect();
+            return location.hash && at.top >= 0 && at.top < innerHeight / 2;
+        }"""
+    )
+    # it opens again: its contents are where the theme looks for them
+    page.locator(".secondary-toggle").tap()
+    assert drawer.locator("a[href^='#']").nth(2).is_visible()
+
+
+def test_the_chapters_are_listed_without_a_script(visit):
+    page = visit("book/vanishing.html", viewport=PHONE, java_script_enabled=False)
+    links = page.locator(".bd-sidebar-primary nav a").all()
+    assert len(links) > 12
+    for link in links:
+        box = link.bounding_box()
+        assert link.is_visible() and 0 <= box["x"], link.text_content()
+        assert box["x"] + box["width"] <= PHONE["width"], link.text_content()
+    text = page.locator(".bd-article").bounding_box()
+    assert links[0].bounding_box()["y"] > text["y"] + text["height"]
+    for dead in (".sidebar-toggle", ".btn-fullscreen-button", ".search-button"):
+        assert not any(e.is_visible() for e in page.locator(dead).all()), dead
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+
+def test_back_to_top_is_small_on_a_phone(visit):
+    page = visit("book/vanishing.html", viewport=PHONE)
+    box = page.locator("#pst-back-to-top").evaluate(
+        "(e) => { e.style.display = 'block'; return e.getBoundingClientRect(); }"
+    )
+    assert 24 <= box["width"] <= 44 and box["right"] <= PHONE["width"]
+    assert page.locator("#pst-back-to-top").text_content().strip() == "Back to top"
+
+
+def test_tooltips_do_not_cover_a_finger_s_buttons(visit):
+    page = visit("book/vanishing.html", viewport=PHONE, has_touch=True, is_mobile=True)
+    page.locator(".theme-switch-button").last.tap()
+    page.wait_for_timeout(500)
+    assert not any(e.is_visible() for e in page.locator(".tooltip").all())
+
+
+def test_print_has_the_title_and_whole_cells(visit):
+    page = visit("book/vanishing.html")
+    page.emulate_media(media="print")
+    assert page.locator("h1").first.is_visible()
+    rule = "(cells) => cells.every((e) => getComputedStyle(e).breakInside === 'avoid')"
+    assert page.locator("div.cell_input").evaluate_all(rule)
+
+
 def test_print_opens_the_solutions(visit):
     page = visit("book/vanishing.html")
     code = page.locator("details.solution pre").first

@@ -26,14 +26,29 @@ export function diagnose(trace) {
     const found = rule(trace);
     if (found) return { ...found, text: `${SENTENCES[found.verdict]}. ${found.why}.` };
   }
+  return { verdict: "healthy", layer: null, text: unfound(trace) };
+}
+
+/**
+ * What to say when no rule holds: three different things, and one of them is health.
+ *
+ * @param {Trace} trace
+ */
+function unfound(trace) {
   const { losses, guess } = trace;
-  const ratio = profile(trace.first);
-  const lowest = ratio.indexOf(Math.min(...ratio));
-  let why = `At the start, layer ${lowest + 1} has the smallest delta, ${short(ratio[lowest])} of the output's`;
-  if (losses.length > 1) {
-    why = `The loss is ${short((100 * losses.at(-1)) / guess)} % of that of guessing`;
+  const steps = losses.length - 1;
+  const [first, last] = [profile(trace.first), profile(trace.last)];
+  const lowest = (ratio) => ratio.indexOf(Math.min(...ratio));
+  const smallest = (ratio) => `layer ${lowest(ratio) + 1} has the smallest delta, ${short(ratio[lowest(ratio)])} of the output's`;
+  if (!steps) return `${SENTENCES.healthy}. At the start, ${smallest(first)}.`;
+  const loss = `the loss is ${short((100 * losses.at(-1)) / guess)} % of that of guessing`;
+  if (!learns(trace)) {
+    // rules about the profile wait, for a network may still begin to learn
+    const wait = `Too early to tell: a network has ${RULES.PATIENCE} steps to begin to learn. So far ${loss}.`;
+    return steps < RULES.PATIENCE ? wait : `${SENTENCES.healthy}, but it has not learned: ${loss}.`;
   }
-  return { verdict: "healthy", layer: null, text: `${SENTENCES.healthy}. ${why}.` };
+  if (Math.min(...last) <= RULES.VANISHED) return `It learns, but not in all layers: ${loss}, and ${smallest(last)}.`;
+  return `${SENTENCES.healthy}. ${loss[0].toUpperCase()}${loss.slice(1)}.`;
 }
 
 /** Two significant digits. */

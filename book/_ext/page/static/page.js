@@ -1,4 +1,4 @@
-// Two things that the pages cannot do without a script.
+// Three things that the pages cannot do without a script.
 (() => {
   "use strict";
 
@@ -28,8 +28,16 @@
     }
   }
 
+  // Who has chosen a section wants to see it.
+  function closeDrawer(event) {
+    if (event.target.closest("dialog a[href^='#']")) {
+      event.target.closest("dialog").close();
+    }
+  }
+
   function start() {
     markBoxes();
+    addEventListener("click", closeDrawer);
     addEventListener("resize", markBoxes);
     for (const details of document.querySelectorAll("details")) {
       details.addEventListener("toggle", markBoxes);
