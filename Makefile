@@ -24,7 +24,7 @@ help:
 	@echo 'make notebooks  build the book and its notebooks, _build/notebooks/*.ipynb'
 	@echo 'make pdf        print the book as one PDF (needs Chromium)'
 	@echo 'make test       run the tests, the notebooks and the linters'
-	@echo 'make bench      measure the promised speeds as ratios (some ten minutes)'
+	@echo 'make bench      measure the promised speeds as ratios (some forty minutes)'
 	@echo 'make quiz       write the predictions as a quiz bank, _build/quiz.gift'
 	@echo 'make figures    write every figure as SVG and PDF, _build/figures'
 	@echo 'make setup      install the packages into .venv (the others do it too)'

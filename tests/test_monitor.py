@@ -71,6 +71,35 @@ def test_every_step_is_what_a_second_tape_finds():
     assert not trace.skipped.any()
 
 
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize("scale", [None, 128.0])
+def test_the_total_counts_all_trained_weights_and_no_frozen_ones(exact, scale):
+    keras.utils.set_random_seed(0)
+    hidden = layers.Dense(5, "tanh", name="frozen")
+    model = keras.Sequential(
+        [keras.Input((6,)), hidden, layers.BatchNormalization(), layers.Dense(1)]
+    )
+    hidden.trainable = False
+    model.compile(keras.optimizers.SGD(0.0, loss_scale_factor=scale), "mse")
+    with tf.GradientTape() as tape:
+        loss = keras.losses.MeanSquaredError()(Y[:16], model(X[:16], training=True))
+    weights = [weight.value for weight in model.trainable_weights]
+    gradients = tape.gradient(loss, weights)
+    monitor = GradientMonitor()
+    monitor.set_model(model)
+    monitor._recorder.exact = exact
+    model.fit(X[:16], Y[:16], callbacks=[monitor], **FIT)
+    trace = monitor.trace()
+    assert len(weights) == 4 and trace.layers[0] == "frozen"
+    assert trace.total_gradient[0] == pytest.approx(
+        float(tf.linalg.global_norm(gradients)), rel=1e-4
+    )
+    assert np.isnan(trace.gradient[0, 0])
+    # gamma, beta, kernel, bias
+    kernel = np.linalg.norm(gradients[2])
+    assert trace.gradient[0, -1] == pytest.approx(kernel, rel=1e-4)
+
+
 def test_training_is_the_same_with_and_without():
     def build():
         keras.utils.set_random_seed(1)
@@ -107,6 +136,12 @@ def test_update_ratio_is_the_weights_real_change():
     assert trace.update_steps.tolist() == [1]
     # the clipped update is far smaller than rate times gradient
     assert (trace.update[0] < 0.01 * trace.gradient[0]).all()
+
+
+def test_updates_are_measured_often_at_first_and_then_now_and_then():
+    model, monitor = _mlp(), GradientMonitor()
+    model.fit(X, Y, callbacks=[monitor], epochs=125, **FIT)
+    assert monitor.trace().update_steps.tolist() == [1, 51, 101, 151, 201, 401]
 
 
 def test_weights_that_diverge_are_measured_without_a_warning():

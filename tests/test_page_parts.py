@@ -311,6 +311,27 @@ def test_the_contents_close_when_a_section_is_chosen(visit):
     assert drawer.locator("a[href^='#']").nth(2).is_visible()
 
 
+@pytest.mark.parametrize("side", ["primary", "secondary"])
+def test_a_drawer_has_a_button_that_closes_it(visit, side):
+    page = visit("book/vanishing.html", viewport=PHONE, has_touch=True)
+    button = page.locator(f"#pst-{side}-sidebar-modal .drawer-close")
+    for _ in range(2):
+        page.locator(f".{side}-toggle").tap()
+        assert button.get_attribute("aria-label") == "Close"
+        box = button.bounding_box()
+        assert min(box["width"], box["height"]) >= 24
+        button.tap()
+        button.wait_for(state="hidden")
+    page.set_viewport_size({"width": 1400, "height": 800})
+    assert not any(e.is_visible() for e in page.locator(".drawer-close").all())
+
+
+def test_only_code_has_a_copy_button(visit):
+    page = visit("book/vanishing.html")
+    assert page.locator(".cell_input .copybtn").count() > 5
+    assert page.locator(".output .copybtn").count() == 0
+
+
 def test_the_chapters_are_listed_without_a_script(visit):
     page = visit("book/vanishing.html", viewport=PHONE, java_script_enabled=False)
     links = page.locator(".bd-sidebar-primary nav a").all()

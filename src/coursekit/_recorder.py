@@ -23,6 +23,8 @@ SAMPLES = 32
 SMALL = 4096
 # Larger sparse gradients (embeddings) are not made dense for their norm.
 DENSE_ENTRIES = 2**20
+# In the place of a sum of squares: none of these weights is trained.
+NOT_TRAINED = -1.0
 
 
 class Columns:
@@ -59,10 +61,13 @@ class Recorder:
     """The variables on the device, and the arithmetic that fills them.
 
     Row: step, loss, loss scale, whether the norms are exact (see ``_settle``),
-    norm of all gradients, norm for each column.
+    norm of all gradients, norm for each column. The device keeps what these follow
+    from, a few operations fewer in every step: ``_decoded`` makes rows of it.
     """
 
     HEAD = 5
+    # on the device: loss, loss scale, whether exact, what the norms are divided by
+    DEVICE_HEAD = 4
 
     def __init__(self, model):
         self.model = model
@@ -102,7 +107,8 @@ class Recorder:
             if self.columns is None:
                 self.columns = Columns(self.model)
                 width = len(self.columns.names)
-                self.buffer = _buffer(2 * self.rows, self.HEAD + width)
+                # a half sum of squares for each column, and one for all others
+                self.buffer = _buffer(2 * self.rows, self.DEVICE_HEAD + width + 1)
                 self.update_buffer = _buffer(2 * UPDATE_ROWS, 1 + 2 * width)
                 weights = self.model.trainable_variables
                 start = [(w, w.numpy()) for w in weights]
@@ -155,43 +161,34 @@ class Recorder:
         """Open the row of a step that a loss scale may skip."""
         self.prepare()
         step = self.count.assign_add(1)
-        head = [tf.cast(step, tf.float64), self.loss, tf.cast(scale, tf.float64)]
-        width = self.buffer.shape[1] - len(head)
-        row = tf.concat(
-            [tf.stack(head), tf.fill([width], tf.constant(np.nan, tf.float64))], 0
-        )
-        self._write(self.buffer, self.rows, step, row)
+        head = [self.loss, tf.cast(scale, tf.float64)]
+        nan = tf.constant([np.nan] * (self.buffer.shape[1] - len(head)), tf.float64)
+        self._write(self.buffer, self.rows, step, tf.concat([tf.stack(head), nan], 0))
 
     def on_gradients(self, gradients, variables, scale=None, begin=True):
-        """Write the norms of one step."""
+        """Write the sums of squares of one step."""
         self.prepare()
-        groups, seen = self._groups(gradients, variables)
         # Each sum takes its gradient as soon as that is there, and lets it go:
         # gradients that are held until the last of them is there cost a tenth
         # of a step.
-        norm = _exact_norm if self.exact else _half_square
-        norms = tf.stack([norm(group) for group in groups])
-        divisor = tf.cast(1.0 if scale is None else scale, tf.float64)
-        # columns that are not trained take the NaN at the end
-        places = [seen.get(n, len(groups)) for n in range(self._width)]
+        half = _exact_half_square if self.exact else _half_square
+        groups = self._groups(gradients, variables)
+        sums = tf.stack([half(group) for group in groups])
+        scale = tf.cast(1.0 if scale is None else scale, tf.float64)
+        exact = float(self.exact)
 
-        def write(norms, divisor):
+        def write(sums, scale):
             step = self.count.assign_add(1) if begin else self.count.read_value()
-            if not self.exact:
-                norms = tf.sqrt(2.0 * tf.cast(norms, tf.float64))
-            norms = norms / divisor if begin else norms
-            nan = tf.constant([np.nan], tf.float64)
-            columns = tf.gather(tf.concat([norms, nan], 0), places)
-            head = [tf.cast(step, tf.float64), self.loss, divisor, float(self.exact)]
-            row = tf.concat([tf.stack([*head, tf.norm(norms)]), columns], 0)
+            head = tf.stack([self.loss, scale, exact, scale if begin else 1.0])
+            row = tf.concat([head, tf.cast(sums, tf.float64)], 0)
             self._write(self.buffer, self.rows, step, row)
             return step
 
         if self._alone:
             # kept, or it would be gone before the step runs
-            self._written = _on_one_thread(write, norms, divisor)
+            self._written = _on_one_thread(write, sums, scale)
         else:
-            write(norms, divisor)
+            write(sums, scale)
 
     @property
     def _alone(self):
@@ -237,22 +234,15 @@ class Recorder:
             sizes.append(_exact_norm(now))
         return changes + sizes
 
-    @property
-    def _width(self):
-        return len(self.columns.names)
-
     def _groups(self, gradients, variables):
-        """Return lists of gradients, a list a column, and {column: position}."""
-        index, by_column, others = self.columns.index(), {}, []
+        """Return a list of gradients for each column, and one of all others."""
+        index = self.columns.index()
+        groups = [[] for _ in range(len(self.columns.names) + 1)]
         for gradient, variable in zip(gradients, variables, strict=True):
             # what the loss does not reach has a gradient of zero
             gradient = tf.zeros([1]) if gradient is None else gradient
-            column = index.get(id(variable))
-            (others if column is None else by_column.setdefault(column, [])).append(
-                _dense(gradient)
-            )
-        groups = [*by_column.values(), *([others] if others else [])]
-        return groups, {column: n for n, column in enumerate(by_column)}
+            groups[index.get(id(variable), -1)].append(_dense(gradient))
+        return groups
 
     def _write(self, buffer, rows, number, row):
         """Write row ``number`` (from 1): the first ``rows`` stay, then a ring."""
@@ -301,8 +291,20 @@ class Recorder:
             return None, None, 0, 0
         count, updates = int(self.count.numpy()), int(self.updates.numpy())
         rows = _unread(self.buffer, self.rows, since, count)
-        more = _unread(self.update_buffer, UPDATE_ROWS, updates_since, updates)
-        return rows, more, count, updates
+        _, more = _unread(self.update_buffer, UPDATE_ROWS, updates_since, updates)
+        return self._decoded(rows), more, count, updates
+
+    def _decoded(self, unread):
+        """Return rows of what the device kept of them."""
+        numbers, kept = unread
+        loss, scale, exact, divisor = kept[:, : self.DEVICE_HEAD].T
+        halves = kept[:, self.DEVICE_HEAD :]
+        trained = ~(halves < 0)
+        squares = 2 * np.where(trained, halves, 0)
+        norms = np.where(trained, np.sqrt(squares), np.nan)[:, :-1]
+        total = np.sqrt(squares.sum(axis=1))
+        head = np.stack([numbers + 1.0, loss, scale, exact, total / divisor], axis=1)
+        return np.concatenate([head, norms / divisor[:, None]], axis=1)
 
 
 class _Batch:
@@ -423,13 +425,14 @@ def _buffer(rows, width):
 
 
 def _unread(buffer, rows, since, count):
-    if count <= since:
-        return np.empty((0, buffer.shape[1]))
+    """Return the numbers, from 0, of the rows after ``since``, and these rows."""
     numbers = np.arange(since, count)
     # what the ring has written over is lost
     numbers = numbers[(numbers < rows) | (numbers >= count - rows)]
+    if not len(numbers):
+        return numbers, np.empty((0, buffer.shape[1]))
     places = np.minimum(numbers, rows + numbers % rows)
-    return buffer.numpy()[places]
+    return numbers, buffer.numpy()[places]
 
 
 def _dense(gradient):
@@ -443,7 +446,12 @@ def _dense(gradient):
 
 
 def _half_square(group):
-    """Return half the sum of squares, as TensorFlow's fast kernel does."""
+    """Return half the sum of squares, as TensorFlow's fast kernel does.
+
+    Of no gradient at all, NOT_TRAINED.
+    """
+    if not group:
+        return tf.constant(NOT_TRAINED, tf.float32)
     group = [tf.cast(g, tf.float32) for g in group]
     small = [g for g in group if (g.shape.num_elements() or np.inf) <= SMALL]
     parts = [g for g in group if (g.shape.num_elements() or np.inf) > SMALL]
@@ -468,9 +476,15 @@ def _norm(arrays):
     return float(np.sqrt(sum(squares)))
 
 
-def _exact_norm(group):
+def _exact_half_square(group):
+    if not group:
+        return tf.constant(NOT_TRAINED, tf.float64)
     squares = [tf.reduce_sum(tf.square(tf.cast(g, tf.float64))) for g in group]
-    return tf.sqrt(tf.add_n(squares))
+    return tf.add_n(squares) / 2
+
+
+def _exact_norm(group):
+    return tf.sqrt(2 * _exact_half_square(group))
 
 
 def _on_one_thread(function, *tensors):

@@ -1,4 +1,4 @@
-// Three things that the pages cannot do without a script.
+// Four things that the pages cannot do without a script.
 (() => {
   "use strict";
 
@@ -28,15 +28,30 @@
     }
   }
 
+  // On a phone the chapters and the contents are drawers. Escape and a tap beside them
+  // close them; a button says so. The theme moves what it finds in a sidebar to the
+  // drawer and back, so the button stands in the sidebar, and shows in the drawer.
+  function addCloseButtons() {
+    for (const name of ["primary", "secondary"]) {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.className = "drawer-close";
+      button.ariaLabel = "Close";
+      button.textContent = "\u00d7";
+      document.getElementById(`pst-${name}-sidebar`)?.prepend(button);
+    }
+  }
+
   // Who has chosen a section wants to see it.
   function closeDrawer(event) {
-    if (event.target.closest("dialog a[href^='#']")) {
+    if (event.target.closest("dialog :is(.drawer-close, a[href^='#'])")) {
       event.target.closest("dialog").close();
     }
   }
 
   function start() {
     markBoxes();
+    addCloseButtons();
     addEventListener("click", closeDrawer);
     addEventListener("resize", markBoxes);
     for (const details of document.querySelectorAll("details")) {
