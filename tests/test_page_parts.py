@@ -369,6 +369,18 @@ def test_print_has_the_title_and_whole_cells(visit):
     assert page.locator("h1").first.is_visible()
     rule = "(cells) => cells.every((e) => getComputedStyle(e).breakInside === 'avoid')"
     assert page.locator("div.cell_input").evaluate_all(rule)
+    # a derivation is longer than what is left of a page
+    boxes = page.locator(".bd-article .admonition")
+    assert boxes.count() > 5
+    assert boxes.evaluate_all(rule.replace("'avoid'", "'auto'"))
+
+
+def test_no_name_in_a_table_breaks_on_a_phone(visit):
+    page = visit("book/conclusions.html", viewport=PHONE)
+    names = page.locator("#for-readers-who-use-pytorch td .pre").all()
+    assert len(names) > 16
+    # a piece of code without a blank stands on one line
+    assert not [n.text_content() for n in names if n.bounding_box()["height"] > 30]
 
 
 def test_print_opens_the_solutions(visit):

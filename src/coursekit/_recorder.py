@@ -173,7 +173,7 @@ class Recorder:
         # of a step.
         half = _exact_half_square if self.exact else _half_square
         groups = self._groups(gradients, variables)
-        sums = tf.stack([half(group) for group in groups])
+        sums = tf.stack([half(group) if group else NOT_TRAINED for group in groups])
         scale = tf.cast(1.0 if scale is None else scale, tf.float64)
         exact = float(self.exact)
 
@@ -446,12 +446,7 @@ def _dense(gradient):
 
 
 def _half_square(group):
-    """Return half the sum of squares, as TensorFlow's fast kernel does.
-
-    Of no gradient at all, NOT_TRAINED.
-    """
-    if not group:
-        return tf.constant(NOT_TRAINED, tf.float32)
+    """Return half the sum of squares, as TensorFlow's fast kernel does."""
     group = [tf.cast(g, tf.float32) for g in group]
     small = [g for g in group if (g.shape.num_elements() or np.inf) <= SMALL]
     parts = [g for g in group if (g.shape.num_elements() or np.inf) > SMALL]
@@ -477,8 +472,6 @@ def _norm(arrays):
 
 
 def _exact_half_square(group):
-    if not group:
-        return tf.constant(NOT_TRAINED, tf.float64)
     squares = [tf.reduce_sum(tf.square(tf.cast(g, tf.float64))) for g in group]
     return tf.add_n(squares) / 2
 

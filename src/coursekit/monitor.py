@@ -13,10 +13,10 @@ from coursekit._trace import Log, Trace
 
 # fit reads the device once in so many batches.
 READ_EVERY = 100
-# The weights' change is measured once in so many batches: often while much happens ...
+# The weights' change is measured once in so many batches of a fit, while much happens,
 UPDATE_EVERY = 50
-# ... and once in 200 after so many batches. It takes as long as half a short step.
-UPDATE_OFTEN, UPDATE_LATER = 200, 200
+# and from this batch on once in so many: it takes a third of a short step.
+UPDATE_SELDOM_FROM, UPDATE_SELDOM = 200, 200
 
 
 class GradientMonitor(keras.callbacks.Callback):
@@ -26,8 +26,9 @@ class GradientMonitor(keras.callbacks.Callback):
     has anyway, before clipping. One batch of at most 32 samples is kept, and so
     are the weights that training started from: when a diagnosis asks for it, the
     model is probed (see :func:`coursekit.probe`) at initialization and at the end.
-    How far a step moved the weights is measured once in 50 batches, and once in 200
-    after the first 200; inside ``watch`` once in 25 updates.
+    How far a step moved the weights is measured once in 50 batches of a ``fit``, and
+    once in 200 after its first 200; inside ``watch``, and with
+    ``steps_per_execution``, once in 25 updates.
 
     ``fit`` takes the monitor as a callback. ``train_on_batch`` and custom loops
     go into ``with monitor.watch(model): ...``.
@@ -137,10 +138,9 @@ class GradientMonitor(keras.callbacks.Callback):
             self._recorder.keep_batch()
         window = int(self._optimizer.gradient_accumulation_steps or 1)
         if self._before is not None and self._batches == self._kept_at + window:
-            often = self._kept_at < UPDATE_OFTEN
-            self._next_update = self._kept_at + (
-                UPDATE_EVERY if often else UPDATE_LATER
-            )
+            seldom = self._kept_at >= UPDATE_SELDOM_FROM
+            gap = UPDATE_SELDOM if seldom else UPDATE_EVERY
+            self._next_update = self._kept_at + gap
             self._measure_update()
         if self.stop_on or self._batches == 1 or self._batches % READ_EVERY == 0:
             if self.read() and not self._recorder.exact:
