@@ -10,11 +10,11 @@ what the matrix products of the work would take at the rate of one large one.
 
 import time
 
-import _ratio
 import keras
 import numpy as np
 import tensorflow as tf
 
+import _ratio
 from coursekit import Ensemble, data, models
 
 SEEDS = range(10)

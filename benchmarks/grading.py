@@ -16,12 +16,12 @@ import tempfile
 import time
 from pathlib import Path
 
-import _ratio
 import numpy as np
 
+import _ratio
+
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tests"))
-MASTER = ROOT / "tests/data/grading/tiny.md"
+MASTER = ROOT / "tests/data/tiny.md"
 OURS, THEIRS, MANY = 30, 4, 1000
 
 
@@ -30,7 +30,7 @@ def main(arguments=None):
     options = _ratio.parser(__doc__, 3)
     options.add_argument("--many", type=int, default=MANY, help="through Dask")
     options = options.parse_args(arguments)
-    from grading_helpers import solved
+    from submissions import solved
 
     data = {f"s{n}": solved(MASTER, f"s{n}") for n in range(OURS)}
     ours, theirs = [], []
@@ -61,7 +61,7 @@ def grade_ours(data):
         work.mkdir()
         for name, content in data.items():
             (work / f"{name}.ipynb").write_bytes(content)
-        command = [sys.executable, "-m", "coursekit.grading.cli", "grade", str(MASTER)]
+        command = [sys.executable, "-m", "coursegrade.cli", "grade", str(MASTER)]
         command += [str(work), "--out", str(Path(folder, "grades"))]
         start = time.perf_counter()
         subprocess.run(command, check=True, capture_output=True)
@@ -75,8 +75,8 @@ def grade_ours(data):
 
 def grade_theirs(data):
     """Return the seconds of nbgrader's autograde."""
-    from coursekit.grading.master import read_master
-    from coursekit.grading.release import write_source
+    from coursegrade.assignment.master import read_master
+    from coursegrade.release import write_source
 
     folder = Path(tempfile.mkdtemp())
     try:
@@ -119,7 +119,7 @@ def through_dask(content, many):
 
     from distributed import LocalCluster
 
-    from coursekit.grading import course, intake
+    from coursegrade.gradebook import intake, whole_class
 
     when = datetime(2026, 1, 1)
     work = [
@@ -143,9 +143,11 @@ def through_dask(content, many):
         tempfile.TemporaryDirectory() as folder,
         LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as dask,
     ):
-        settings = course.Settings(scheduler=dask.scheduler_address)
+        settings = whole_class.Settings(scheduler=dask.scheduler_address)
         text = MASTER.read_text(encoding="utf-8")
-        entries = course.grade_class(text, work, folder, settings, progress=Progress)
+        entries = whole_class.grade_class(
+            text, work, folder, settings, progress=Progress
+        )
     assert len(entries) == many, "a grade is missing"
     # The first tenth holds the start of the processes.
     first, middle, last = many // 10, many * 11 // 20, many - 1

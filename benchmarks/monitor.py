@@ -10,9 +10,9 @@ import time
 import keras
 import numpy as np
 import tensorflow as tf
-from _ratio import interleave, parser, ratio, report, row
 
 import coursekit
+from _ratio import interleave, parser, ratio, report, row
 
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 BATCH, STEPS, EPOCHS = 64, 100, 5

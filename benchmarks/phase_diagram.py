@@ -5,11 +5,11 @@ runs a gradient tape over it. ``delta_sweep`` maps one traced function over the
 weights. Building, tracing and running count on both sides.
 """
 
-import _ratio
 import keras
 import numpy as np
 import tensorflow as tf
 
+import _ratio
 from coursekit import data, delta_sweep, models
 
 DEPTH = 50

@@ -1,9 +1,9 @@
 """Run the pages again when the code that they import has changed.
 
-jupyter-cache recognizes a page by its code cells alone. A change in `src` or in
-the installed versions would leave old outputs on the pages, so each state of
-these files has a cache of its own. Sphinx reads all pages again when the path
-of the cache changes: myst-nb registers `nb_execution_cache_path` for that.
+jupyter-cache recognizes a page by its code cells alone. A change in
+`src/coursekit` or in the installed versions would leave old outputs on the pages, so
+each state of these files has a cache of its own. Sphinx reads all pages again when
+the path of the cache changes: myst-nb registers `nb_execution_cache_path` for that.
 """
 
 import hashlib
@@ -20,10 +20,8 @@ def cache_key(root: Path) -> str:
     """Return a hash of everything but the page that outputs depend on."""
     files = [root / "requirements.txt"]
     for pattern in ("*.py", "*.mplstyle"):
-        files += (root / "src").rglob(pattern)
-    # No page imports the grader, which changes more often than the rest.
-    grader = root / "src/coursekit/grading"
-    files = [path for path in files if path.is_file() and grader not in path.parents]
+        files += (root / "src" / "coursekit").rglob(pattern)
+    files = [path for path in files if path.is_file()]
     digest = hashlib.sha256()
     for path in sorted(files):
         content = path.read_bytes()

@@ -68,12 +68,12 @@ def tapped(model):
     called = []
     chain = _Chain()
     with ExitStack() as taps:
-        for layer in _leaves(model):
-            kernels = _own_kernels(layer)
+        for layer in leaves(model):
+            kernels = own_kernels(layer)
             if isinstance(layer, _NORMALIZATIONS + _ACTIVATIONS):
                 _replace(taps, layer, "call", chain.follow(layer))
             elif kernels:
-                row = Row(_row_name(model, layer), kernels, _channel_axis(layer))
+                row = Row(row_name(model, layer), kernels, _channel_axis(layer))
                 _tap_kernel_layer(taps, layer, row, called, chain)
         for layer in model._flatten_layers():
             # The fused kernels of a GPU never call the cell.
@@ -87,7 +87,7 @@ def tapped(model):
 
 def kernels(model):
     """Return all kernels of ``model``, those of recurrent cells included."""
-    return [kernel for layer in _leaves(model) for kernel in _own_kernels(layer)]
+    return [kernel for layer in leaves(model) for kernel in own_kernels(layer)]
 
 
 class _Chain:
@@ -189,13 +189,13 @@ def _replace(taps, layer, name, value):
     taps.callback(restore)
 
 
-def _leaves(model):
+def leaves(model):
     """Return the layers that do the work: no models, no wrappers of layers."""
     layers = list(model._flatten_layers())
     return [layer for layer in layers if not isinstance(layer, keras.Model)]
 
 
-def _own_kernels(layer):
+def own_kernels(layer):
     """Return the layer's own weights that multiply its inputs."""
     if isinstance(layer, keras.layers.Embedding):
         return []
@@ -213,14 +213,14 @@ def _own_kernels(layer):
     ]
 
 
-def _row_name(model, layer):
+def row_name(model, layer):
     """Name a layer as the model's summary does; a cell by its layer."""
     owner = layer
     if hasattr(layer, "state_size"):
         for candidate in model._flatten_layers():
             if getattr(candidate, "cell", None) is layer:
                 owner = candidate
-    same = [other for other in _leaves(model) if other.name == owner.name]
+    same = [other for other in leaves(model) if other.name == owner.name]
     return owner.path if len(same) > 1 and owner.path else owner.name
 
 

@@ -9,6 +9,8 @@ from functools import cache
 
 import numpy as np
 
+__all__ = ["digits", "digit_rows", "digit_pixels"]
+
 TRAIN_SIZE = 1400
 DARKEST = 16.0
 
@@ -58,7 +60,7 @@ def digit_pixels():
 
 
 def _split(shape, ink=False):
-    raw, y = _shuffled()
+    raw, y = shuffled()
     mean, std = raw[:TRAIN_SIZE].mean(axis=0), raw[:TRAIN_SIZE].std(axis=0)
     x = raw / DARKEST if ink else (raw - mean) / (std + 0.01)
     x = x.astype("float32").reshape(-1, *shape)
@@ -69,7 +71,7 @@ def _split(shape, ink=False):
 
 
 @cache
-def _shuffled():
+def shuffled():
     from sklearn.datasets import load_digits
 
     x, y = load_digits(return_X_y=True)

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from coursekit.progress import progress
+from coursekit._progress import progress
 
 # Their update of an entry depends on that entry alone. Lamb, Muon and
 # Adafactor look at whole variables and would mix the members.

@@ -6,9 +6,18 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
+__all__ = [
+    "use_style",
+    "depth_profile",
+    "seed_band",
+    "layer_change",
+    "history",
+    "activation_histogram",
+]
+
 #: The text colour of course.mplstyle: on the book's pages it follows the theme.
 INK = "#1a1b1c"
-_THEORY = {"color": INK, "linestyle": "--", "linewidth": 1.0, "marker": ""}
+THEORY = {"color": INK, "linestyle": "--", "linewidth": 1.0, "marker": ""}
 
 
 def use_style():
@@ -44,7 +53,7 @@ def depth_profile(norms, theory=None, ax=None, ylabel="norm", every=1):
     -------
     matplotlib.axes.Axes
     """
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     for label, values in norms.items():
         values = np.atleast_2d(np.asarray(values, dtype="float64"))
         values = np.where(values > 0, values, np.nan)
@@ -61,7 +70,7 @@ def depth_profile(norms, theory=None, ax=None, ylabel="norm", every=1):
         )
     for number, values in enumerate((theory or {}).values()):
         label = "theory" if number == 0 else None
-        ax.plot(np.arange(1, len(values) + 1), values, label=label, **_THEORY)
+        ax.plot(np.arange(1, len(values) + 1), values, label=label, **THEORY)
     ax.set(yscale="log", xlabel="layer (1 is next to the input)", ylabel=ylabel)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.legend()
@@ -83,7 +92,7 @@ def seed_band(profiles, centre, sd, ax=None):
     -------
     matplotlib.axes.Axes
     """
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     layer = np.arange(1, len(centre) + 1)
     for number, profile in enumerate(profiles):
         ax.plot(
@@ -104,7 +113,7 @@ def seed_band(profiles, centre, sd, ax=None):
             linewidth=0,
             label=f"theory, {width} sd",
         )
-    ax.plot(layer, centre, label="theory, mean", **_THEORY)
+    ax.plot(layer, centre, label="theory, mean", **THEORY)
     ax.set(xlabel="layer (1 is next to the input)", ylabel="decades above the top")
     ax.legend()
     return ax
@@ -123,7 +132,7 @@ def layer_change(changes, ax=None):
     -------
     matplotlib.axes.Axes
     """
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     positive = np.concatenate([np.ravel(v) for v in changes.values()])
     floor = positive[positive > 0].min(initial=1.0) / 10
     for number, (label, values) in enumerate(changes.items()):
@@ -160,7 +169,7 @@ def history(values, theory=None, ax=None, xlabel="step", ylabel="value", band=Fa
     -------
     matplotlib.axes.Axes
     """
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     for number, (label, lines) in enumerate(values.items()):
         lines = np.atleast_2d(lines)
         if band:
@@ -174,11 +183,47 @@ def history(values, theory=None, ax=None, xlabel="step", ylabel="value", band=Fa
             mark.set_marker("os^Dv"[number % 5])
         marks[0].set_label(label)
     if theory is not None:
-        ax.plot(np.arange(len(theory)), theory, label="theory", **_THEORY)
+        ax.plot(np.arange(len(theory)), theory, label="theory", **THEORY)
     ax.set(yscale="log", xlabel=xlabel, ylabel=ylabel)
     ax.legend()
     return ax
 
 
-def _axes(ax):
+def activation_histogram(activations, bins=40, ax=None):
+    """Draw how the activations of each layer are distributed.
+
+    Parameters
+    ----------
+    activations : dict of str to array_like
+        A label and the activations, of any shape.
+    bins : int
+    ax : matplotlib.axes.Axes, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        Steps outline the share of the activations in each bin.
+
+    Raises
+    ------
+    ValueError
+        If nothing finite is given.
+    """
+    flat = {k: np.ravel(np.asarray(v, "float64")) for k, v in activations.items()}
+    flat = {k: v[np.isfinite(v)] for k, v in flat.items()}
+    everything = np.concatenate([*flat.values(), np.empty(0)])
+    if not everything.size:
+        raise ValueError("activations hold no finite number")
+    edges = np.histogram_bin_edges(everything, bins)
+    ax = axes_or_new(ax)
+    styles = ["-", "--", "-.", ":"]
+    for number, (label, values) in enumerate(flat.items()):
+        share = np.histogram(values, edges)[0] / max(1, values.size)
+        ax.stairs(share, edges, label=label, linestyle=styles[number % 4], linewidth=2)
+    ax.set(xlabel="activation", ylabel="share")
+    ax.legend()
+    return ax
+
+
+def axes_or_new(ax):
     return plt.subplots()[1] if ax is None else ax

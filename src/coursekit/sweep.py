@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from coursekit._norms import member_norm
+
 # Members a call: enough to share the cost of a call, few enough for the memory
 # of a laptop (at 50 layers of 100 units and 256 samples some 0.5 GB).
 CHUNK = 13
@@ -69,7 +71,7 @@ def delta_sweep(model, weights, x, y, loss):
 
     def block(*values):
         deltas = tf.vectorized_map(member, list(values))
-        return tf.stack([_norm(parts) for parts in deltas], axis=1)
+        return tf.stack([member_norm(parts) for parts in deltas], axis=1)
 
     members = len(weights[0])
     chunk = min(members, CHUNK)
@@ -104,14 +106,3 @@ def _checked(model, weights):
     if members == {0}:
         raise ValueError("weights hold no member: give one or more")
     return arrays
-
-
-def _norm(parts):
-    """Return a Euclidean norm a member, without under- or overflow."""
-    import tensorflow as tf
-
-    flat = [tf.reshape(tf.cast(p, "float64"), [p.shape[0], -1]) for p in parts]
-    flat = tf.concat(flat, 1) if len(flat) > 1 else flat[0]
-    largest = tf.reduce_max(tf.abs(flat), axis=1, keepdims=True)
-    unit = tf.where(largest > 0, largest, tf.ones_like(largest))
-    return largest[:, 0] * tf.norm(flat / unit, axis=1)

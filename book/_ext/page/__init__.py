@@ -8,20 +8,31 @@ Everything that hangs on the theme's own HTML is in this folder, one idea a modu
 ``folds``       solutions that open without a script
 ``glossary``    what a term means, shown on hover and on focus
 ``references``  entries of the bibliography
+``buttons``     Colab, the notebook, the repository, an issue
 ``head``        description, social card, sitemap, the page for lost readers
-``course``      how far through the course a page is
+``chapter``     how far through the course a page is
 
-The templates override the theme's by name. ``tests/test_page_*.py`` load every page
+The templates override the theme's by name. ``tests/page/test_*.py`` load every page
 in a browser: an update of the theme that undoes one of these turns them red.
 """
 
 import hashlib
 from pathlib import Path
 
-from . import assets, course, figures, folds, glossary, head, maths, references
+from . import (
+    assets,
+    buttons,
+    chapter,
+    figures,
+    folds,
+    glossary,
+    head,
+    maths,
+    references,
+)
 
 FOLDER = Path(__file__).parent
-MODULES = (assets, maths, figures, folds, glossary, references, head, course)
+MODULES = (assets, maths, figures, folds, glossary, references, head, chapter, buttons)
 
 
 def own_state(app, config) -> None:

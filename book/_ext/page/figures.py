@@ -17,9 +17,10 @@ from urllib.parse import quote
 from xml.etree import ElementTree as ET
 
 from docutils import nodes
-from lab_directive import lab_place
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.images import get_image_size
+
+from lab.directive import lab_place
 
 INK, PAPER = "#1a1b1c", "#fffffd"
 #: The text of a dark page.

@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 from xml.etree import ElementTree as ET
 
 from docutils import nodes
-from notebooks import repository
+
+from repository import repository
 
 STATIC = Path(__file__).parent / "static"
 #: Longer descriptions are cut by search engines.

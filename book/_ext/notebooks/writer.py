@@ -1,0 +1,146 @@
+"""Write the pages that have code as notebooks for Colab and JupyterLab."""
+
+import re
+import shutil
+from pathlib import Path
+
+import jupytext
+import nbformat
+from jupyter_cache import get_cache
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from pybtex.database import parse_file
+from sphinx.errors import ExtensionError
+
+from coursekit.colab import METADATA, commit, setup_source
+from notebooks.plain_markdown import (
+    MarkdownError,
+    References,
+    check,
+    convert,
+    convert_cells,
+)
+from notebooks.targets import Citations, page_of, references
+from repository import repository
+
+
+def take_outputs(cells: list, executed: list, page: str) -> None:
+    """Give the cells what the book's build computed."""
+    code = [cell for cell in cells if cell.cell_type == "code"]
+    done = [cell for cell in executed if cell.cell_type == "code"]
+    if [c.source.strip() for c in code] != [c.source.strip() for c in done]:
+        raise ExtensionError(f"{page}: the executed notebook has other code cells")
+    for cell, ran in zip(code, done, strict=True):
+        cell.execution_count = ran.execution_count
+        # Standard error has the warnings of one machine.
+        cell.outputs = [o for o in ran.outputs if o.get("name") != "stderr"]
+
+
+def caption(cell, refs: References) -> str:
+    """Return the caption that the page shows under a cell's figure."""
+    figure = cell.metadata.get("mystnb", {}).get("figure", {})
+    if not figure.get("caption"):
+        return ""
+    start = f"**{refs.number(figure['name'])}** " if "name" in figure else ""
+    return start + convert(str(figure["caption"]), refs).strip()
+
+
+def plain_notebook(cells: list, page: str, refs: References, first: str):
+    """Return the notebook of a page's cells."""
+    new = [new_code_cell(first, execution_count=1)]
+    for kind, content in convert_cells(cells, refs):
+        if kind == "markdown":
+            new.append(new_markdown_cell(content))
+            continue
+        tags = content.metadata.get("tags", [])
+        new.append(
+            new_code_cell(
+                content.source,
+                execution_count=content.execution_count,
+                outputs=content.outputs,
+                metadata={"tags": tags} if tags else {},
+            )
+        )
+        below = caption(content, refs)
+        if below:
+            new.append(new_markdown_cell(below))
+    name = re.sub(r"[^a-zA-Z0-9_-]", "-", page)[:56]
+    count = 0
+    for index, cell in enumerate(new):
+        # nbformat's own ids are random: each build would change the files.
+        cell.id = f"{name}-{index}" if index else f"{name}-setup"
+        if cell.cell_type == "markdown":
+            check(cell.source)
+        elif cell.execution_count is not None:
+            count += 1
+            cell.execution_count = count
+            for output in cell.outputs:
+                if output.output_type == "execute_result":
+                    output.execution_count = count
+    return new_notebook(cells=new, metadata=METADATA)
+
+
+def executed_cells(app, docname: str, notebook) -> list:
+    """Return the cells as the build ran them.
+
+    They come from the cache: in the copies that myst-nb leaves beside the pages,
+    `nb_merge_streams` has put a stream's later lines there twice.
+    """
+    cache = get_cache(app.env.mystnb_config.execution_cache_path)
+    try:
+        return cache.merge_match_into_notebook(notebook)[1].cells
+    except KeyError:
+        raise ExtensionError(f"{docname}: no executed notebook") from None
+
+
+def write(path: Path, content: str) -> None:
+    """Write a file unless it is the same already."""
+    if not path.is_file() or path.read_text(encoding="utf-8") != content:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, encoding="utf-8")
+
+
+def where(text: str, snippet: str) -> str:
+    """Return ":line" of the first line of a snippet."""
+    first = snippet.strip().split("\n")[0]
+    for number, line in enumerate(text.split("\n"), start=1):
+        if first and first in line:
+            return f":{number}"
+    return ""
+
+
+def write_notebooks(app, exception) -> None:
+    if exception is not None or app.builder.name != "html":
+        return
+    root, folder = Path(app.srcdir), Path(app.outdir).parent / "notebooks"
+    name, revision = repository(app.config), commit(root)
+    # Seen from `_build/notebooks` when there is no address.
+    images = f"https://raw.githubusercontent.com/{name}/{revision}/"
+    images = images if name and revision else "../../"
+    citations = Citations(parse_file(str(root / "book" / "references.bib"), "bibtex"))
+    written = set()
+    for docname in sorted(app.env.found_docs):
+        page = page_of(app.env, docname)
+        if not page:
+            continue
+        text = Path(app.env.doc2path(docname)).read_text(encoding="utf-8")
+        notebook = jupytext.reads(text, fmt="md:myst")
+        take_outputs(notebook.cells, executed_cells(app, docname, notebook), docname)
+        refs = references(app, docname, citations, images)
+        try:
+            first = setup_source(name, revision)
+            plain = plain_notebook(notebook.cells, page, refs, first)
+        except MarkdownError as error:
+            line = where(text, error.snippet)
+            raise ExtensionError(f"{docname}.md{line}: {error}") from error
+        nbformat.validate(plain)
+        path = folder / f"{page}.ipynb"
+        write(path, nbformat.writes(plain) + "\n")
+        written.add(path)
+    for path in set(folder.rglob("*.ipynb")) - written:
+        path.unlink()
+    # Beside the pages, where the download button finds them.
+    copies = Path(app.outdir) / "notebooks"
+    if copies.is_dir():
+        shutil.rmtree(copies)
+    if folder.is_dir():
+        shutil.copytree(folder, copies)

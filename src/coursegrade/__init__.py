@@ -1,0 +1,25 @@
+"""Release assignments and grade what comes back, strangers' code included.
+
+The command ``coursekit`` needs the extra ``[grading]``. Its processes::
+
+    coursekit grade        cli, gradebook/whole_class
+      | a thread a notebook; each has a          examiner/client
+      | socket to its server: job -> rows, done
+      v
+    server (a fork a thread) <--fork-- examiner, imports TensorFlow  examiner/server
+      | fork a job, with a memory limit    | starts and owns
+      v                                    v
+    job: session and tests   +-- bubblewrap: no network, read-only ----+
+      |  examiner/session,   |                                         |
+      |  task_tests          |                                         |
+      |--- 2 sockets --------|-> warm parent, imports TensorFlow once  | sandbox/warm
+      |<-- life: how it ended|-   | fork: namespaces of its own, waits | sandbox/isolate
+      |                      |    | fork: process 1, own files, waits  |
+      |                      |    v fork: limits, no rights            |
+      |<== talk: values =====|=> room: the student's cells             | sandbox/room
+      |    border/           +-----------------------------------------+
+
+Left of the wall is trusted. What crosses is JSON with a nonce; values are bare data. A
+lost room costs a task; a lost server is replaced once, then its tasks are
+``not_graded``.
+"""

@@ -1,0 +1,1 @@
+"""What an assignment asks: the text that an instructor writes, read once."""

@@ -1,0 +1,1 @@
+"""All that reads what comes out of a room: messages, and values as bare data."""

@@ -1,0 +1,1 @@
+"""The trusted side of one submission: its notebook, its tests, its rows."""

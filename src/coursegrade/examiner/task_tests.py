@@ -1,0 +1,66 @@
+"""Run a task's tests in the grader, over the values that the room gives."""
+
+import time
+import types
+
+from coursegrade.assignment import needs
+from coursegrade.examiner.session import RoomError
+
+
+class RemoteFunction:
+    """A student's function, called in the room with bare data.
+
+    Arguments are copied: a list or model that the function changes is not
+    changed here. It has to return what it made.
+    """
+
+    def __init__(self, session, task, name, deadline):
+        self.__name__ = name
+        self._ask = (session, task, name, deadline)
+
+    def __call__(self, *args, **kwargs):
+        """Return the function's value, as plain data or a Keras object."""
+        session, task, name, deadline = self._ask
+        return session.call(task, name, args, kwargs, deadline)
+
+
+def check_task(master, task, session, student):
+    """Run one task's public and hidden tests; return ``(status, message)``.
+
+    Parameters
+    ----------
+    master : Master
+    task : Task
+        One that has a test.
+    session : Session
+        The submission's room; made anew when it was lost.
+    student : dict
+        What the cell with the student's id defines.
+    """
+    deadline = time.monotonic() + task.seconds
+    given, asked = needs.needed(master.cells, task.test)
+    # Its own module, so that functions of given cells find the asked names.
+    module = types.ModuleType("test")
+    space = module.__dict__
+    space.update(student)
+    try:
+        for name in sorted(asked):
+            plain, value = session.get(task.name, name, deadline)
+            if not plain:
+                value = RemoteFunction(session, task.name, name, deadline)
+            space[name] = value
+        for cell in given:
+            exec(compile(needs.tree_of(cell.source), cell.id, "exec"), space)
+        exec(compile(needs.tree_of(task.test.source), task.test.id, "exec"), space)
+    except RoomError as error:
+        return error.status, error.message
+    except AssertionError as error:
+        return "wrong", str(error)[:300] or "a test of this task failed"
+    except MemoryError:
+        return "memory", "what was returned needs more memory than is allowed"
+    except TimeoutError:
+        return "timeout", "the test took longer than the time allowed"
+    except Exception as error:
+        # Mostly a value of another type or shape than the test expects.
+        return "wrong", f"the test could not use the answer ({type(error).__name__})"
+    return "ok", ""

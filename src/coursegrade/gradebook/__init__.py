@@ -1,0 +1,1 @@
+"""A class and its tables: what people hand in and get back."""

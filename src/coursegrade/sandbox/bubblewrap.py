@@ -1,0 +1,220 @@
+"""Start the sandbox's warm parent under bubblewrap, and say when that fails."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import coursegrade
+import coursekit
+
+START_SECONDS = 180
+_SYSTEM = ("/usr", "/lib", "/lib32", "/lib64", "/bin", "/sbin", "/etc/alternatives")
+_SETTINGS = (
+    "/etc/ld.so.cache",
+    "/etc/ld.so.conf",
+    "/etc/ld.so.conf.d",
+    "/etc/localtime",
+    "/etc/fonts",
+)
+_ENVIRONMENT = {
+    "PATH": "/usr/bin:/bin",
+    "HOME": "/tmp",
+    "LANG": "C.UTF-8",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "KERAS_BACKEND": "tensorflow",
+    "MPLBACKEND": "agg",
+    "MPLCONFIGDIR": "/tmp/matplotlib",
+    "IPYTHONDIR": "/tmp/ipython",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    # One thread each: the work is spread over submissions, not inside of them.
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "TF_NUM_INTRAOP_THREADS": "1",
+    "TF_NUM_INTEROP_THREADS": "1",
+}
+
+
+class SandboxError(RuntimeError):
+    """There is no sandbox; the message says why and what to install."""
+
+
+def package_path():
+    """Return the ``PYTHONPATH`` by which a process finds both packages."""
+    folders = {str(Path(one.__file__).parents[1]) for one in (coursegrade, coursekit)}
+    return os.pathsep.join(sorted(folders))
+
+
+def why_not():
+    """Return why no sandbox can be had here, or an empty text."""
+    if not sys.platform.startswith("linux"):
+        return (
+            "the sandbox needs Linux: grade on a Linux machine, in a virtual "
+            "machine, or in a container that allows namespaces"
+        )
+    if shutil.which("bwrap") is None:
+        return "bubblewrap is missing: install it with `apt install bubblewrap`"
+    trial = subprocess.run(
+        [*_bubblewrap(), "/usr/bin/true"], capture_output=True, text=True, check=False
+    )
+    if trial.returncode == 0:
+        return ""
+    said = trial.stderr.strip().splitlines()[-1:] or ["it gave no reason"]
+    return (
+        f"bubblewrap cannot make a sandbox here ({said[0]}). Where namespaces are "
+        "forbidden to users, allow them: on Ubuntu 24.04 "
+        "`sysctl kernel.apparmor_restrict_unprivileged_userns=0`; in a container, "
+        "its own setting"
+    )
+
+
+class Sandbox:
+    """A warm parent from which one room after the other is forked.
+
+    Parameters
+    ----------
+    trust : bool
+        Run without bubblewrap and without limits, for work you would run in
+        your own shell.
+    """
+
+    def __init__(self, trust=False):
+        self.trust = trust
+        if not trust and (reason := why_not()):
+            raise SandboxError(reason)
+        # Several processes may ask it for rooms: each request is a packet.
+        here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        command = [
+            sys.executable,
+            "-m",
+            "coursegrade.sandbox.warm",
+            str(there.fileno()),
+        ]
+        environment = dict(_ENVIRONMENT)
+        if trust:
+            command.append("--trust")
+            environment = {**os.environ, **environment, "HOME": os.path.expanduser("~")}
+        else:
+            command = [*_bubblewrap(), *command]
+        environment["PYTHONPATH"] = package_path()
+        self.process = subprocess.Popen(
+            command,
+            env=environment,
+            pass_fds=[there.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE
+            if os.environ.get("COURSEKIT_DEBUG") is None
+            else None,
+        )
+        there.close()
+        self.control = here
+
+    def wait(self):
+        """Wait until rooms can be had; starting takes some seconds.
+
+        Raises
+        ------
+        SandboxError
+            If the warm parent did not start, with its last words.
+        """
+        self.control.settimeout(START_SECONDS)
+        try:
+            said = self.control.recv(16)
+        except OSError:
+            said = b""
+        if said != b"warm\n":
+            self.close()
+            error = self.process.stderr.read() if self.process.stderr else b""
+            last = error.decode(errors="replace").strip().splitlines()[-1:] or ["?"]
+            raise SandboxError(f"the sandbox did not start: {last[0]}")
+        self.control.settimeout(None)
+
+    def room(self, **limits):
+        """Fork a room; return the socket to it and the one that tells its end.
+
+        Parameters
+        ----------
+        memory_mb, processes, file_mb : int
+            Its limits: MiB beyond the imports, processes and threads, MiB of
+            one file and of each temporary folder.
+        """
+        limits["keep"] = [] if self.trust else _python_folders()
+        limits["sandbox"] = self.process.pid
+        talk, its_talk = socket.socketpair()
+        life, its_life = socket.socketpair()
+        with its_talk, its_life:
+            fds = [its_talk.fileno(), its_life.fileno()]
+            socket.send_fds(self.control, [json.dumps(limits).encode()], fds)
+        return talk, life
+
+    def close(self):
+        """End the warm parent and all that it started."""
+        self.control.close()
+        try:
+            self.process.wait(2)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+def reason_of_end(life, seconds=2.0):
+    """Return what the warm parent tells of a room that ended, a dict."""
+    life.settimeout(seconds)
+    try:
+        data = life.recv(4096)
+        return json.loads(data) if data else {}
+    except (OSError, ValueError):
+        return {}
+
+
+def _bubblewrap():
+    """Return the command that makes the sandbox, up to what runs in it."""
+    command = ["bwrap", "--die-with-parent", "--new-session", "--unshare-pid"]
+    command += ["--unshare-net", "--unshare-ipc", "--unshare-uts"]
+    if os.geteuid() == 0:
+        # Just what the warm parent needs to lock rooms away and to end them.
+        command += ["--cap-drop", "ALL"]
+        for name in ("SYS_ADMIN", "SETUID", "SETGID", "SETPCAP", "KILL", "SYS_PTRACE"):
+            command += ["--cap-add", f"CAP_{name}"]
+    else:
+        command += ["--unshare-user"]
+    for place in _SYSTEM:
+        path = Path(place)
+        if path.is_symlink():
+            command += ["--symlink", os.readlink(path), place]
+        elif path.exists():
+            command += ["--ro-bind", place, place]
+    for place in _SETTINGS:
+        command += ["--ro-bind-try", place, place]
+    command += ["--proc", "/proc", "--dev", "/dev"]
+    for place in ("/tmp", "/dev/shm"):
+        command += ["--perms", "1777", "--tmpfs", place]
+    for place in _python_folders():
+        # Above a private home, folders would be made that only root can enter.
+        for parent in reversed(Path(place).parents[:-1]):
+            if str(parent) not in ("/tmp", "/dev", "/dev/shm"):
+                command += ["--perms", "0755", "--dir", str(parent)]
+        command += ["--ro-bind", place, place]
+    # What one room writes there, the next one would read.
+    command += ["--remount-ro", "/dev", "--remount-ro", "/"]
+    return [*command, "--chdir", "/tmp", "--"]
+
+
+def _python_folders():
+    """Return the folders that Python and the packages are in."""
+    folders = {sys.prefix, sys.base_prefix}
+    folders |= {str(Path(one.__file__).parent) for one in (coursegrade, coursekit)}
+    folders |= {sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")}
+    resolved = {str(Path(folder).absolute()) for folder in folders}
+    resolved -= {"/usr", "/usr/local"}
+    inside = {
+        one for one in resolved for other in resolved if one.startswith(other + "/")
+    }
+    return sorted(
+        folder for folder in resolved - inside if not folder.startswith("/usr/")
+    )

@@ -1,0 +1,93 @@
+"""Inside the sandbox: run a submission's cells, then answer questions.
+
+Whatever happens in this process is the submission's business: its code may
+change any of this. It can gain nothing by that, since all that leaves is values,
+in answer to questions that did not exist while its cells ran.
+"""
+
+import contextlib
+import os
+import sys
+
+from coursegrade.border import channel, wire
+
+
+class Room:
+    """One submission's interpreter and the names that each task left in it."""
+
+    def __init__(self):
+        from IPython.core.interactiveshell import InteractiveShell
+
+        class Shell(InteractiveShell):
+            """A shell without a screen, for `%matplotlib inline`."""
+
+            def enable_gui(self, gui=None):
+                """Do nothing: there is no window to watch."""
+
+        self.shell = Shell.instance(colors="NoColor")
+        self.kept = {}
+
+    def run(self, source):
+        """Run one cell, with IPython's magics; return what went wrong, if so."""
+        result = self.shell.run_cell(source, store_history=False, silent=True)
+        error = result.error_before_exec or result.error_in_exec
+        return {} if error is None else _failure(error)
+
+    def keep(self, task):
+        """Remember the names as they are at a task's test."""
+        self.kept[task] = dict(self.shell.user_ns)
+        return {}
+
+    def get(self, task, name):
+        """Return a name's value, or that it is to be called."""
+        names = self.kept.get(task, {})
+        if name not in names:
+            return {"missing": True}
+        value = names[name]
+        with contextlib.suppress(wire.WireError):
+            return {"value": wire.encode(value)}
+        if callable(value):
+            return {"callable": True}
+        return {"refused": True}
+
+    def call(self, task, name, args, kwargs):
+        """Call a function of the submission with bare data."""
+        args, kwargs = wire.decode(args), wire.decode(kwargs)
+        try:
+            value = self.kept[task][name](*args, **kwargs)
+        except BaseException as error:
+            return _failure(error)
+        try:
+            return {"value": wire.encode(value)}
+        except wire.WireError:
+            return {"refused": True}
+
+
+def _failure(error):
+    name = type(error).__name__
+    return {
+        "error": f"{name}: {error}"[:500],
+        "kind": name,
+        "memory": isinstance(error, MemoryError),
+    }
+
+
+def serve(sock):
+    """Answer questions until the grader hangs up."""
+    quiet = os.open(os.devnull, os.O_RDWR)
+    for number in (0, 1, 2):
+        os.dup2(quiet, number)
+    sys.stdin = open(os.devnull)
+    room = Room()
+    channel.send(sock, {"ready": True})
+    while True:
+        question = channel.receive(sock)
+        nonce, do = question.pop("nonce"), question.pop("do")
+        try:
+            reply = getattr(room, do)(**question)
+        except BaseException as error:
+            reply = _failure(error)
+        try:
+            channel.send(sock, {**reply, "nonce": nonce})
+        except channel.BrokenError:
+            channel.send(sock, {"refused": True, "nonce": nonce})

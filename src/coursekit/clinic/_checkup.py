@@ -1,0 +1,87 @@
+"""Ask a model whether its outputs depend on its inputs, and where they come from."""
+
+import math
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from coursekit._norms import stable_norm
+from coursekit.clinic.trace import Check
+from coursekit.probing import (
+    loss_value,
+    probe_with_outputs,
+    unchanged,
+)
+
+
+def checkup(model, x, y, loss=None, sample_weight=None, step=0):
+    """Probe a model, and compare its loss with that of its mean output.
+
+    Returns
+    -------
+    ProbeReport, Check
+    """
+    report, outputs = probe_with_outputs(model, x, y, loss, sample_weight)
+
+    def value(outputs):
+        return loss_value(model, x, y, outputs, loss, sample_weight)
+
+    constant = keras.tree.map_structure(_mean_everywhere, outputs)
+    with unchanged(model):
+        try:
+            constant_loss = float(value(constant))
+            # before training the moving averages say nothing
+            inference = float(value(model(x, training=False))) if step else math.nan
+            arriving = _output_gradient(value, outputs)
+        except (TypeError, ValueError):
+            # a loss that takes something else than outputs
+            constant_loss = inference = arriving = math.nan
+    return report, Check(step, report.loss, constant_loss, inference, arriving)
+
+
+def _output_gradient(value, outputs):
+    """Return the root mean square over the batch of ``||dL/dy||`` per sample."""
+    flat = [tf.convert_to_tensor(o) for o in keras.tree.flatten(outputs)]
+    with tf.GradientTape() as tape:
+        tape.watch(flat)
+        loss = value(keras.tree.pack_sequence_as(outputs, flat))
+    parts = [g for g in tape.gradient(loss, flat) if g is not None]
+    # the loss is a mean over the samples
+    return float(np.sqrt(len(flat[0])) * stable_norm(parts)) if parts else math.nan
+
+
+def _mean_everywhere(outputs):
+    mean = keras.ops.mean(outputs, axis=0, keepdims=True)
+    return keras.ops.broadcast_to(mean, keras.ops.shape(outputs))
+
+
+def heads(model, names):
+    """Return which of the layers ``names`` make the outputs of ``model``.
+
+    A Functional model knows; of others the last layer is taken.
+    """
+    found = []
+    for output in getattr(model, "outputs", None) or []:
+        tensor = output
+        while tensor is not None:
+            operation, _, _ = getattr(tensor, "_keras_history", (None, 0, 0))
+            if operation is None:
+                break
+            if operation.name in names:
+                found.append(operation.name)
+                break
+            inputs = keras.tree.flatten(operation.input) if _single(operation) else []
+            tensor = inputs[0] if len(inputs) == 1 else None
+    return sorted(set(found), key=names.index) or list(names[-1:])
+
+
+def _single(operation):
+    return len(getattr(operation, "_inbound_nodes", ())) == 1
+
+
+def not_finite(arrays):
+    """Return whether any number of the arrays is NaN or infinite."""
+    flat = [np.asarray(a) for a in keras.tree.flatten(arrays) if a is not None]
+    floats = [a for a in flat if np.issubdtype(a.dtype, np.floating)]
+    return any(not np.isfinite(a).all() for a in floats)

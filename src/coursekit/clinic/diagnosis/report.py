@@ -1,0 +1,197 @@
+"""Name the gradient problem of a model: verdict, place, evidence, cure."""
+
+import html
+import math
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from coursekit.clinic._checkup import checkup, heads, not_finite
+from coursekit.clinic.diagnosis import findings, remedies
+from coursekit.clinic.diagnosis.rules import SENTENCES, judge
+from coursekit.clinic.trace import Trace
+
+__all__ = ["Report", "diagnose"]
+
+
+@dataclass(frozen=True)
+class Report:
+    """The answer of :func:`diagnose`.
+
+    Attributes
+    ----------
+    verdict : str
+        One of ``coursekit.clinic.diagnosis.rules.VERDICTS``.
+    layer : str or None
+        Where the evidence first holds, coming from the loss for vanishing and
+        exploding gradients, from the input for dead units.
+    step : int or None
+        When it first holds; 0 is initialization, before the first update.
+    evidence : tuple of Evidence
+        Named measurements with the thresholds that they crossed.
+    findings : tuple of Finding
+        Observations that do not make a verdict.
+    remedies : tuple of Remedy
+        What to do, the first to try first.
+    trace : Trace
+        The recorded arrays, for figures.
+    """
+
+    verdict: str
+    layer: str | None
+    step: int | None
+    evidence: tuple
+    findings: tuple
+    remedies: tuple
+    trace: Trace
+
+    def __str__(self):
+        """Return the one-paragraph answer."""
+        parts = [SENTENCES[self.verdict] + self._place()]
+        parts += [f"{item}" for item in self.evidence]
+        if self.remedies:
+            parts.append(f"Try first: {self.remedies[0]}")
+        if self.findings:
+            parts.append("Also seen: " + "; ".join(map(str, self.findings)))
+        return ". ".join(parts) + "."
+
+    __repr__ = __str__
+
+    def _place(self):
+        if self.layer is None:
+            return f" in {self.trace.last_step} steps"
+        when = "from initialization on" if self.step == 0 else f"from step {self.step}"
+        return f", {when}, first seen at layer {self.layer}"
+
+    def _repr_html_(self):
+        """Return the panel that a notebook shows."""
+        answer = html.escape(SENTENCES[self.verdict] + self._place())
+        rows = [("Evidence", self.evidence), ("To try, in order", self.remedies)]
+        rows.append(("Also seen", self.findings))
+        lists = "".join(
+            f'<p style="margin:.75em 0 0"><strong>{title}</strong></p><ul>'
+            + "".join(f"<li>{html.escape(str(item))}</li>" for item in items)
+            + "</ul>"
+            for title, items in rows
+            if items
+        )
+        return (
+            '<div style="border-left:4px solid #0072B2;padding:0 1em;margin:1em 0">'
+            f"<p><strong>{answer}.</strong></p>{_bars(self.trace)}{lists}</div>"
+        )
+
+
+def diagnose(subject, x=None, y=None, loss=None, sample_weight=None):
+    """Say whether a model's gradients are healthy, and if not, what is wrong.
+
+    ``diagnose(monitor)`` judges a training that a GradientMonitor has recorded.
+    ``diagnose(model, x, y)`` judges a model before training from one batch: it
+    sees what initialization decides, and cannot see what training will do.
+
+    Parameters
+    ----------
+    subject : GradientMonitor or keras.Model
+    x, y : arrays, or lists or dicts of them
+        For a model: one batch, as ``model.fit`` takes it.
+    loss, sample_weight
+        For a model: as :func:`coursekit.probe` takes them.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    TypeError
+        If ``subject`` is neither.
+    ValueError
+        If the monitor has seen no step, or the batch does not fit the model.
+    """
+    if isinstance(subject, keras.Model):
+        return report(_untrained(subject, x, y, loss, sample_weight))
+    if hasattr(subject, "trace"):
+        if x is not None or y is not None:
+            raise ValueError("diagnose(monitor) takes no batch: the monitor has one")
+        return report(subject.trace())
+    raise TypeError(
+        f"cannot diagnose a {type(subject).__name__}: give a GradientMonitor that "
+        "has seen a training, or a keras.Model with a batch"
+    )
+
+
+def report(trace):
+    """Judge a trace.
+
+    Returns
+    -------
+    Report
+    """
+    judgement = judge(trace)
+    found = findings.findings(trace)
+    bad = any(f.kind == "bad_data" for f in found)
+    return Report(
+        judgement.verdict,
+        judgement.layer,
+        judgement.step,
+        judgement.evidence,
+        found,
+        remedies.remedies(judgement, trace, bad),
+        trace,
+    )
+
+
+def _untrained(model, x, y, loss, sample_weight):
+    """Probe a model that was not trained."""
+    if x is None or y is None:
+        raise ValueError(
+            "diagnose(model, x, y) needs one batch; to judge a training, pass the "
+            "GradientMonitor instead of the model"
+        )
+    found, check = checkup(model, x, y, loss, sample_weight)
+    trace = Trace.untrained(found, check, heads(model, found.layers))
+    if not_finite((x, y)):
+        trace.notes.append("the batch itself holds numbers that are not finite")
+    return trace
+
+
+def _bars(trace):
+    """Return bars of the gradient norm by layer, first and last, on a log scale."""
+    if trace.probes:
+        names = trace.probes[0][1].layers
+        values = [found.delta_norm for _, found in trace.probes]
+        title = "Size of delta by layer"
+    else:
+        names = trace.layers
+        values = [trace.gradient[0], trace.gradient[-1]]
+        title = "Size of the kernel gradient by layer"
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logs = np.log10(np.array(values, dtype="float64"))
+    finite = logs[np.isfinite(logs)]
+    if not len(finite):
+        return f'<p style="margin:.5em 0">{title}: all are 0 or not finite.</p>'
+    low, high = finite.min(), finite.max()
+    span = max(high - low, 1.0)
+    parts = []
+    for n, name in enumerate(names):
+        label = html.escape(name if len(name) <= 16 else name[:15] + "\u2026")
+        parts.append(
+            f'<text x="106" y="{18 * n + 12}" text-anchor="end">{label}</text>'
+        )
+        for k, row in enumerate(logs):
+            value = row[n]
+            width = 160 * (value - low) / span + 4 if math.isfinite(value) else 0
+            place = f'x="112" y="{18 * n + 2 + 7 * k}" height="5"'
+            color = "#0072B2" if k else "#868686"
+            parts.append(f'<rect {place} width="{width:.0f}" fill="{color}"/>')
+    bars = ": upper bar at the start, lower bar (blue) at the end"
+    bars = bars if len(logs) > 1 else ""
+    # narrow enough for a phone
+    height = 18 * len(names)
+    return (
+        f'<p style="margin:.5em 0">{title}{bars}. Log scale, '
+        f"{10**low:.1e} to {10**high:.1e}.</p>"
+        f'<svg role="img" aria-label="{title}" viewBox="0 0 280 {height}" '
+        f'width="280" height="{height}" style="max-width:100%" '
+        f'font-size="12" fill="currentColor">{"".join(parts)}</svg>'
+    )

@@ -1,0 +1,1 @@
+"""Record every step of a Keras model's training."""

@@ -1,0 +1,292 @@
+"""One batch through one model: what every layer sends up and gets back."""
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from coursekit._norms import stable_norm
+
+__all__ = ["ProbeReport", "probe", "slope"]
+
+
+@dataclass(frozen=True)
+class ProbeReport:
+    """Measurements of one batch, a row for each layer that holds a kernel.
+
+    Rows run from the input to the output. All arrays but ``time_norm`` have
+    shape (rows,).
+
+    Attributes
+    ----------
+    layers : list of str
+        Names of the layers.
+    activation_ms : numpy.ndarray
+        Second moment of the activation, the mean of ``h**2`` over the batch and
+        the units, after the normalization and activation that follow.
+    delta_norm : numpy.ndarray
+        Root mean square over the batch of ``||dL/dz||`` per sample; z is what the
+        kernel's layer puts out before normalization and activation, L the
+        loss of that sample. The positions of a convolution, the steps of a
+        recurrence and the calls of a shared layer count as one long vector z.
+    kernel_gradient_norm : numpy.ndarray
+        ``||dL/dW||`` with L the loss that training minimizes (the mean over the
+        batch, with penalties); all kernels of the layer as one long vector.
+    dead_fraction : numpy.ndarray
+        Share of units whose activation is 0 for every sample.
+    saturated_fraction : numpy.ndarray
+        Share of sigmoid-like or tanh-like activations within 2.5 % of the end
+        of their range (``|tanh| > .95``); NaN where there is none.
+    zero_gradients : numpy.ndarray of int
+        How many of the layer's kernels have a gradient whose every entry is 0.
+    time_norm : dict of str to numpy.ndarray
+        For recurrent layers, the root mean square over the batch of
+        ``||dL/dh_t||``, shape (steps,), in the order of processing.
+    loss : float
+        The loss of the batch.
+    """
+
+    layers: list
+    activation_ms: np.ndarray
+    delta_norm: np.ndarray
+    kernel_gradient_norm: np.ndarray
+    dead_fraction: np.ndarray
+    saturated_fraction: np.ndarray
+    zero_gradients: np.ndarray
+    time_norm: dict = field(default_factory=dict)
+    loss: float = math.nan
+
+    def __str__(self):
+        """Return the table that a notebook shows."""
+        width = max(len("layer"), *map(len, self.layers))
+        lines = [f"{'layer':<{width}}   E[h^2]  |delta|    |dW|  dead  saturated  zero"]
+        for i, name in enumerate(self.layers):
+            saturated = self.saturated_fraction[i]
+            lines.append(
+                f"{name:<{width}}  {self.activation_ms[i]:.1e}"
+                f"  {self.delta_norm[i]:.1e} {self.kernel_gradient_norm[i]:.1e}"
+                f"  {self.dead_fraction[i]:4.0%}"
+                f"  {'-' if math.isnan(saturated) else f'{saturated:.0%}':>9}"
+                f"  {self.zero_gradients[i]:>4}"
+            )
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+
+def slope(norms):
+    """Return the mean slope of log10(norms) going down, per layer.
+
+    Parameters
+    ----------
+    norms : array_like of shape (layers,)
+        From the input to the output, at least two.
+
+    Returns
+    -------
+    float
+        ``log10(norms[0] / norms[-1]) / (layers - 1)``, in decades a layer:
+        negative when the norm shrinks towards the input, -inf when the lowest
+        is 0, NaN when both ends are 0.
+    """
+    norms = np.asarray(norms, dtype="float64")
+    if norms.ndim != 1 or len(norms) < 2:
+        raise ValueError(f"norms has shape {norms.shape}: give two layers or more")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ends = np.log10(norms[[0, -1]])
+        return float((ends[0] - ends[1]) / (len(norms) - 1))
+
+
+def probe(model, x, y, loss=None, sample_weight=None, training=True):
+    """Measure activations and gradients of one batch, layer by layer.
+
+    The model is left as it was: weights, moving averages, metrics and random
+    state. It runs eagerly, in its own dtype policy, so a gradient that
+    underflows in training underflows here.
+
+    Parameters
+    ----------
+    model : keras.Model
+        With at least one layer that holds a kernel: dense, convolution,
+        recurrent, attention; nested, shared and subclassed as you like.
+    x, y : arrays, or lists or dicts of them
+        One batch, as ``model.fit`` takes it, samples along the first axis.
+    loss : str, callable or keras.losses.Loss, optional
+        Needed if the model is not compiled; by default the compiled loss.
+    sample_weight : array, optional
+        As ``model.fit`` takes it; with the compiled loss only.
+    training : bool
+        Run as in training (batch statistics, dropout) or as in inference.
+
+    Returns
+    -------
+    ProbeReport
+
+    Raises
+    ------
+    TypeError
+        If ``model`` is not a Keras model.
+    ValueError
+        If the model has no kernel or no loss, or the batch does not fit it.
+    """
+    return probe_with_outputs(model, x, y, loss, sample_weight, training)[0]
+
+
+def probe_with_outputs(model, x, y, loss=None, sample_weight=None, training=True):
+    """Return what :func:`probe` returns, and the outputs of the model."""
+    import keras
+    import tensorflow as tf
+
+    from coursekit import _taps
+
+    if not isinstance(model, keras.Model):
+        raise TypeError(f"model is a {type(model).__name__}: give a keras.Model")
+    size = _batch_size(x, y)
+    if loss is None and not model.compiled:
+        raise ValueError(
+            "the model has no loss: compile it, or pass loss=, for instance "
+            "loss='sparse_categorical_crossentropy'"
+        )
+    eager_before = tf.config.functions_run_eagerly()
+    # inside a tf.function the taps would see symbolic tensors
+    tf.config.run_functions_eagerly(True)
+    try:
+        if not model.built:
+            model(keras.tree.map_structure(lambda a: a[:1], x), training=False)
+        kernels = _taps.kernels(model)
+        if not kernels:
+            raise ValueError(f"model {model.name!r} has no layer with a kernel")
+        with unchanged(model), _taps.tapped(model) as rows:
+            with tf.GradientTape() as tape:
+                tape.watch([kernel.value for kernel in kernels])
+                outputs = model(x, training=training)
+                value = loss_value(model, x, y, outputs, loss, sample_weight)
+                scaled, scale = _scaled_as_in_training(model, value)
+            gradients = _gradients(tape, scaled, rows)
+    finally:
+        tf.config.run_functions_eagerly(eager_before)
+    samples = 1 if _is_sum(loss if loss is not None else model.loss) else size
+    report = _report(rows, gradients, scale, samples, size, float(value))
+    return report, outputs
+
+
+def _batch_size(x, y):
+    import keras
+
+    if x is None or y is None:
+        raise ValueError("give both x and y: one batch, as model.fit takes it")
+    sizes = [len(a) for a in keras.tree.flatten(x) + keras.tree.flatten(y)]
+    if len(set(sizes)) != 1 or sizes[0] == 0:
+        raise ValueError(
+            f"x and y hold {', '.join(map(str, sizes))} samples: "
+            "give the same number, 1 or more"
+        )
+    return sizes[0]
+
+
+def loss_value(model, x, y, outputs, loss, sample_weight):
+    """Return the scalar that training would minimize."""
+    import keras
+    import tensorflow as tf
+
+    try:
+        if loss is None:
+            return model.compute_loss(
+                x=x, y=y, y_pred=outputs, sample_weight=sample_weight, training=True
+            )
+        value = keras.losses.get(loss)(y, outputs)
+        penalties = [tf.cast(penalty, value.dtype) for penalty in model.losses]
+        return tf.add_n([tf.reduce_mean(value), *penalties])
+    except (ValueError, tf.errors.InvalidArgumentError) as error:
+        shapes = keras.tree.map_structure(lambda a: tuple(np.shape(a)), (y, outputs))
+        raise ValueError(
+            f"the loss cannot be computed from y of shape {shapes[0]} and outputs "
+            f"of shape {shapes[1]}: check the labels and the loss ({error})"
+        ) from error
+
+
+def _is_sum(loss):
+    """Tell whether a loss adds the samples up rather than averaging them."""
+    import keras
+
+    kinds = {getattr(part, "reduction", "mean") for part in keras.tree.flatten(loss)}
+    if "sum" in kinds and len(kinds) > 1 or kinds & {None, "none"}:
+        raise ValueError(
+            f"losses with the reductions {sorted(map(str, kinds))}: give one that is "
+            "a mean over the batch, or a sum over it"
+        )
+    return kinds == {"sum"}
+
+
+def _scaled_as_in_training(model, value):
+    """Scale the loss as a mixed-precision optimizer does; return the scale."""
+    import keras
+
+    optimizer = getattr(model, "optimizer", None)
+    if not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        return value, 1.0
+    # before the first step the optimizer has no scale of its own yet
+    scale = float(
+        optimizer.dynamic_scale if optimizer.built else optimizer.initial_scale
+    )
+    return value * scale, scale
+
+
+class unchanged:
+    """Give back to a model all state that a forward pass may change."""
+
+    def __init__(self, model):
+        trainable = {id(variable) for variable in model.trainable_variables}
+        variables = [*model.variables, *model.metrics_variables]
+        self._kept = [
+            (v, v.numpy().copy()) for v in variables if id(v) not in trainable
+        ]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        for variable, value in self._kept:
+            variable.assign(value)
+
+
+def _gradients(tape, loss, rows):
+    """Return for each row its gradients: (dL/dz, dL/dW, dL/dh_t)."""
+    import tensorflow as tf
+
+    sources = [
+        (row.pre_activations, [k.value for k in row.kernels], row.states)
+        for row in rows
+    ]
+    found = tape.gradient(loss, sources, unconnected_gradients="zero")
+    return tf.nest.map_structure(
+        lambda g: np.asarray(tf.convert_to_tensor(g), dtype="float64"), found
+    )
+
+
+def _report(rows, gradients, scale, samples, size, loss):
+    from coursekit import _taps
+
+    # Summed over the batch, ||delta||**2 is samples**2 times that of the mean
+    # loss's gradient; its mean over the batch divides by the batch size.
+    per_sample = samples / math.sqrt(size) / scale
+    moments, deltas, kernels, zeros, time_norm = [], [], [], [], {}
+    for row, (dz, dw, dh) in zip(rows, gradients, strict=True):
+        h = [np.asarray(a, dtype="float64") for a in row.activations]
+        moments.append(sum((a**2).sum() for a in h) / sum(a.size for a in h))
+        deltas.append(per_sample * stable_norm(dz))
+        kernels.append(stable_norm(dw) / scale)
+        zeros.append(sum(not g.any() for g in dw))
+        if row.states:
+            time_norm[row.name] = per_sample * np.array([stable_norm([g]) for g in dh])
+    return ProbeReport(
+        layers=[row.name for row in rows],
+        activation_ms=np.array(moments),
+        delta_norm=np.array(deltas),
+        kernel_gradient_norm=np.array(kernels),
+        dead_fraction=np.array([_taps.dead_fraction(row) for row in rows]),
+        saturated_fraction=np.array([_taps.saturated_fraction(row) for row in rows]),
+        zero_gradients=np.array(zeros, dtype=int),
+        time_norm=time_norm,
+        loss=loss,
+    )

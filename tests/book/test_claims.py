@@ -1,0 +1,109 @@
+"""The page of claims: every statement of the notes, with its verdict and place."""
+
+import re
+from pathlib import Path
+
+import pytest
+from markdown_it import MarkdownIt
+
+BOOK = Path(__file__).parents[2] / "book"
+PAGE = BOOK / "reference" / "claims.md"
+# All statements of the lecture notes, in their order: the page has these rows.
+STATEMENTS = """
+with small weights the gradient shrinks on its way back, for any activation
+the lower layers then stay nearly as they were
+you can tell by the parameters: those of higher layers change, of lower hardly
+weights may become 0 during training
+the gradient gets larger and larger on its way back
+this makes updates very large, and gradient descent diverges
+it happens because of the weights, not because of the activation
+you can tell by an exponential growth of the parameters
+weights may become NaN during training
+the variances are 1/fan_avg (Glorot), 2/fan_in (He) and 1/fan_in (LeCun)
+Glorot's initializer is right without an activation
+Glorot's initializer is right for tanh
+Glorot's initializer is right for the logistic function
+Glorot's initializer is right for softmax
+He's initializer is right for ReLU
+He's initializer is right for the variants of ReLU
+LeCun's initializer is right for SELU
+`kernel_initializer="he_normal"` gives a layer He's initializer
+`kernel_initializer="he_uniform"` does, too
+so does an object, `HeUniform()`
+ReLU makes both problems less likely at the beginning
+ReLU does not guarantee that they stay away during training
+BatchNorm addresses vanishing and exploding gradients
+it stands before or after the activation
+it zero-centers and normalizes, then scales and shifts by two new vectors
+a network with such layers after its activations trains
+clipping prevents exploding gradients in recurrent networks
+clipping by value turns [0.9, 100.0] into [0.9, 1.0], near the diagonal
+`SGD(clipvalue=1.0)` clips by value
+`SGD(clipnorm=1.0)` clips by norm
+ten epochs reach .5928 without and .7203 with `clipvalue=0.5`
+ReLU helps against vanishing gradients
+a simpler model helps against vanishing gradients
+He's initializer helps against vanishing gradients
+a better optimizer with a well-tuned learning rate helps
+clipping helps against exploding gradients
+a proper initializer helps against exploding gradients
+L2 helps against exploding gradients
+""".strip().split("\n")
+
+
+def rows():
+    """Return the cells of every claim: statement, verdict with reason, place."""
+    found = []
+    for token in MarkdownIt().parse(PAGE.read_text(encoding="utf-8")):
+        if token.type == "fence" and token.info.startswith("{list-table}"):
+            body = token.content.partition("\n* - ")[2]
+            table = [" ".join(row.split()) for row in body.split("\n* - ")]
+            found += [[c.strip() for c in row.split(" - ")] for row in table[1:]]
+    return found
+
+
+def boxes():
+    """Return {label: text} of the labelled verdicts of all chapters."""
+    found = {}
+    for path in BOOK.glob("*.md"):
+        text = path.read_text(encoding="utf-8")
+        box = r"^\((claim-[\w-]+)\)=\n:::\{admonition\} Verdict\n(.*?)^:::$"
+        for label, body in re.findall(box, text, re.MULTILINE | re.DOTALL):
+            assert label not in found
+            found[label] = " ".join(body.split())
+    return found
+
+
+def labels(place):
+    return re.findall(r"\{ref\}`[^<`]+ <([\w-]+)>`", place)
+
+
+def test_every_statement_of_the_notes_has_its_row():
+    assert [row[0].replace("\\", "") for row in rows()] == STATEMENTS
+
+
+@pytest.mark.parametrize("row", rows(), ids=lambda row: row[0])
+def test_a_row_has_verdict_reason_figure_and_link(row):
+    _, verdict, place = row
+    bold = re.match(r"\*\*(.+?)\*\*(.+)", verdict)
+    assert bold and len(bold[2].split()) >= 2
+    figures = re.findall(r"\{numref\}`([\w-]+)`", place)
+    (label,) = labels(place)
+    chapter = label.split("-")[1]
+    text = (BOOK / f"{chapter}.md").read_text(encoding="utf-8")
+    assert figures and all(f"    name: {figure}\n" in text for figure in figures)
+    # the chapter's box gives the same verdict
+    stem = bold[1].split()[0].removesuffix("s").lower()
+    assert stem in boxes()[label].lower()
+
+
+def test_every_verdict_of_a_chapter_is_on_the_page():
+    linked = {label for row in rows() for label in labels(row[2])}
+    assert linked == set(boxes())
+
+
+def test_every_verdict_has_its_label():
+    for path in BOOK.glob("*.md"):
+        text = path.read_text(encoding="utf-8")
+        count = text.count(":::{admonition} Verdict")
+        assert count == len(re.findall(r"^\(claim-[\w-]+\)=$", text, re.MULTILINE))

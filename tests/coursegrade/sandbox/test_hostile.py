@@ -1,0 +1,207 @@
+"""A class of good, broken and hostile submissions, each with its right grade."""
+
+import json
+import socket
+import threading
+import time
+import zipfile
+from pathlib import Path
+
+import nbformat
+import pytest
+
+import hostile
+from coursegrade.assignment.master import read_master
+from coursegrade.examiner import client
+from coursegrade.examiner.notebook import Step
+from coursegrade.examiner.session import Session
+from coursegrade.gradebook import feedback, intake, tables, whole_class
+from coursegrade.release import released_notebook
+from coursegrade.sandbox import bubblewrap
+from submissions import sandbox_or_skip
+
+MASTER = Path(__file__).parents[2] / "data/tiny.md"
+SECRET = "s3cret-of-the-class"
+TASKS = ("mean", "stddev", "network")
+POINTS = {"mean": 2, "stddev": 3, "network": 5}
+
+
+@pytest.fixture(scope="module")
+def graded(tmp_path_factory):
+    """The class, graded once, with what it could have touched."""
+    sandbox_or_skip()
+    root = tmp_path_factory.mktemp("class")
+    master = read_master(MASTER)
+    released = json.loads(nbformat.writes(released_notebook(master, SECRET)))
+    handed_in = root / "submissions"
+    handed_in.mkdir()
+    untouched = root / "untouched"
+    untouched.mkdir(mode=0o777)
+    untouched.chmod(0o777)
+    server = socket.create_server(("127.0.0.1", 0))
+    reached = []
+
+    def listen():
+        while True:
+            try:
+                reached.append(server.accept())
+            except OSError:
+                return
+
+    threading.Thread(target=listen, daemon=True).start()
+    port = server.getsockname()[1]
+    for case in hostile.CASES:
+        data = hostile.notebook(released, case.name, case)
+        data = data.replace(
+            b"PLACE", json.dumps(str(untouched)).encode()[1:-1].join((b"'", b"'"))
+        ).replace(b"PORT", str(port).encode())
+        (handed_in / f"{case.name}.ipynb").write_bytes(data)
+    # Files that are tricks in themselves.
+    (handed_in / "link.ipynb").symlink_to(handed_in / "good.ipynb")
+    with open(handed_in / "two_gigabytes.ipynb", "wb") as file:
+        file.truncate(2 * 2**30)
+    (handed_in / "=cmd('x')\n..‮ipynb.ipynb").write_bytes(
+        (handed_in / "good.ipynb").read_bytes()
+    )
+    submissions = intake.collect(handed_in)
+    before = sorted(p.name for p in handed_in.iterdir())
+    out = root / "grades"
+    try:
+        entries = whole_class.grade_class(
+            MASTER.read_text(), submissions, out, whole_class.Settings(SECRET)
+        )
+    finally:
+        client.stop()
+        server.close()
+    sums = tables.totals(master, entries)
+    tables.write_grades(out, master, entries)
+    feedback.write_pages(out, master, entries, sums)
+    assert sorted(p.name for p in handed_in.iterdir()) == before
+    return {
+        "entries": entries,
+        "out": out,
+        "untouched": untouched,
+        "reached": reached,
+        "master": master,
+    }
+
+
+def statuses(entry):
+    by_task = {row["task"]: row["status"] for row in entry["rows"]}
+    return tuple(by_task[name] for name in TASKS)
+
+
+@pytest.mark.parametrize("case", hostile.CASES, ids=lambda case: case.name)
+def test_grade(graded, case):
+    entry = graded["entries"][case.name]
+    assert statuses(entry) == case.expected, entry["rows"]
+    for row in entry["rows"]:
+        if row["task"] in POINTS:
+            right = row["status"] == "ok"
+            assert row["points"] == (POINTS[row["task"]] if right else 0)
+
+
+def test_files_that_are_tricks(graded):
+    entries = graded["entries"]
+    for name, text in (("link", "a link"), ("two_gigabytes", "larger than 20 MB")):
+        assert statuses(entries[name]) == ("unreadable",) * 3
+        assert text in entries[name]["rows"][0]["message"]
+    (odd,) = [name for name in entries if name.startswith("=cmd")]
+    # Personal data follow the id: a copy under another name is not right.
+    assert statuses(entries[odd]) == ("ok", "ok", "ok")
+    assert "\n" not in odd and "/" not in odd
+    grades = (graded["out"] / "grades.csv").read_text()
+    assert "\n'=cmd" in grades and "\n=cmd" not in grades
+
+
+def test_nothing_outside_was_touched(graded):
+    assert list(graded["untouched"].iterdir()) == []
+    assert not Path("/tmp/boom").exists()
+    assert not Path("/coursekit_was_here").exists()
+    assert graded["reached"] == []
+
+
+def test_no_process_outlives_its_sandbox(graded):
+    if not Path("/proc").is_dir():
+        pytest.skip("no /proc to look into")
+    left = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                command = (entry / "cmdline").read_text()
+            except OSError:
+                continue
+            if "coursegrade.sandbox.warm" in command:
+                left.append(command)
+    assert left == []
+
+
+def test_messages_leak_no_hidden_input(graded):
+    # What a room sends while it knows an input stays out of all tables and pages.
+    rows = [row for one in graded["entries"].values() for row in one["rows"]]
+    assert not [row for row in rows if "LEAK" in row["message"]]
+    (row,) = [
+        row
+        for row in graded["entries"]["leaks_by_status"]["rows"]
+        if row["status"] == "died"
+    ]
+    assert "77" not in row["message"]
+
+
+def test_feedback_leaks_nothing(graded):
+    pages = list((graded["out"] / "feedback").glob("*.html"))
+    assert len(pages) == len(graded["entries"])
+    hidden = ("secret_rng", "LEAK", SECRET, "isclose", "<script>")
+    for page in pages:
+        text = page.read_text()
+        assert not [word for word in hidden if word in text], page.name
+    script = (graded["out"] / "feedback/script_in_message-").parent
+    text = next(script.glob("script_in_message*.html")).read_text()
+    assert "&lt;script&gt;" in text
+
+
+def test_zip_bomb(tmp_path):
+    bomb = tmp_path / "all.zip"
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
+        with archive.open("ada_1_2_x.ipynb", "w", force_zip64=True) as file:
+            for _ in range(64):
+                file.write(bytes(2**20))
+        archive.writestr("../../bob.ipynb", "{}")
+        archive.writestr("/etc/cy.ipynb", "{}")
+        archive.writestr("__MACOSX/._ada.ipynb", "{}")
+    found = {one.id: one for one in intake.collect(bomb)}
+    assert set(found) == {"1", "bob", "etc"}
+    assert "larger than" in found["1"].problem and found["1"].data is None
+
+
+def test_rooms_share_nothing():
+    sandbox_or_skip()
+    note = (
+        "import os\nwrote = []\nfor folder, folders, _ in os.walk('/'):\n"
+        "    if folder.count('/') > 2: folders.clear()\n"
+        "    try:\n"
+        "        with open(os.path.join(folder, 'note-to-others'), 'w'): pass\n"
+        "        wrote.append(folder)\n"
+        "    except OSError: pass\n"
+    )
+    look = (
+        "import os\nfound = [folder for folder, _, files in os.walk('/')"
+        " if 'note-to-others' in files and not folder.startswith('/proc')]\n"
+    )
+    box = bubblewrap.Sandbox()
+    try:
+        box.wait()
+        for source, name in ((note, "wrote"), (look, "found")):
+            steps = [Step("run", source, "task"), Step("keep", task="task")]
+            session = Session(
+                lambda: box.room(memory_mb=256, processes=64, file_mb=8),
+                steps,
+                {"": 30, "task": 60},
+            )
+            session.run()
+            _, value = session.get("task", name, time.monotonic() + 10)
+            # The first room has a place to write, or this would show nothing.
+            assert bool(value) == (name == "wrote"), value
+            session.close()
+    finally:
+        box.close()

@@ -1,0 +1,68 @@
+"""The same notebooks under nbgrader itself: released, handed in, autograded."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from coursegrade.assignment.master import read_master
+from coursegrade.release import released_notebook, write_source
+from submissions import grader_environment, solved
+
+ROOT = Path(__file__).parents[2]
+TINY = ROOT / "tests/data/tiny.md"
+
+
+def nbgrader(course, *arguments):
+    environment = grader_environment()
+    # nbgrader calls alembic by its name.
+    folder = str(Path(sys.executable).parent)
+    environment["PATH"] = os.pathsep.join((folder, environment.get("PATH", "")))
+    command = [sys.executable, "-m", "nbgrader", *arguments, f"--course-dir={course}"]
+    command.append("--CourseDirectory.db_url=sqlite:///" + str(course / "gradebook.db"))
+    run = subprocess.run(
+        command,
+        cwd=course,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert run.returncode == 0, run.stderr[-3000:]
+
+
+def test_released_and_graded_by_nbgrader(tmp_path):
+    pytest.importorskip("nbgrader")
+    master = read_master(TINY)
+    write_source(master, tmp_path)
+    nbgrader(tmp_path, "generate_assignment", "tiny")
+    theirs = nbformat.read(tmp_path / "release/tiny/tiny.ipynb", as_version=4)
+    ours = released_notebook(master)
+    # What students get is the same, whoever releases it.
+    for one, other in zip(theirs.cells, ours.cells, strict=True):
+        assert one.source.strip() == other.source.strip()
+    wrong = {"stddev": "def he_stddev(fan_in):\n    return 1.0"}
+    for student, change in (("ann", {}), ("bob", wrong)):
+        folder = tmp_path / "submitted" / student / "tiny"
+        folder.mkdir(parents=True)
+        data = solved(TINY, student, change=change)
+        (folder / "tiny.ipynb").write_bytes(data)
+    nbgrader(tmp_path, "autograde", "tiny")
+
+    from nbgrader.api import Gradebook
+
+    with Gradebook(f"sqlite:///{tmp_path / 'gradebook.db'}") as book:
+        found = {}
+        for student in ("ann", "bob"):
+            notebook = book.find_submission_notebook("tiny", "tiny", student)
+            found[student] = {g.cell.name: g.auto_score for g in notebook.grades}
+    assert found["ann"] == {
+        "mean_test": 2,
+        "stddev_test": 3,
+        "network_test": 5,
+        "why": found["ann"]["why"],
+    }
+    assert found["bob"]["stddev_test"] == 0 and found["bob"]["network_test"] == 5

@@ -1,0 +1,469 @@
+"""Real models with a known fault, and healthy ones that look ill."""
+
+import warnings
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import coursekit
+from coursekit import data, models
+from coursekit.clinic.monitor.callback import GradientMonitor
+
+layers = keras.layers
+RNG = np.random.default_rng(5)
+X = RNG.normal(size=(256, 8)).astype("float32")
+Y = (X[:, :1] + X[:, 1:2] > 0).astype("float32")
+TARGET = X[:, :1] - 2 * X[:, 1:2]
+SGD = keras.optimizers.SGD
+
+
+def stack(*hidden, out=None, inputs=8):
+    """Return a Sequential model; the head is one linear unit by default."""
+    head = layers.Dense(1, name="head") if out is None else out
+    return keras.Sequential([keras.Input((inputs,)), *hidden, head])
+
+
+def dense(units, activation, number, stddev=None, **options):
+    """Return a layer; its gain is stddev times the root of its fan-in."""
+    init = "glorot_uniform"
+    if stddev is not None:
+        init = keras.initializers.VarianceScaling(
+            stddev**2, "fan_in", "untruncated_normal", seed=number
+        )
+    return layers.Dense(
+        units, activation, name=f"layer_{number}", kernel_initializer=init, **options
+    )
+
+
+def deep(activation, depth, units=16, gain=None, **options):
+    return [dense(units, activation, n, gain, **options) for n in range(depth)]
+
+
+def watched(model, x=X, y=TARGET, rate=0.01, steps=96, **compiled):
+    """Train for ``steps`` steps of 32 samples, and diagnose."""
+    keras.utils.set_random_seed(1)
+    model.compile(**{"optimizer": SGD(rate), "loss": "mse"} | compiled)
+    monitor = GradientMonitor()
+    epochs = max(1, steps // (len(x) // 32))
+    model.fit(x, y, batch_size=32, epochs=epochs, verbose=0, callbacks=[monitor])
+    return coursekit.diagnose(monitor)
+
+
+def kinds(report):
+    return {finding.kind for finding in report.findings}
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    keras.utils.set_random_seed(2)
+
+
+# --- where: the layer ---------------------------------------------------------
+
+
+def deltas(model, x, y):
+    """Return ||dL/dz|| of a chain of Dense layers with MSE, in plain numpy."""
+    h, slopes = x.astype("float64"), []
+    slope_of = {
+        "sigmoid": lambda z: np.exp(-z) / (1 + np.exp(-z)) ** 2,
+        "tanh": lambda z: 1 / np.cosh(z) ** 2,
+        "linear": np.ones_like,
+    }
+    apply = {"sigmoid": lambda z: 1 / (1 + np.exp(-z)), "tanh": np.tanh}
+    for layer in model.layers:
+        kernel, bias = (w.astype("float64") for w in layer.get_weights())
+        name = layer.activation.__name__
+        z = h @ kernel + bias
+        slopes.append((kernel, slope_of[name](z)))
+        h = apply.get(name, lambda z: z)(z)
+    delta, norms = 2 * (h - y), []
+    for n, (kernel, _) in reversed(list(enumerate(slopes))):
+        delta = delta * slopes[n][1]
+        norms.append(np.sqrt(np.mean(np.sum(delta**2, axis=1))))
+        delta = delta @ kernel.T
+    return np.array(norms[::-1])
+
+
+@pytest.mark.parametrize("activation, gain", [("sigmoid", None), ("tanh", 0.1)])
+def test_vanishing_names_the_layer(activation, gain):
+    model = stack(*deep(activation, 10, gain=gain))
+    norms = deltas(model, X[:32], TARGET[:32])
+    below = np.flatnonzero(norms / norms[-1] <= 1e-3)
+    found = coursekit.diagnose(model, X[:32], TARGET[:32], loss="mse")
+    assert (found.verdict, found.step) == ("vanishing", 0)
+    assert found.layer == f"layer_{below[-1]}"
+    found = watched(model)
+    assert (found.verdict, found.step) == ("vanishing", 0)
+    assert abs(int(found.layer[6:]) - below[-1]) <= 1
+
+
+def test_a_layer_below_a_bottleneck_is_named():
+    """One layer, in the middle, lets nothing back."""
+    hidden = deep("tanh", 6, gain=1.0)
+    hidden[3] = dense(16, "tanh", 3, stddev=1e-5)
+    found = coursekit.diagnose(stack(*hidden), X, TARGET, loss="mse")
+    assert (found.verdict, found.layer) == ("vanishing", "layer_2")
+
+
+# --- twins: the same network with another activation -------------------------
+
+
+@pytest.mark.parametrize("activation, gain", [("tanh", 1.1), ("elu", 1.2)])
+def test_five_units_are_not_always_vanishing(activation, gain):
+    found = watched(stack(*deep(activation, 11, units=5, gain=gain)))
+    assert found.verdict == "healthy"
+
+
+def test_five_sigmoid_units_vanish():
+    assert watched(stack(*deep("sigmoid", 11, units=5))).verdict == "vanishing"
+
+
+@pytest.mark.parametrize("activation", ["tanh", "elu", "relu"])
+def test_small_kernels_vanish_with_any_activation(activation):
+    found = watched(stack(*deep(activation, 11, gain=0.15)))
+    assert found.verdict == "vanishing"
+
+
+def test_sigmoid_with_critical_kernels_does_not_vanish():
+    """So a rule that looks the activation up would be wrong."""
+    found = watched(stack(*deep("sigmoid", 8, units=64, gain=9.0)))
+    assert found.verdict != "vanishing"
+
+
+# --- when: the step -----------------------------------------------------------
+
+
+class Losses(keras.callbacks.Callback):
+    def __init__(self):
+        super().__init__()
+        self.values = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.values.append(logs["loss"])
+
+
+def test_exploding_names_the_step_of_the_loss():
+    """Linear regression above 2 / lambda: growth by a factor, no depth."""
+    model = stack()
+    model.compile(SGD(1.5), "mse")
+    monitor = GradientMonitor()
+    means = Losses()
+    model.fit(
+        *(X, TARGET),
+        epochs=1,
+        batch_size=8,
+        shuffle=False,
+        verbose=0,
+        callbacks=[monitor, means],
+    )
+    # logs hold the mean of the epoch so far
+    total = np.array(means.values) * np.arange(1, len(means.values) + 1)
+    losses = np.diff(total, prepend=0)
+    first = max(losses[0], np.var(TARGET[:8]))
+    found = coursekit.diagnose(monitor)
+    assert found.verdict == "exploding"
+    assert found.step == 1 + np.argmax(losses > 10 * first)
+
+
+def test_exploding_before_training_in_the_layer_that_grows():
+    found = watched(stack(*deep("relu", 20, gain=4.0)), rate=0.01)
+    assert found.verdict == "exploding"
+    assert found.step <= 3
+    assert found.remedies[0].chapter == "initializers" or found.step > 0
+
+
+class SetBias(keras.callbacks.Callback):
+    """Kill the units of one layer in the middle of a training."""
+
+    def __init__(self, name, batch):
+        super().__init__()
+        self.name, self.batch = name, batch
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if batch == self.batch:
+            bias = self.model.get_layer(self.name).bias
+            bias.assign(np.full(bias.shape, -1e3))
+
+
+@pytest.mark.parametrize("batch", [0, 10, 20])
+def test_units_that_die_are_dated(batch):
+    model = stack(*deep("relu", 3, gain=1.4))
+    model.compile(SGD(1e-4), "mse")
+    monitor = GradientMonitor()
+    callbacks = [SetBias("layer_1", batch), monitor]
+    model.fit(X, TARGET, batch_size=8, verbose=0, callbacks=callbacks)
+    found = coursekit.diagnose(monitor)
+    assert (found.verdict, found.layer) == ("dead_units", "layer_1")
+    assert found.step == batch + 1
+
+
+# --- dead units, or no gradient ----------------------------------------------
+
+
+def negative(number):
+    return deep("relu", 4, bias_initializer=keras.initializers.Constant(-50.0))[number]
+
+
+@pytest.mark.parametrize("number", [0, 2])
+def test_a_dead_layer_is_named(number):
+    hidden = deep("relu", 4, gain=1.4)
+    hidden[number] = negative(number)
+    model = stack(*hidden)
+    assert coursekit.diagnose(model, X, TARGET, loss="mse").verdict == "dead_units"
+    found = watched(model)
+    assert (found.verdict, found.layer, found.step) == (
+        "dead_units",
+        f"layer_{number}",
+        0,
+    )
+
+
+HEADS = {
+    "softmax over one unit": (layers.Dense, {"activation": "softmax"}, Y),
+    "dead ReLU": (
+        layers.Dense,
+        {
+            "activation": "relu",
+            "bias_initializer": keras.initializers.Constant(-50.0),
+        },
+        np.abs(TARGET),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_a_head_that_is_constant_is_no_gradient(name):
+    kind, options, y = HEADS[name]
+    model = stack(*deep("tanh", 3), out=kind(1, name="head", **options))
+    found = coursekit.diagnose(model, X, y, loss="mse")
+    assert (found.verdict, found.layer) == ("no_gradient", "head")
+    found = watched(model, y=y)
+    assert (found.verdict, found.layer, found.step) == ("no_gradient", "head", 0)
+
+
+def test_a_disconnected_part_is_no_gradient():
+    hidden = deep("tanh", 4)
+    model = stack(hidden[0], hidden[1], layers.Lambda(tf.stop_gradient), *hidden[2:])
+    target = RNG.normal(size=(256, 1)).astype("float32")
+    found = watched(model, y=target, rate=1e-3)
+    assert (found.verdict, found.layer) == ("no_gradient", "layer_1")
+
+
+def test_a_network_of_half_dead_units_is_healthy():
+    bias = keras.initializers.Constant(np.where(np.arange(32) % 4, -50.0, 0.0))
+    hidden = [
+        dense(32, "relu", 0, 1.4, bias_initializer=bias),
+        dense(32, "relu", 1, 1.4),
+    ]
+    found = watched(stack(*hidden))
+    assert found.verdict == "healthy"
+    assert "dead_units" in kinds(found)
+
+
+# --- the numbers' own scale ---------------------------------------------------
+
+SCALED = {
+    "vanishing": lambda: deep("sigmoid", 10),
+    "dead_units": lambda: [*deep("relu", 2, gain=1.4), negative(2)],
+    "exploding": lambda: deep("relu", 20, gain=4.0),
+    "healthy": lambda: deep("relu", 4, gain=1.4),
+}
+
+
+class Scaled(keras.losses.Loss):
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = factor
+
+    def call(self, y, z):
+        return self.factor * keras.ops.mean(keras.ops.square(y - z), axis=-1)
+
+
+@pytest.mark.parametrize("verdict", SCALED)
+def test_rescaling_the_loss_changes_no_verdict(verdict):
+    found = []
+    for factor in (1e-3, 1.0, 1e3):
+        keras.utils.set_random_seed(3)
+        model = stack(*SCALED[verdict]())
+        found.append(watched(model, rate=0.01 / factor, loss=Scaled(factor)))
+    assert {r.verdict for r in found} == {verdict}
+    assert len({r.layer for r in found}) == 1
+    assert len({r.step for r in found}) == 1
+
+
+# --- healthy, whatever it looks like ------------------------------------------
+
+
+def residual(depth=12):
+    x = keras.Input((8,))
+    h = layers.Dense(16)(x)
+    for _ in range(depth):
+        branch = layers.Dense(16)(layers.Dense(16, "relu")(h))
+        h = layers.Add()([h, layers.Rescaling(depth**-0.5)(branch)])
+    return keras.Model(x, layers.Dense(1)(h))
+
+
+HEALTHY = {
+    "relu, He, 20 layers": lambda: watched(stack(*deep("relu", 20, gain=2**0.5))),
+    "tanh, Glorot": lambda: watched(stack(*deep("tanh", 10))),
+    "selu": lambda: watched(stack(*deep("selu", 10, gain=1.0))),
+    "scaled residuals": lambda: watched(residual()),
+    "Adam": lambda: watched(stack(*deep("relu", 4)), optimizer="adam"),
+    "targets in millions": lambda: watched(
+        stack(*deep("relu", 2)), y=1e6 * TARGET, optimizer=keras.optimizers.Adam(0.01)
+    ),
+    "targets in millions, linear": lambda: watched(stack(), y=1e6 * TARGET),
+    "loss weight 1e3": lambda: watched(
+        stack(*deep("tanh", 3)), rate=1e-5, loss_weights=1e3
+    ),
+    "loss weight 1e-3": lambda: watched(
+        stack(*deep("tanh", 3)), rate=1.0, loss_weights=1e-3
+    ),
+    "noise": lambda: watched(
+        stack(*deep("tanh", 3)), y=RNG.normal(size=(256, 1)), rate=1e-3
+    ),
+    "constant target": lambda: watched(
+        stack(*deep("tanh", 3)), y=np.ones((256, 1)), rate=0.1, steps=400
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HEALTHY)
+def test_no_false_alarm(name):
+    found = HEALTHY[name]()
+    assert found.verdict == "healthy", str(found)
+
+
+def test_no_false_alarm_long_after_convergence():
+    model = stack(*deep("tanh", 1, units=32))
+    found = watched(model, rate=0.1, steps=4000)
+    loss = found.trace.loss
+    assert loss[400] < 0.01 * loss[0]
+    assert loss[-1] < loss[400]
+    assert found.verdict == "healthy", str(found)
+
+
+def test_no_false_alarm_in_half_precision():
+    keras.mixed_precision.set_dtype_policy("mixed_float16")
+    try:
+        found = watched(stack(*deep("relu", 4, gain=1.4)))
+    finally:
+        keras.mixed_precision.set_dtype_policy("float32")
+    assert found.verdict == "healthy", str(found)
+
+
+@pytest.mark.parametrize(
+    "build, rate",
+    [
+        (lambda: models.mlp(8, width=64, seed=0, kernel_initializer="he_normal"), 0.1),
+        (lambda: models.mlp(5, activation="tanh", seed=0), 0.1),
+        (
+            lambda: models.mlp(
+                8,
+                width=64,
+                seed=0,
+                kernel_initializer="he_normal",
+                batch_normalization="before",
+            ),
+            1.0,
+        ),
+        (
+            lambda: models.mlp(
+                12, width=64, activation="tanh", kernel_initializer="glorot_normal"
+            ),
+            0.05,
+        ),
+    ],
+    ids=["relu", "tanh", "BatchNorm", "tanh, 12 layers"],
+)
+def test_no_false_alarm_on_the_course_s_own_networks(build, rate):
+    (x, y), _ = data.digits()
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    found = watched(build(), x, y, rate=rate, steps=200, loss=loss)
+    assert found.verdict == "healthy", str(found)
+
+
+def test_no_false_alarm_on_rows_of_digits():
+    (x, y), _ = data.digit_rows()
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    net = models.rnn(32, cell="lstm", seed=0)
+    found = watched(net, x, y, rate=0.01, steps=200, loss=loss)
+    assert found.verdict == "healthy", str(found)
+    assert "recurrent" in kinds(found)
+
+
+# --- findings -----------------------------------------------------------------
+
+
+def test_a_learning_rate_far_too_small_is_a_finding():
+    found = watched(stack(*deep("tanh", 3)), rate=1e-9)
+    assert found.verdict == "healthy"
+    assert {"slow"} <= kinds(found)
+
+
+def test_a_layer_that_never_moves_is_a_finding():
+    model = stack(*deep("tanh", 3))
+    found = watched(model, optimizer=SGD(1e-12, clipnorm=1e-6))
+    assert "still" in kinds(found)
+
+
+def test_moving_averages_that_lag_are_a_finding():
+    hidden = []
+    for n in range(3):
+        hidden += [dense(32, None, n, 1e-2), layers.BatchNormalization()]
+        hidden += [layers.Activation("relu")]
+    found = watched(stack(*hidden), rate=0.01, steps=96)
+    assert found.verdict == "healthy"
+    assert "inference" in kinds(found)
+
+
+# --- the report ---------------------------------------------------------------
+
+
+def test_a_report_reads_well():
+    found = watched(stack(*deep("sigmoid", 10)))
+    text, panel = str(found), found._repr_html_()
+    for word in ("Vanishing", found.layer, "from initialization on", "Try first"):
+        assert word in text
+    assert "\n" not in text
+    assert found.layer in panel and "<svg" in panel and 'role="img"' in panel
+    for remedy in found.remedies:
+        assert remedy.code and remedy.chapter
+
+
+def test_a_panel_without_bars_says_so():
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1, "softmax")])
+    model.compile("sgd", "mse")
+    x = np.eye(4, dtype="float32")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Keras knows this mistake
+        panel = coursekit.diagnose(model, x, x[:, :1])._repr_html_()
+    assert "all are 0" in panel and "<svg" not in panel
+
+
+def test_remedies_name_chapters_that_exist():
+    from pathlib import Path
+
+    from coursekit.clinic.diagnosis import remedies
+
+    book = Path(__file__).parents[4] / "book"
+    every = [r for r in vars(remedies).values() if isinstance(r, remedies.Remedy)]
+    assert len(every) > 5
+    for remedy in every:
+        assert (book / f"{remedy.chapter}.md").is_file()
+
+
+def test_bad_use():
+    model = stack()
+    with pytest.raises(TypeError, match="GradientMonitor"):
+        coursekit.diagnose("model")
+    with pytest.raises(ValueError, match="one batch"):
+        coursekit.diagnose(model)
+    with pytest.raises(ValueError, match="no training step"):
+        coursekit.diagnose(GradientMonitor())
+    with pytest.raises(ValueError, match="takes no batch"):
+        coursekit.diagnose(GradientMonitor(), X, TARGET)
+    with pytest.raises(ValueError):
+        coursekit.diagnose(model, X, TARGET[:7], loss="mse")

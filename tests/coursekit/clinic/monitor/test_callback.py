@@ -1,0 +1,700 @@
+"""The monitor against every way of training, and nothing left behind."""
+
+import csv
+import json
+import subprocess
+import sys
+import warnings
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import coursekit
+from coursekit.clinic.monitor import _recorder, _rows
+from coursekit.clinic.monitor._log import Log
+from coursekit.clinic.monitor.callback import GradientMonitor
+
+layers = keras.layers
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(64, 6)).astype("float32")
+Y = X[:, :1] - X[:, 1:2]
+FIT = {"batch_size": 16, "verbose": 0, "shuffle": False}
+
+
+def _mlp(**compiled):
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [keras.Input((6,)), layers.Dense(5, "tanh"), layers.Dense(1)]
+    )
+    model.compile(**{"optimizer": "sgd", "loss": "mse"} | compiled)
+    return model
+
+
+def _expected(model, x, y):
+    """Norm of each kernel's gradient, by a tape of its own."""
+    loss = keras.losses.MeanSquaredError()
+    kernels = [layer.kernel.value for layer in model.layers]
+    with tf.GradientTape() as tape:
+        tape.watch(kernels)
+        value = loss(y, model(x, training=True))
+    return float(value), [np.linalg.norm(g) for g in tape.gradient(value, kernels)]
+
+
+def _clean(model):
+    optimizer = model.optimizer
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    assert "apply" not in vars(optimizer)
+    assert "apply" not in vars(inner)
+    assert "compute_loss" not in vars(model)
+    assert "_coursekit_site" not in vars(model)
+
+
+# --- numbers --------------------------------------------------------------
+
+
+def test_every_step_is_what_a_second_tape_finds():
+    model, twin = _mlp(), _mlp()
+    monitor = GradientMonitor()
+    model.fit(X, Y, callbacks=[monitor], epochs=2, **FIT)
+    trace = monitor.trace()
+    assert trace.steps.tolist() == list(range(1, 9))
+    assert trace.layers == [layer.name for layer in model.layers]
+    for n in range(8):
+        part = slice(16 * (n % 4), 16 * (n % 4) + 16)
+        loss, norms = _expected(twin, X[part], Y[part])
+        np.testing.assert_allclose(trace.gradient[n], norms, rtol=1e-4)
+        assert trace.loss[n] == pytest.approx(loss, rel=1e-4)
+        twin.train_on_batch(X[part], Y[part])
+    assert trace.learning_rate == pytest.approx(0.01)
+    assert not trace.skipped.any()
+
+
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize("scale", [None, 128.0])
+def test_the_total_counts_all_trained_weights_and_no_frozen_ones(exact, scale):
+    keras.utils.set_random_seed(0)
+    hidden = layers.Dense(5, "tanh", name="frozen")
+    model = keras.Sequential(
+        [keras.Input((6,)), hidden, layers.BatchNormalization(), layers.Dense(1)]
+    )
+    hidden.trainable = False
+    model.compile(keras.optimizers.SGD(0.0, loss_scale_factor=scale), "mse")
+    with tf.GradientTape() as tape:
+        loss = keras.losses.MeanSquaredError()(Y[:16], model(X[:16], training=True))
+    weights = [weight.value for weight in model.trainable_weights]
+    gradients = tape.gradient(loss, weights)
+    monitor = GradientMonitor()
+    monitor.set_model(model)
+    monitor._recorder.exact = exact
+    model.fit(X[:16], Y[:16], callbacks=[monitor], **FIT)
+    trace = monitor.trace()
+    assert len(weights) == 4 and trace.layers[0] == "frozen"
+    assert trace.total_gradient[0] == pytest.approx(
+        float(tf.linalg.global_norm(gradients)), rel=1e-4
+    )
+    assert np.isnan(trace.gradient[0, 0])
+    # gamma, beta, kernel, bias
+    kernel = np.linalg.norm(gradients[2])
+    assert trace.gradient[0, -1] == pytest.approx(kernel, rel=1e-4)
+
+
+def test_training_is_the_same_with_and_without():
+    def build():
+        keras.utils.set_random_seed(1)
+        model = keras.Sequential(
+            [
+                keras.Input((6,)),
+                layers.Dense(8, "relu"),
+                layers.BatchNormalization(),
+                layers.Dropout(0.5),
+                layers.Dense(1),
+            ]
+        )
+        model.compile("adam", "mse")
+        return model
+
+    plain, watched = build(), build()
+    plain.fit(X, Y, epochs=3, **FIT)
+    monitor = GradientMonitor()
+    watched.fit(X, Y, epochs=3, callbacks=[monitor], **FIT)
+    coursekit.diagnose(monitor)
+    for a, b in zip(plain.weights, watched.weights, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_update_ratio_is_the_weights_real_change():
+    model = _mlp(optimizer=keras.optimizers.SGD(0.5, clipnorm=1e-3))
+    before = [layer.kernel.numpy() for layer in model.layers]
+    monitor = GradientMonitor()
+    model.fit(X[:16], Y[:16], callbacks=[monitor], **FIT)
+    trace = monitor.trace()
+    after = [layer.kernel.numpy() for layer in model.layers]
+    changes = [np.linalg.norm(a - b) for a, b in zip(after, before, strict=True)]
+    np.testing.assert_allclose(trace.update[0], changes, rtol=1e-5)
+    assert trace.update_steps.tolist() == [1]
+    # the clipped update is far smaller than rate times gradient
+    assert (trace.update[0] < 0.01 * trace.gradient[0]).all()
+
+
+def test_updates_are_measured_often_at_first_and_then_now_and_then():
+    model, monitor = _mlp(), GradientMonitor()
+    model.fit(X, Y, callbacks=[monitor], epochs=125, **FIT)
+    assert monitor.trace().update_steps.tolist() == [1, 51, 101, 151, 201, 401]
+
+
+def test_weights_that_diverge_are_measured_without_a_warning():
+    model = _mlp(optimizer=keras.optimizers.SGD(1e25))
+    monitor = GradientMonitor()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.fit(X[:16], Y[:16], callbacks=[monitor], **FIT)
+        trace, report = monitor.trace(), coursekit.diagnose(monitor)
+    # squares of entries of 1e22 are beyond float32
+    assert 1e20 < trace.weight[0, -1] < np.inf
+    assert trace.update[0, -1] == pytest.approx(trace.weight[0, -1], rel=1e-5)
+    assert report.verdict == "exploding"
+
+
+@pytest.mark.parametrize("scale", [1e-25, 1e-12, 1.0, 1e25])
+def test_norms_neither_underflow_nor_overflow(scale):
+    model = keras.Sequential([keras.Input((6,)), layers.Dense(1, use_bias=False)])
+    model.compile(keras.optimizers.SGD(0.0), lambda y, z: scale * tf.reduce_mean(z - y))
+    monitor = GradientMonitor()
+    model.fit(X[:16], Y[:16], callbacks=[monitor], **FIT)
+    expected = scale * np.linalg.norm(X[:16].mean(axis=0).astype("float64"))
+    assert monitor.trace().gradient[0, 0] == pytest.approx(expected, rel=1e-4)
+
+
+def _scaled_by(variable):
+    """Return a model whose gradient is constant but for a factor."""
+    model = keras.Sequential([keras.Input((6,)), layers.Dense(1, use_bias=False)])
+    model.compile(keras.optimizers.SGD(0.0), lambda y, z: variable * tf.reduce_mean(z))
+    return model
+
+
+class _SetAt(keras.callbacks.Callback):
+    def __init__(self, variable, step, value):
+        super().__init__()
+        self.variable, self.step, self.value = variable, step, value
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if batch == self.step:
+            self.variable.assign(self.value)
+
+
+@pytest.mark.parametrize("scale", [1e-25, 0.0, 1e25])
+def test_norms_change_to_float64_when_float32_is_too_small(scale):
+    factor = tf.Variable(1.0)
+    model, monitor = _scaled_by(factor), GradientMonitor()
+    x = np.repeat(X[:1], 250, axis=0)
+    callbacks = [monitor, _SetAt(factor, 50, scale)]
+    model.fit(x, x[:, :1], batch_size=1, verbose=0, callbacks=callbacks)
+    norm = np.linalg.norm(X[0].astype("float64"))
+    expected = norm * np.where(np.arange(250) < 50, 1.0, scale)
+    np.testing.assert_allclose(monitor.trace().gradient[:, 0], expected, rtol=1e-4)
+    assert monitor.trace().first_bad_step is None
+    assert monitor._recorder.exact
+
+
+def test_an_ordinary_run_is_traced_once_and_stays_in_float32(monkeypatch):
+    calls = []
+    inner = _recorder.Recorder.on_gradients
+
+    def counted(self, *args, **kwargs):
+        calls.append(self.exact)
+        return inner(self, *args, **kwargs)
+
+    monkeypatch.setattr(_recorder.Recorder, "on_gradients", counted)
+    _mlp().fit(X, Y, epochs=30, callbacks=[GradientMonitor()], **FIT)
+    assert calls == [False]
+
+
+def test_rows_wait_for_one_that_is_exact():
+    head = [0.0, 0.0, 1.0]
+    rows = [[*head, 0.0, 2.0, np.nan], [*head, 0.0, 0.0, np.nan]]
+    sure, waiting = _rows.settle(np.array(rows))
+    np.testing.assert_array_equal(sure, rows[:1])
+    np.testing.assert_array_equal(waiting, rows[1:])
+    skipped, exact = [*head, np.nan, np.nan, np.nan], [*head, 1.0, 1e-25, np.nan]
+    assert len(_rows.settle(np.array([*waiting, skipped]))[1]) == 2
+    sure, waiting = _rows.settle(np.array([*waiting, skipped, exact]))
+    assert len(waiting) == 0
+    np.testing.assert_array_equal(sure[:, 4], [1e-25, np.nan, 1e-25])
+
+
+def test_the_probe_gets_the_first_samples_of_the_first_batch():
+    model, monitor = _mlp(), GradientMonitor()
+    model.fit(
+        X, Y, epochs=2, batch_size=40, verbose=0, shuffle=False, callbacks=[monitor]
+    )
+    x, y, weight = monitor._recorder.batch.numpy()
+    np.testing.assert_array_equal(x, X[:32])
+    np.testing.assert_array_equal(y, Y[:32])
+    assert weight is None
+    # nothing of the data stays on the device
+    assert all(s is None or tf.size(s) == 0 for s in monitor._recorder.batch.slots)
+
+
+def test_zero_is_zero_only_when_every_entry_is():
+    model = _mlp(loss=lambda y, z: 1e-30 * tf.reduce_mean(z))
+    monitor = GradientMonitor()
+    model.fit(X[:16], Y[:16], callbacks=[monitor], **FIT)
+    assert (monitor.trace().gradient > 0).all()
+    model = _mlp(loss=lambda y, z: 0 * tf.reduce_mean(z))
+    monitor = GradientMonitor()
+    model.fit(X[:16], Y[:16], callbacks=[monitor], **FIT)
+    assert (monitor.trace().gradient == 0).all()
+    assert monitor.trace().total_gradient.tolist() == [0]
+
+
+# --- ways of training -----------------------------------------------------
+
+WAYS = {
+    "plain": {},
+    "eagerly": {"run_eagerly": True},
+    "compiled by XLA": {"jit_compile": True},
+    "several steps an execution": {"steps_per_execution": 3},
+    "clipping": {"optimizer": keras.optimizers.SGD(0.01, global_clipnorm=1e-2)},
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_fit(way):
+    options = dict(WAYS[way])
+    if "optimizer" in options:
+        options["optimizer"] = type(options["optimizer"]).from_config(
+            options["optimizer"].get_config()
+        )
+    model = _mlp(**options)
+    monitor = GradientMonitor()
+    model.fit(X, Y, callbacks=[monitor], epochs=2, **FIT)
+    trace = monitor.trace()
+    assert trace.steps.tolist() == list(range(1, 9))
+    assert np.isfinite(trace.loss).all()
+    assert (trace.gradient > 0).all()
+    assert (trace.update > 0).all()
+    assert len(trace.update) >= 1
+    assert [step for step, _ in trace.probes] == [0, 8]
+    assert trace.notes == []
+    _clean(model)
+
+
+def test_train_on_batch():
+    model = _mlp()
+    monitor = GradientMonitor()
+    with monitor.watch(model):
+        for _ in range(30):
+            model.train_on_batch(X[:16], Y[:16])
+    trace = monitor.trace()
+    assert trace.last_step == 30
+    assert trace.loss[-1] < trace.loss[0]
+    assert trace.update_steps.tolist() == [1, 26]
+    assert [step for step, _ in trace.probes] == [0, 30]
+    _clean(model)
+    model.train_on_batch(X[:16], Y[:16])
+    assert monitor.trace().last_step == 30
+
+
+@pytest.mark.parametrize("built", [True, False])
+@pytest.mark.parametrize("compiled", [True, False])
+def test_custom_loop(compiled, built):
+    keras.utils.set_random_seed(0)
+    # built by its first call, never compiled
+    model = keras.Sequential([layers.Dense(5, "tanh"), layers.Dense(1)])
+    if built:
+        model.build((None, 6))
+    optimizer = keras.optimizers.SGD(0.1)
+    loss = keras.losses.MeanSquaredError()
+    monitor = GradientMonitor()
+
+    def step(x, y):
+        with tf.GradientTape() as tape:
+            value = monitor.record_loss(loss(y, model(x, training=True)))
+        variables = model.trainable_variables
+        optimizer.apply_gradients(
+            zip(tape.gradient(value, variables), variables, strict=True)
+        )
+
+    with monitor.watch(model, optimizer=optimizer, loss="mse", batch=(X, Y)):
+        step = tf.function(step) if compiled else step
+        for _ in range(12):
+            step(X, Y)
+    trace = monitor.trace()
+    assert trace.last_step == 12
+    assert trace.loss[-1] < trace.loss[0]
+    if compiled and not built:
+        # weights that are made while the step is traced have no values yet
+        assert [step for step, _ in trace.probes] == [12]
+        return
+    assert [step for step, _ in trace.probes] == [0, 12]
+    assert trace.probes[0][1].loss == pytest.approx(trace.loss[0], rel=1e-4)
+    assert coursekit.diagnose(monitor).verdict == "healthy"
+    assert "apply" not in vars(optimizer)
+
+
+def test_gradient_accumulation():
+    model = _mlp(optimizer=keras.optimizers.SGD(0.1, gradient_accumulation_steps=4))
+    monitor = GradientMonitor()
+    model.fit(X, Y, callbacks=[monitor], epochs=2, **FIT)
+    trace = monitor.trace()
+    assert trace.last_step == 8
+    assert (trace.gradient > 0).all()
+    # measured over the four steps that make one update
+    assert trace.update_steps.tolist() == [4]
+    assert (trace.update > 0).all()
+    assert not any(f.kind == "still" for f in coursekit.diagnose(monitor).findings)
+
+
+def _half(scale):
+    keras.utils.set_random_seed(0)
+    policy = "mixed_float16"
+    model = keras.Sequential(
+        [
+            keras.Input((6,)),
+            layers.Dense(5, "tanh", dtype=policy),
+            layers.Dense(1, dtype=policy),
+            layers.Activation("linear", dtype="float32"),
+        ]
+    )
+    optimizer = keras.optimizers.LossScaleOptimizer(
+        keras.optimizers.SGD(0.1), initial_scale=scale
+    )
+    model.compile(optimizer, "mse")
+    return model
+
+
+def test_mixed_precision_is_unscaled_and_its_warm_up_no_explosion():
+    exact, model = _mlp(), _half(2.0**22)
+    monitors = [GradientMonitor(), GradientMonitor()]
+    for m, monitor in zip((exact, model), monitors, strict=True):
+        m.fit(X, Y, callbacks=[monitor], epochs=8, **FIT)
+    wanted, trace = (monitor.trace() for monitor in monitors)
+    assert trace.last_step == 32
+    skipped = trace.skipped.sum()
+    assert 2 < skipped < 15
+    assert trace.skipped[:skipped].all()
+    first = trace.gradient[skipped]
+    part = slice(16 * (skipped % 4), 16 * (skipped % 4) + 16)
+    np.testing.assert_allclose(first, _expected(_mlp(), X[part], Y[part])[1], rtol=0.02)
+    assert wanted.skipped.sum() == 0
+    assert coursekit.diagnose(monitors[1]).verdict == "healthy"
+    _clean(model)
+
+
+def test_second_fit_goes_on_and_does_not_trace_again():
+    model = _mlp()
+    monitor = GradientMonitor()
+    model.fit(X, Y, callbacks=[monitor], **FIT)
+    traced = monitor._recorder.traced[1]
+    model.fit(X, Y, callbacks=[monitor], **FIT)
+    assert monitor._recorder.traced[1] is traced
+    assert monitor.trace().steps.tolist() == list(range(1, 9))
+    model.fit(X, Y, **FIT)
+    assert monitor.trace().last_step == 8
+    _clean(model)
+
+
+def test_callback_list_used_twice():
+    model = _mlp()
+    monitor = GradientMonitor()
+    both = keras.callbacks.CallbackList([monitor], add_history=True, model=model)
+    for _ in range(2):
+        model.fit(X, Y, callbacks=both, **FIT)
+    assert monitor.trace().last_step == 8
+    _clean(model)
+
+
+def test_two_monitors_at_once():
+    model = _mlp()
+    monitors = [GradientMonitor(), GradientMonitor()]
+    model.fit(X, Y, callbacks=monitors, **FIT)
+    first, second = (monitor.trace() for monitor in monitors)
+    np.testing.assert_array_equal(first.gradient, second.gradient)
+    _clean(model)
+
+
+def test_a_fit_that_was_cut_off_leaves_nothing_to_the_next():
+    class Interrupt(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if batch == 1:
+                raise KeyboardInterrupt
+
+    model = _mlp()
+    old, new = GradientMonitor(), GradientMonitor()
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, Y, callbacks=[old, Interrupt()], **FIT)
+    model.fit(X, Y, callbacks=[new], **FIT)
+    assert new.trace().last_step == 4
+    assert old.trace().last_step == 2
+    _clean(model)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, Y, callbacks=[old, Interrupt()], **FIT)
+    old.close()
+    _clean(model)
+
+
+# --- models ---------------------------------------------------------------
+
+
+def _functional(inputs, outputs, loss="mse", rate=0.01, **compiled):
+    model = keras.Model(inputs, outputs)
+    model.compile(keras.optimizers.SGD(rate), loss, **compiled)
+    return model
+
+
+def _two_in_two_out():
+    a, b = keras.Input((6,)), keras.Input((6,))
+    h = layers.Concatenate()([layers.Dense(4)(a), layers.Dense(4)(b)])
+    model = _functional(
+        [a, b],
+        [layers.Dense(1, name="p")(h), layers.Dense(1, name="q")(h)],
+        ["mse", "mse"],
+        rate=1e-5,
+        loss_weights=[1e3, 1e-3],
+    )
+    return model, [X, X], [Y, Y]
+
+
+def _nested_and_shared():
+    block = keras.Sequential([keras.Input((6,)), layers.Dense(6, "tanh", name="in")])
+    x = keras.Input((6,))
+    return _functional(x, layers.Dense(1, name="out")(block(block(x)))), X, Y
+
+
+def _frozen():
+    x = keras.Input((6,))
+    still = layers.Dense(6, "tanh", trainable=False, name="still")
+    return _functional(x, layers.Dense(1, name="out")(still(x))), X, Y
+
+
+class Subclassed(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.hidden, self.out = layers.Dense(5, "relu"), layers.Dense(1)
+
+    def call(self, x):
+        return self.out(self.hidden(x))
+
+
+class OwnStep(Subclassed):
+    def train_step(self, data):
+        x, y = data
+        with tf.GradientTape() as tape:
+            loss = self.compute_loss(x=x, y=y, y_pred=self(x, training=True))
+        variables = self.trainable_variables
+        self.optimizer.apply(tape.gradient(loss, variables), variables)
+        return {"loss": loss}
+
+
+def _subclassed(kind=Subclassed):
+    model = kind()
+    model.compile("sgd", "mse")
+    return model, X, Y
+
+
+def _convolution():
+    x = keras.Input((8, 8, 1))
+    h = layers.Conv2D(3, 3, activation="relu")(x)
+    h = layers.GlobalAveragePooling2D()(layers.BatchNormalization()(h))
+    images = RNG.normal(size=(64, 8, 8, 1)).astype("float32")
+    return _functional(x, layers.Dense(1)(h)), images, Y
+
+
+def _tokens(body):
+    x = keras.Input((5,), dtype="int32")
+    h = layers.Embedding(11, 4)(x)
+    if body == "attention":
+        h = layers.LayerNormalization()(layers.MultiHeadAttention(2, 2)(h, h))
+        h = layers.GlobalAveragePooling1D()(h)
+    else:
+        h = layers.GRU(4)(h)
+    return _functional(x, layers.Dense(1)(h)), RNG.integers(0, 11, (64, 5)), Y
+
+
+MODELS = {
+    "several inputs and outputs": (_two_in_two_out, 4),
+    "nested and shared": (_nested_and_shared, 2),
+    "frozen": (_frozen, 2),
+    "subclassed": (_subclassed, 2),
+    "own train_step": (lambda: _subclassed(OwnStep), 2),
+    "convolution and norm": (_convolution, 2),
+    "embedding and recurrent": (lambda: _tokens("gru"), 3),
+    "embedding and attention": (lambda: _tokens("attention"), 6),
+}
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_models(kind, tmp_path):
+    build, columns = MODELS[kind]
+    keras.utils.set_random_seed(0)
+    model, x, y = build()
+    monitor = GradientMonitor()
+    model.fit(x, y, callbacks=[monitor], epochs=2, **FIT)
+    trace = monitor.trace()
+    assert len(trace.layers) == columns
+    assert trace.last_step == 8
+    assert np.isfinite(trace.loss).all()
+    trained = np.ones(columns, bool)
+    if kind == "frozen":
+        trained = np.array([name != "still" for name in trace.layers])
+    assert (trace.gradient[:, trained] > 0).all()
+    assert np.isnan(trace.gradient[:, ~trained]).all()
+    assert trace.notes == []
+    assert set(trace.probes[0][1].layers) <= set(trace.layers)
+    assert coursekit.diagnose(monitor).verdict == "healthy"
+    _clean(model)
+
+
+def test_large_embeddings_are_not_made_dense(monkeypatch):
+    monkeypatch.setattr(_recorder, "DENSE_ENTRIES", 10)
+    model, x, y = _tokens("gru")
+    monitor = GradientMonitor()
+    model.fit(x, y, callbacks=[monitor], **FIT)
+    assert (monitor.trace().gradient > 0).all()
+
+
+def test_saved_model_loads_without_coursekit(tmp_path):
+    model = _mlp(optimizer="adam")
+    path = tmp_path / "model.keras"
+    during = tmp_path / "during.keras"
+    saving = keras.callbacks.ModelCheckpoint(during)
+    model.fit(X, Y, callbacks=[GradientMonitor(), saving], **FIT)
+    model.save(path)
+    code = (
+        "import sys, keras; sys.modules['coursekit'] = None\n"
+        "for path in sys.argv[1:]:\n"
+        "    model = keras.models.load_model(path)\n"
+        "    print(len(model.optimizer.variables))"
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", code, str(path), str(during)],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert out.split() == [str(len(model.optimizer.variables))] * 2
+
+
+# --- memory, export, errors -----------------------------------------------
+
+
+def test_log_is_bounded_and_keeps_the_beginning():
+    log = Log(2, kept=64)
+    for start in range(0, 10_000, 10):
+        numbers = np.arange(start, start + 10)
+        log.extend(np.stack([numbers, numbers], axis=1).astype(float))
+    rows = log.rows[:, 0]
+    assert len(rows) <= 64
+    assert rows[:32].tolist() == list(range(32))
+    assert rows[-1] > 9_000
+    assert (np.diff(rows) > 0).all()
+
+
+def test_long_loops_keep_the_first_and_the_last_steps(monkeypatch):
+    monkeypatch.setattr(_recorder, "ROWS", 8)
+    model = _mlp()
+    monitor = GradientMonitor()
+    with monitor.watch(model):
+        for _ in range(30):
+            model.train_on_batch(X[:16], Y[:16])
+    assert monitor.trace().steps.tolist() == [*range(1, 9), *range(23, 31)]
+
+
+def test_stop_on():
+    model = _mlp(optimizer=keras.optimizers.SGD(1e4))
+    monitor = GradientMonitor(stop_on="exploding")
+    history = model.fit(X, Y, epochs=100, callbacks=[monitor], **FIT)
+    assert len(history.epoch) < 20
+    assert coursekit.diagnose(monitor).verdict == "exploding"
+    model = _mlp()
+    monitor = GradientMonitor()
+    # a fit goes on while a callback runs, unless that may stop it
+    assert monitor.async_safe
+    monitor.stop_on = {"exploding", "no_gradient"}
+    assert not monitor.async_safe
+    assert len(model.fit(X, Y, epochs=3, callbacks=[monitor], **FIT).epoch) == 3
+
+
+@pytest.fixture(scope="module")
+def recorded():
+    model = _mlp()
+    monitor = GradientMonitor()
+    model.fit(X, Y, callbacks=[monitor], epochs=2, **FIT)
+    return monitor
+
+
+def test_json(recorded, tmp_path):
+    recorded.to_json(tmp_path / "run.json")
+    content = json.loads((tmp_path / "run.json").read_text())
+    trace = recorded.trace()
+    assert content["layers"] == trace.layers
+    np.testing.assert_array_equal(content["gradient"], trace.gradient)
+    assert [p["step"] for p in content["probes"]] == [0, 8]
+    assert content["probes"][0]["saturated_fraction"][-1] is None
+
+
+def test_csv(recorded, tmp_path):
+    recorded.to_csv(tmp_path / "run.csv")
+    with open(tmp_path / "run.csv", newline="") as file:
+        header, *rows = csv.reader(file)
+    trace = recorded.trace()
+    assert header == ["step", "loss", "total_gradient", *trace.layers]
+    assert [float(v) for v in rows[-1][3:]] == trace.gradient[-1].tolist()
+    assert len(rows) == 8
+
+
+def test_tensorboard(recorded, tmp_path):
+    recorded.to_tensorboard(tmp_path)
+    found = {}
+    (path,) = tmp_path.glob("events*")
+    for record in tf.compat.v1.train.summary_iterator(str(path)):
+        for value in record.summary.value:
+            found.setdefault(value.tag, []).append(float(tf.make_ndarray(value.tensor)))
+    trace = recorded.trace()
+    np.testing.assert_allclose(found["loss"], trace.loss, rtol=1e-6)
+    name = trace.layers[0]
+    assert len(found[f"gradient/{name}"]) == 8
+    assert len(found[f"update_ratio/{name}"]) == len(trace.update_steps)
+
+
+def test_bad_use():
+    model = _mlp()
+    monitor = GradientMonitor()
+    with pytest.raises(ValueError, match="no training step: pass it to"):
+        coursekit.diagnose(monitor)
+    with pytest.raises(ValueError, match="nothing is watched"):
+        monitor.record_loss(1.0)
+    model.fit(X, Y, callbacks=[monitor], **FIT)
+    other = _mlp()
+    with pytest.raises(ValueError, match="recorded model .*make a new Grad"):
+        other.fit(X, Y, callbacks=[monitor], **FIT)
+    with pytest.raises(ValueError, match="stop_on='NaN': give one or more of vani"):
+        GradientMonitor(stop_on="NaN")
+    bare = keras.Sequential([keras.Input((6,)), layers.Dense(1)])
+    with pytest.raises(ValueError, match="no optimizer: compile it, or pass optimizer"):
+        with GradientMonitor().watch(bare):
+            pass
+    with pytest.raises(TypeError, match="model is a int: give a keras.Model"):
+        with GradientMonitor().watch(3, optimizer=keras.optimizers.SGD()):
+            pass
+
+
+def test_a_probe_that_fails_is_noted_and_ends_nothing():
+    model = _mlp()
+    monitor = GradientMonitor(batch=(X[:3], Y[:2]))
+    model.fit(X, Y, callbacks=[monitor], **FIT)
+    report = coursekit.diagnose(monitor)
+    assert report.verdict == "healthy"
+    assert any("the probe failed: x and y hold" in str(f) for f in report.findings)
+
+
+def test_weights_changed_after_training_are_not_probed():
+    model = _mlp()
+    monitor = GradientMonitor()
+    model.fit(X, Y, callbacks=[monitor], **FIT)
+    model.layers[0].kernel.assign(model.layers[0].kernel + 1)
+    trace = monitor.trace()
+    assert [step for step, _ in trace.probes] == [0]
+    assert any("changed after" in note for note in trace.notes)

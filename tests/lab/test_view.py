@@ -1,0 +1,366 @@
+"""The lab as a reader meets it: guess, move, run, clip, by keyboard, from a link."""
+
+import gzip
+import re
+from html import escape
+
+import pytest
+
+import browser
+from lab import bundle
+
+#: gzipped bytes of script and style together
+WEIGHT = 25_000
+PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>t</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<style>body {{ margin: 0 16px; font-family: sans-serif }}</style>
+<link rel="stylesheet" href="lab.css"><script defer src="lab.js"></script></head>
+<body><main><h1>A page</h1>{labs}</main></body></html>"""
+LAB = """<section class="lab" data-preset="{name}" data-full="full.html"
+aria-labelledby="lab-{name}"><p class="lab-title" id="lab-{name}">{title}</p>
+<div class="lab-fallback"><p>The figure of {name}.</p></div></section>"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Pages with one lab each, opened from files: the hardest case."""
+    folder = tmp_path_factory.mktemp("lab")
+    (folder / "lab.js").write_text(bundle.script(), encoding="utf-8")
+    (folder / "lab.css").write_text(bundle.style(), encoding="utf-8")
+    for name, preset in bundle.presets().items():
+        lab = LAB.format(name=name, title=escape(preset["title"]))
+        path = folder / f"{name}.html"
+        path.write_text(PAGE.format(labs=lab), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with browser.chromium() as started:
+        yield started
+
+
+@pytest.fixture
+def visit(chromium, folder):
+    """Open a page; at the end, no error may have been reported."""
+    errors, contexts = [], []
+
+    def visit(name, fragment="", **options):
+        context = chromium.new_context(**options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda m: m.type == "error" and errors.append(m.text))
+        page.goto((folder / f"{name}.html").as_uri() + fragment)
+        return page
+
+    visit.errors = errors
+    yield visit
+    for context in contexts:
+        context.close()
+    assert not errors
+
+
+def step(page):
+    return int(page.locator(".lab").get_attribute("data-step") or -1)
+
+
+def wait_for_step(page, least):
+    page.wait_for_function(
+        "(n) => Number(document.querySelector('.lab').dataset.step ?? -1) >= n",
+        arg=least,
+    )
+
+
+def slide(page, label, position):
+    page.get_by_label(label).evaluate(
+        """(input, position) => {
+            input.value = position;
+            input.dispatchEvent(new Event('input', { bubbles: true }));
+        }""",
+        position,
+    )
+
+
+def first_bar(page):
+    bar = page.locator(".lab-chart-gradient .lab-bar").first
+    return float(bar.get_attribute("height"))
+
+
+def test_weight():
+    sizes = [bundle.script(), bundle.style()]
+    assert sum(len(gzip.compress(text.encode())) for text in sizes) <= WEIGHT
+
+
+def test_predict_then_reveal(visit):
+    page = visit("vanishing")
+    assert page.get_by_role("radio").count() == 3
+    assert not page.get_by_label("Standard deviation").is_visible()
+    assert page.locator("svg").count() == 0
+    page.get_by_role("button", name="Show me").click()
+    assert page.locator("svg").count() == 0, "a guess comes first"
+    page.get_by_label("near .5").check()
+    page.get_by_role("button", name="Show me").click()
+    wait_for_step(page, 0)
+    assert page.locator(".lab-answer").inner_text().startswith("No: near .13.")
+    assert page.get_by_label("Standard deviation").is_visible()
+    assert "Vanishing" in page.locator(".lab-verdict").inner_text()
+
+
+def test_a_right_guess(visit):
+    page = visit("exploding")
+    page.get_by_label("more than 1000 times").check()
+    page.get_by_role("button", name="Show me").click()
+    assert page.locator(".lab-answer").inner_text().startswith("Yes.")
+
+
+def test_the_slider_tips_the_line(visit):
+    page = visit("landing")
+    wait_for_step(page, 0)
+    verdict = page.locator(".lab-verdict")
+    assert "Vanishing" in verdict.inner_text()
+    slide(page, "Standard deviation", -0.3)
+    page.wait_for_function(
+        "document.querySelector('.lab-verdict').textContent.startsWith('Exploding')"
+    )
+    assert page.locator(".lab-theory").count() == 1
+
+
+def test_the_line_of_theory_only_before_training(visit):
+    page = visit("landing")
+    wait_for_step(page, 0)
+    assert page.locator(".lab-chart-gradient .lab-theory").count() == 1
+    page.get_by_role("button", name="One step").click()
+    wait_for_step(page, 1)
+    assert page.locator(".lab-chart-gradient .lab-theory").count() == 0
+
+
+def test_never_starts_by_itself(visit):
+    page = visit("landing")
+    wait_for_step(page, 0)
+    page.wait_for_timeout(500)
+    assert step(page) == 0
+
+
+def test_clipping_in_the_middle_of_a_run(visit):
+    page = visit("full", "#lab?rate=0.001&clip=none")
+    page.get_by_role("button", name="Run").click()
+    wait_for_step(page, 20)
+    page.get_by_label("Clipping").select_option("global")
+    page.get_by_label("Clip at").wait_for()
+    slide(page, "Learning rate", -2)
+    page.get_by_role("button", name="Pause").click()
+    page.get_by_role("button", name="Run").wait_for()
+    assert step(page) >= 20, "neither change may start the run anew"
+    page.get_by_label("Seed").press("ArrowRight")
+    page.wait_for_function("document.querySelector('.lab').dataset.step === '0'")
+    ghost = page.locator(".lab-ghost").get_attribute("points")
+    assert len(ghost.split()) >= 20, "the last run stays as a ghost"
+
+
+def test_pauses_when_hidden(visit):
+    page = visit("full")
+    page.get_by_role("button", name="Run").click()
+    wait_for_step(page, 5)
+    page.evaluate(
+        """() => {
+            Object.defineProperty(document, 'hidden', { value: true });
+            document.dispatchEvent(new Event('visibilitychange'));
+        }"""
+    )
+    page.get_by_role("button", name="Run").wait_for()
+
+
+def test_by_keyboard_alone(visit):
+    page = visit("vanishing")
+    page.keyboard.press("Tab")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    wait_for_step(page, 0)
+    focus = "document.activeElement.className"
+    assert page.evaluate(focus) == "lab-answer"
+    seen = []
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        seen.append(
+            page.evaluate(
+                """() => {
+                    const at = document.activeElement;
+                    const name = at.labels?.[0]?.textContent ?? at.textContent;
+                    return [name, getComputedStyle(at).outlineStyle];
+                }"""
+            )
+        )
+        if seen[-1][0] == "One step":
+            page.keyboard.press("Enter")
+        if seen[-1][0] == "The numbers":
+            page.keyboard.press("Enter")
+    names = [name for name, _ in seen]
+    for name in ("Hidden layers", "Activation", "Standard deviation", "Run"):
+        assert name in names
+    assert all(outline != "none" for _, outline in seen[:8])
+    wait_for_step(page, 1)
+    assert page.locator("tbody tr").count() == 21
+
+
+def test_a_screen_reader_hears_the_verdict(visit):
+    page = visit("landing")
+    wait_for_step(page, 0)
+    spoken = page.locator(".lab-spoken[role=status]")
+    page.wait_for_function(
+        "document.querySelector('.lab-spoken').textContent.includes('Vanishing')"
+    )
+    assert spoken.inner_text().startswith("Step 0.")
+    label = page.locator(".lab-chart-gradient svg").get_attribute("aria-label")
+    assert "in layer 1" in label and "in layer 20" in label
+    slide(page, "Standard deviation", -1)
+    text = page.get_by_label("Standard deviation").get_attribute("aria-valuetext")
+    assert text == "0.1"
+
+
+def test_a_link_restores_the_setting(visit):
+    page = visit("full")
+    page.get_by_label("Activation", exact=True).select_option("relu")
+    page.get_by_label("Skip connections").check()
+    slide(page, "Standard deviation", -1)
+    href = page.get_by_role("link").get_attribute("href")
+    again = visit("full", href)
+    assert again.get_by_label("Activation", exact=True).input_value() == "relu"
+    assert again.get_by_label("Skip connections").is_checked()
+    output = again.locator("[data-key=stddev] output")
+    assert output.inner_text() == "0.1"
+
+
+def test_a_wrong_link_does_no_harm(visit):
+    link = "#lab?depth=9999&width=7&activation=<b>&stddev=x&seed=3&skip=maybe"
+    page = visit("full", link)
+    wait_for_step(page, 0)
+    assert page.locator("[data-key=depth] output").inner_text() == "20"
+    assert page.locator("[data-key=width] output").inner_text() == "64"
+    assert page.locator("[data-key=seed] output").inner_text() == "3"
+
+
+def test_a_preset_links_to_the_full_lab(visit):
+    page = visit("landing")
+    href = page.get_by_role("link").get_attribute("href")
+    assert href == "full.html#lab?stddev=0.06"
+
+
+def test_the_keras_code_builds_the_network(visit):
+    import keras
+
+    link = "#lab?skip=true&scale=0.5&batchnorm=true&clip=global&depth=4&rate=0.01"
+    page = visit("full", link)
+    code = page.locator("pre").text_content()
+    found = {}
+    exec(code, found)
+    model = found["model"]
+    # operations, not layers: a sum is no layer
+    kinds = [type(operation).__name__ for operation in model.operations]
+    assert kinds.count("Dense") == 5 and kinds.count("BatchNormalization") == 4
+    assert kinds.count("Add") == 3
+    assert model.optimizer.global_clipnorm == 1
+    assert model.optimizer.get_config()["learning_rate"] == pytest.approx(0.01)
+    kernels = [w.numpy() for w in model.weights if w.path.endswith("kernel")]
+    assert kernels[1].std() == pytest.approx(0.125, rel=0.05)
+    assert abs(kernels[1] - kernels[2]).max() > 0, "each layer draws its own"
+    assert isinstance(model.loss, keras.losses.SparseCategoricalCrossentropy)
+
+
+@pytest.mark.parametrize("name", list(bundle.presets()))
+def test_on_a_phone(visit, name):
+    page = visit(name, viewport={"width": 360, "height": 800}, has_touch=True)
+    if bundle.presets()[name].get("question"):
+        page.get_by_role("radio").first.check()
+        page.get_by_role("button", name="Show me").click()
+    wait_for_step(page, 0)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    small = page.evaluate(
+        """() => [...document.querySelectorAll('input, select, button, summary, a')]
+            .map((e) => [e.id || e.textContent, e.getBoundingClientRect()])
+            .filter(([, box]) => box.height > 0 && (box.height < 24 || box.width < 24))
+            .map(([name]) => name)"""
+    )
+    assert small == []
+
+
+def test_the_chart_stays_in_sight_on_a_phone(visit):
+    page = visit("full", viewport={"width": 360, "height": 800}, has_touch=True)
+    wait_for_step(page, 0)
+    chart = page.locator(".lab-chart-gradient")
+    for name in ("Experiment", "Hidden layers", "Learning rate", "Seed"):
+        control = page.get_by_label(name, exact=True)
+        control.focus()
+        box, place = chart.bounding_box(), control.bounding_box()
+        assert 0 <= box["y"] and box["y"] + box["height"] <= place["y"], name
+        assert place["y"] + place["height"] <= 800, name
+
+
+def test_answer_and_chart_are_seen_together_on_a_phone(visit):
+    page = visit("full", viewport={"width": 360, "height": 800}, has_touch=True)
+    page.get_by_label("Experiment").select_option(index=2)
+    page.get_by_role("radio").first.check()
+    page.get_by_role("button", name="Show me").click()
+    wait_for_step(page, 0)
+    chart = page.locator(".lab-chart-gradient").bounding_box()
+    answer = page.locator(".lab-answer").bounding_box()
+    assert 0 <= chart["y"] and chart["y"] + chart["height"] <= answer["y"]
+    assert answer["y"] + answer["height"] <= 800
+
+
+def test_without_javascript_the_figure_stands(visit):
+    page = visit("vanishing", java_script_enabled=False)
+    assert page.get_by_text("The figure of vanishing.").is_visible()
+    assert page.locator("button").count() == 0
+
+
+def test_in_print_the_figure_stands(visit):
+    page = visit("landing")
+    wait_for_step(page, 0)
+    assert not page.get_by_text("The figure of landing.").is_visible()
+    page.emulate_media(media="print")
+    assert page.get_by_text("The figure of landing.").is_visible()
+    assert not page.get_by_role("button", name="Run").is_visible()
+
+
+def test_reduced_motion_draws_less_often(visit):
+    page = visit("full", reduced_motion="reduce")
+    wait_for_step(page, 0)
+    page.evaluate(
+        """() => {
+            globalThis.drawn = 0;
+            const box = document.querySelector('.lab-chart-loss');
+            new MutationObserver(() => globalThis.drawn++)
+                .observe(box, { childList: true });
+        }"""
+    )
+    page.get_by_role("button", name="Run").click()
+    page.wait_for_timeout(2500)
+    page.get_by_role("button", name=re.compile("Pause|Run")).click()
+    assert 1 <= page.evaluate("globalThis.drawn") <= 5
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("name", ["full", "vanishing"])
+def test_accessible(visit, name, theme):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    page = visit(name)
+    page.evaluate("(theme) => (document.documentElement.dataset.theme = theme)", theme)
+    if theme == "dark":
+        page.add_style_tag(
+            content="html { background: #121212; color: #ced6dd;"
+            "--pst-color-background: #121212; --pst-color-text-base: #ced6dd;"
+            "--pst-color-text-muted: #9ca4af; } a { color: #8fb8f0; }"
+        )
+    if name == "vanishing":
+        page.get_by_role("radio").first.check()
+        page.get_by_role("button", name="Show me").click()
+    wait_for_step(page, 0)
+    for summary in page.locator("summary").all():
+        summary.click()
+    found = axe.Axe().run(page)
+    # axe asks for the style sheet, which a page from a file must not read
+    visit.errors.clear()
+    broken = [v["id"] for v in found.response["violations"]]
+    assert broken == [], found.generate_report()

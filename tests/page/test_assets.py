@@ -1,0 +1,100 @@
+"""What the pages load: bundles, icons, and a build that stops at what is new."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from bs4 import BeautifulSoup
+from fontTools.ttLib import TTFont
+from sphinx.errors import ExtensionError
+
+import browser
+from page import assets
+
+ROOT = Path(__file__).parents[2]
+HTML = ROOT / "_build" / "html"
+# Characters that pseudo-elements of the page show out of the icon fonts.
+ICONS = """() => {
+  const found = new Set();
+  for (const e of document.querySelectorAll("*")) {
+    for (const pseudo of ["::before", "::after"]) {
+      const style = getComputedStyle(e, pseudo);
+      if (!style.fontFamily.includes("Font Awesome")) continue;
+      for (const c of style.content) {
+        const point = c.codePointAt(0);
+        if (point >= 0xe000 && point <= 0xf8ff) found.add(point);
+      }
+    }
+  }
+  return [...found];
+}"""
+
+
+def asset(filename=None, priority=500, body=None):
+    attributes = {"body": body} if body else {}
+    return SimpleNamespace(filename=filename, priority=priority, attributes=attributes)
+
+
+def test_bundle_has_all_but_what_is_apart_or_unused():
+    found = [
+        asset("_static/b.js?v=1", 800),
+        asset("_static/a.js", 100),
+        asset("_static/lab.js"),
+        asset("_static/sphinx-thebe.js"),
+        asset(body="const THEBE_JS_URL = 1"),
+    ]
+    names, apart = assets.shared(found, ("first.js",), "own.js")
+    assert names == ["first.js", "a.js", "b.js", "own.js"]
+    assert [one.filename for one in apart] == ["_static/lab.js"]
+
+
+@pytest.mark.parametrize(
+    "new", [asset(body="alert(1)"), asset("https://cdn.example.org/a.js")]
+)
+def test_the_unknown_stops_the_build(new):
+    with pytest.raises(ExtensionError):
+        assets.shared([new], (), "own.js")
+
+
+def test_rules_of_icons_that_nobody_sees_are_left_out():
+    css = (
+        '.a{b:c}.fa-bars:before{content:"\\f0c9"}.fa-ghost:before{content:"\\f6e2"}'
+        ".fa-lg{font-size:1.25em}"
+    )
+    left = css.replace('.fa-ghost:before{content:"\\f6e2"}', "")
+    assert assets.without_icons(css) == left
+
+
+def test_a_missing_glyph_stops_the_build(tmp_path):
+    source = assets.theme_static() / assets.WEBFONTS / "fa-solid-900.ttf"
+    with pytest.raises(ExtensionError, match="no glyph"):
+        assets.subset(source, tmp_path / "icons.woff", [0xF0C9, 0xFFFE])
+
+
+def test_every_icon_of_every_page_is_in_the_small_fonts():
+    glyphs = set()
+    for name in assets.ICONS:
+        path = HTML / "_static" / "page" / f"{name}.woff"
+        assert path.stat().st_size < 8_000
+        glyphs |= set(TTFont(path).getBestCmap())
+    with browser.server(HTML) as address, browser.chromium() as chromium:
+        page = chromium.new_page()
+        seen = set()
+        for path in sorted(HTML.rglob("*.html")):
+            if path != HTML / "index.html":
+                page.goto(address + path.relative_to(HTML).as_posix())
+                seen |= set(page.evaluate(ICONS))
+    assert len(seen) > 8
+    assert set(map(hex, seen - glyphs)) == set()
+
+
+def test_one_style_sheet_and_deferred_scripts():
+    for path in (HTML / "book").rglob("*.html"):
+        soup = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+        styles = [link["href"] for link in soup.select("link[rel=stylesheet]")]
+        assert sum("/book-" in style for style in styles) == 1
+        assert all("/book-" in s or "/lab.css" in s for s in styles)
+        scripts = soup.select("script[src]")
+        assert all(script.has_attr("defer") for script in scripts)
+        assert len(soup.select("meta[name=viewport]")) == 1
+    assert not list((HTML / "_static" / "scripts").glob("fontawesome*"))

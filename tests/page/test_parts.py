@@ -1,0 +1,393 @@
+"""The parts of a page, used as a reader does: terms, solutions, search, theme."""
+
+import re
+from pathlib import Path
+
+import pytest
+from bs4 import BeautifulSoup
+
+import browser
+
+HTML = Path(__file__).parents[2] / "_build" / "html"
+CHAPTERS = sorted((HTML / "book").glob("*.html"))
+PHONE = {"width": 360, "height": 740}
+
+
+@pytest.fixture(scope="module")
+def desk():
+    with browser.server(HTML) as address, browser.chromium() as chromium:
+        yield address, chromium
+
+
+@pytest.fixture
+def visit(desk):
+    address, chromium = desk
+    contexts = []
+
+    def visit(path, **options):
+        context = chromium.new_context(**options)
+        contexts.append(context)
+        page = context.new_page()
+        page.goto(address + path)
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+
+
+def soup(path):
+    return BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+
+
+def test_a_term_tells_its_meaning_on_hover_and_focus(visit):
+    page = visit("book/exploding.html")
+    term = page.locator(".term").first
+    note = term.locator(".term-note")
+    assert not note.is_visible()
+    term.hover()
+    assert note.is_visible() and note.inner_text().startswith("The gradient")
+    # the pointer may go there, to read or to copy
+    note.hover()
+    assert note.is_visible()
+    page.mouse.move(0, 0)
+    assert not note.is_visible()
+    link = term.locator("> a")
+    link.focus()
+    assert note.is_visible()
+    assert link.get_attribute("aria-describedby") == note.get_attribute("id")
+    page.keyboard.press("Escape")
+    assert not note.is_visible()
+    link.click()
+    assert page.url.endswith("glossary.html#term-delta")
+
+
+def test_a_note_stays_on_the_screen_of_a_phone(visit):
+    page = visit("book/exploding.html", viewport=PHONE)
+    for term in page.locator(".term").all():
+        term.locator("> a").focus()
+        box = term.locator(".term-note").bounding_box()
+        assert box["x"] >= 0 and box["x"] + box["width"] <= PHONE["width"]
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+
+def test_each_chapter_has_terms():
+    for path in CHAPTERS:
+        assert soup(path).select(".term"), path.name
+
+
+@pytest.mark.parametrize("javascript", [True, False])
+def test_a_solution_opens_by_keyboard(visit, javascript):
+    page = visit("book/vanishing.html", java_script_enabled=javascript)
+    fold = page.locator("details.solution").first
+    code = fold.locator("pre").first
+    assert not code.is_visible()
+    fold.locator("summary").focus()
+    page.keyboard.press("Enter")
+    assert code.is_visible()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_solution_shows_that_it_opens(visit, theme):
+    page = visit("book/vanishing.html", color_scheme=theme)
+    summary = page.locator("details.solution summary").first
+    sign = "(e) => getComputedStyle(e, '::after').content"
+    closed = summary.evaluate(sign)
+    assert summary.evaluate("(e) => getComputedStyle(e, '::after').opacity") == "1"
+    summary.click()
+    assert [closed, summary.evaluate(sign)] == ['"\uf105"', '"\uf107"']
+
+
+def test_rows_of_claims_are_paragraphs_on_a_phone(visit):
+    page = visit("book/reference/claims.html", viewport=PHONE)
+    cells = page.locator("table.stacked td").all()
+    assert len(cells) > 90
+    assert min(cell.bounding_box()["width"] for cell in cells) > 250
+    assert page.get_by_role("table").count() == page.locator("table").count()
+
+
+def test_no_id_twice():
+    for path in HTML.rglob("*.html"):
+        ids = [tag["id"] for tag in soup(path).find_all(id=True)]
+        assert len(ids) == len(set(ids)), path.name
+
+
+def test_pictures_have_a_size_and_come_when_needed():
+    for path in CHAPTERS:
+        open_ones = []
+        for image in soup(path).select(".bd-article img"):
+            assert int(image["width"]) > 50 and int(image["height"]) > 50
+            hidden = image.find_parent(
+                ["details", "section"], class_=["dropdown", "lab"]
+            )
+            if hidden:
+                assert image["loading"] == "lazy"
+            else:
+                open_ones.append(image.get("loading"))
+        assert open_ones[1:] == ["lazy"] * len(open_ones[1:])
+        assert not open_ones or open_ones[0] is None
+
+
+def brightness(page, locator):
+    """Return the mean of a picture's darkest and lightest tenth, 0 to 255."""
+    import io
+
+    import matplotlib.pyplot as plt
+    import numpy as np
+
+    pixels = plt.imread(io.BytesIO(locator.screenshot()))[..., :3].mean(axis=2)
+    return np.quantile(pixels, [0.005, 0.5]) * 255, np.quantile(pixels, 0.995) * 255
+
+
+@pytest.mark.parametrize("system", ["light", "dark"])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_figures_follow_the_switch_of_the_theme(visit, theme, system):
+    """Whatever the system asks for: text is dark on light, or light on dark."""
+    page = visit("book/vanishing.html", color_scheme=system)
+    page.evaluate("(t) => { document.documentElement.dataset.theme = t }", theme)
+    figure = page.locator(".bd-article figure img").first
+    figure.scroll_into_view_if_needed()
+    page.wait_for_timeout(300)
+    (dark, paper), light = brightness(page, figure)
+    if theme == "light":
+        assert paper > 240 and dark < 80
+    else:
+        assert paper < 40 and light > 150
+
+
+def test_system_decides_first(visit):
+    page = visit("book/index.html", color_scheme="dark")
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+
+
+def test_the_switch_of_the_theme_is_remembered(visit):
+    page = visit("book/index.html", color_scheme="light")
+    theme = "document.documentElement.dataset.theme"
+    for _ in range(3):
+        if page.evaluate(theme) == "dark":
+            break
+        page.locator(".theme-switch-button").first.click()
+    assert page.evaluate(theme) == "dark"
+    page.reload()
+    assert page.evaluate(theme) == "dark"
+
+
+def test_the_search_finds_and_shows_the_words(visit):
+    page = visit("book/index.html")
+    page.keyboard.press("Control+k")
+    page.locator("#pst-search-dialog input").fill("spectral radius")
+    page.keyboard.press("Enter")
+    result = page.locator("#search-results li a").first
+    result.wait_for()
+    icon = page.locator(".bd-search-container .fa-magnifying-glass").bounding_box()
+    field = page.locator(".bd-search-container input")
+    start = field.evaluate("(e) => parseFloat(getComputedStyle(e).paddingLeft)")
+    assert icon["x"] + icon["width"] <= field.bounding_box()["x"] + start
+    result.click()
+    mark = page.locator(".highlighted").first
+    mark.wait_for(state="attached")
+    assert mark.inner_text().lower() in ("spectral", "radius")
+    found = browser.axe().run(page)
+    broken = [v["id"] for v in found.response["violations"]]
+    assert "color-contrast" not in broken
+
+
+def test_excerpts_of_the_search_have_no_notes(visit):
+    page = visit("search.html?q=gain")
+    entry = page.locator("#search-results li", has_text="Exploding gradients").first
+    entry.locator("p.context").wait_for()
+    text = entry.inner_text()
+    assert "gain" in text and "times the root of its fan-in" not in text
+
+
+def test_the_contents_show_where_the_reader_is(visit):
+    page = visit("book/vanishing.html", viewport={"width": 1300, "height": 900})
+    page.locator("h2").nth(2).scroll_into_view_if_needed()
+    current = page.locator("#pst-page-toc-nav a.active")
+    current.first.wait_for()
+    assert current.first.get_attribute("href").startswith("#")
+    assert page.locator(".bd-article a.active").count() == 0
+
+
+def test_progress_and_neighbours():
+    numbers = {}
+    for path in CHAPTERS:
+        label = soup(path).select_one(".course-progress label")
+        if label:
+            number, total = map(int, re.findall(r"\d+", label.get_text()))
+            numbers[number] = total
+    assert sorted(numbers) == list(range(1, len(numbers) + 1))
+    assert set(numbers.values()) == {len(numbers)} and len(numbers) > 5
+    page = soup(HTML / "book" / "exploding.html")
+    assert page.select_one("a.left-prev")["href"] == "vanishing.html"
+    assert page.select_one("a.right-next")["href"] == "initializers.html"
+
+
+def test_the_first_screen_says_what_this_is_and_runs_the_lab(visit):
+    page = visit("book/index.html", viewport={"width": 1280, "height": 900})
+    for inside in ("h1", "a[href='vanishing.html']", ".lab input", ".lab button"):
+        place = page.locator(f".bd-article {inside}").first
+        place.wait_for()
+        box = place.bounding_box()
+        assert box["y"] + box["height"] <= 900, inside
+    page = visit("book/index.html", viewport=PHONE)
+    control = page.locator(".lab input").first
+    control.wait_for()
+    box = control.bounding_box()
+    assert box["y"] + box["height"] <= PHONE["height"]
+
+
+def test_a_description_and_an_icon():
+    seen = set()
+    for path in CHAPTERS:
+        page = soup(path)
+        text = page.select_one("meta[name=description]")["content"]
+        assert 40 <= len(text) <= 160 and "\\" not in text and "$" not in text
+        seen.add(text)
+        assert page.select_one("meta[property='og:title']")["content"]
+        icon = page.select_one("link[rel=icon]")["href"]
+        assert (path.parent / icon).resolve().is_file()
+    assert len(seen) == len(CHAPTERS)
+
+
+def test_by_keyboard_alone(visit):
+    """From the address bar: skip the navigation, see where the focus is."""
+    page = visit("book/vanishing.html")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to main content"
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    inside = "document.activeElement.closest('#main-content') !== null"
+    assert page.evaluate(inside)
+    outlines = []
+    for _ in range(15):
+        page.keyboard.press("Tab")
+        outlines.append(
+            page.evaluate(
+                """() => {
+                    const style = getComputedStyle(document.activeElement);
+                    return style.outlineStyle !== 'none' || style.boxShadow !== 'none';
+                }"""
+            )
+        )
+    assert all(outlines)
+
+
+@pytest.mark.parametrize("name", ["index", "vanishing", "reference/claims"])
+@pytest.mark.parametrize("javascript", [True, False])
+def test_every_stop_of_the_keyboard_is_inside_the_window(visit, name, javascript):
+    size = {"width": 1100, "height": 800}
+    page = visit(f"book/{name}.html", viewport=size, java_script_enabled=javascript)
+    beside, stops = [], 0
+    for _ in range(250):
+        page.keyboard.press("Tab")
+        found = page.evaluate(
+            """() => {
+                const at = document.activeElement, box = at.getBoundingClientRect();
+                return [at === document.body, box.left >= innerWidth || box.right <= 0,
+                        at.textContent.trim()];
+            }"""
+        )
+        if found[0]:
+            break
+        stops += 1
+        beside += [found[2]] if found[1] else []
+    assert stops > 20 and beside == []
+
+
+def test_the_contents_close_when_a_section_is_chosen(visit):
+    page = visit("book/vanishing.html", viewport=PHONE, has_touch=True)
+    page.locator(".secondary-toggle").tap()
+    drawer = page.locator("#pst-secondary-sidebar-modal")
+    drawer.locator("a[href^='#']").nth(2).tap()
+    drawer.wait_for(state="hidden")
+    page.wait_for_function(
+        """() => {
+            const at = document.querySelector(location.hash).getBoundingClientRect();
+            return location.hash && at.top >= 0 && at.top < innerHeight / 2;
+        }"""
+    )
+    # it opens again: its contents are where the theme looks for them
+    page.locator(".secondary-toggle").tap()
+    assert drawer.locator("a[href^='#']").nth(2).is_visible()
+
+
+@pytest.mark.parametrize("side", ["primary", "secondary"])
+def test_a_drawer_has_a_button_that_closes_it(visit, side):
+    page = visit("book/vanishing.html", viewport=PHONE, has_touch=True)
+    button = page.locator(f"#pst-{side}-sidebar-modal .drawer-close")
+    for _ in range(2):
+        page.locator(f".{side}-toggle").tap()
+        assert button.get_attribute("aria-label") == "Close"
+        box = button.bounding_box()
+        assert min(box["width"], box["height"]) >= 24
+        button.tap()
+        button.wait_for(state="hidden")
+    page.set_viewport_size({"width": 1400, "height": 800})
+    assert not any(e.is_visible() for e in page.locator(".drawer-close").all())
+
+
+def test_only_code_has_a_copy_button(visit):
+    page = visit("book/vanishing.html")
+    assert page.locator(".cell_input .copybtn").count() > 5
+    assert page.locator(".output .copybtn").count() == 0
+
+
+def test_the_chapters_are_listed_without_a_script(visit):
+    page = visit("book/vanishing.html", viewport=PHONE, java_script_enabled=False)
+    links = page.locator(".bd-sidebar-primary nav a").all()
+    assert len(links) > 12
+    for link in links:
+        box = link.bounding_box()
+        assert link.is_visible() and 0 <= box["x"], link.text_content()
+        assert box["x"] + box["width"] <= PHONE["width"], link.text_content()
+    text = page.locator(".bd-article").bounding_box()
+    assert links[0].bounding_box()["y"] > text["y"] + text["height"]
+    for dead in (".sidebar-toggle", ".btn-fullscreen-button", ".search-button"):
+        assert not any(e.is_visible() for e in page.locator(dead).all()), dead
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+
+def test_back_to_top_is_small_on_a_phone(visit):
+    page = visit("book/vanishing.html", viewport=PHONE)
+    box = page.locator("#pst-back-to-top").evaluate(
+        "(e) => { e.style.display = 'block'; return e.getBoundingClientRect(); }"
+    )
+    assert 24 <= box["width"] <= 44 and box["right"] <= PHONE["width"]
+    assert page.locator("#pst-back-to-top").text_content().strip() == "Back to top"
+
+
+def test_tooltips_do_not_cover_a_finger_s_buttons(visit):
+    page = visit("book/vanishing.html", viewport=PHONE, has_touch=True, is_mobile=True)
+    page.locator(".theme-switch-button").last.tap()
+    page.wait_for_timeout(500)
+    assert not any(e.is_visible() for e in page.locator(".tooltip").all())
+
+
+def test_print_has_the_title_and_whole_cells(visit):
+    page = visit("book/vanishing.html")
+    page.emulate_media(media="print")
+    assert page.locator("h1").first.is_visible()
+    rule = "(cells) => cells.every((e) => getComputedStyle(e).breakInside === 'avoid')"
+    assert page.locator("div.cell_input").evaluate_all(rule)
+    # a derivation is longer than what is left of a page
+    boxes = page.locator(".bd-article .admonition")
+    assert boxes.count() > 5
+    assert boxes.evaluate_all(rule.replace("'avoid'", "'auto'"))
+
+
+def test_no_name_in_a_table_breaks_on_a_phone(visit):
+    page = visit("book/conclusions.html", viewport=PHONE)
+    names = page.locator("#for-readers-who-use-pytorch td .pre").all()
+    assert len(names) > 16
+    # a piece of code without a blank stands on one line
+    assert not [n.text_content() for n in names if n.bounding_box()["height"] > 30]
+
+
+def test_print_opens_the_solutions(visit):
+    page = visit("book/vanishing.html")
+    code = page.locator("details.solution pre").first
+    assert not code.is_visible()
+    page.emulate_media(media="print")
+    assert code.is_visible()
+    assert not page.locator(".bd-sidebar-primary").is_visible()
