@@ -69,14 +69,6 @@ def test_time_profile_names_the_factor(trace):
     assert f"{factor:.2f} a step" in ax.get_legend().get_texts()[0].get_text()
 
 
-def test_histogram_is_a_share(trace):
-    ax = trace_plots.activation_histogram({"a": [0, 0, 1, np.nan], "b": [[1, 1]]}, 2)
-    shares = [patch.get_data().values.tolist() for patch in ax.patches]
-    np.testing.assert_allclose(shares, [[2 / 3, 1 / 3], [0, 1]])
-    with pytest.raises(ValueError, match="no finite"):
-        trace_plots.activation_histogram({"a": [np.nan]})
-
-
 def test_what_is_not_there_cannot_be_drawn(untrained):
     for figure in (trace_plots.gradient_map, trace_plots.update_map):
         with pytest.raises(ValueError, match="no training step"):
