@@ -37,7 +37,7 @@ class Site:
         """Return what a traced train function depends on."""
         model = self.model
         return (
-            *((id(r), r.inside, r.exact) for r in self.recorders),
+            *(r.key() for r in self.recorders),
             id(self.optimizer),
             *map(id, model.trainable_variables),
             *(
@@ -62,14 +62,13 @@ class Site:
                 if variables is None:
                     variables = optimizer._trainable_variables
                 variables = list(variables)
-                scale = optimizer.loss_scale_factor
-                if scaled:
-                    scale = self.optimizer.dynamic_scale.value
+                # a loss scale has been taken off by now, a constant factor has not
+                divisor = None if scaled else optimizer.loss_scale_factor
                 for recorder in self.recorders:
-                    recorder.on_gradients(grads, variables, scale, begin=not scaled)
+                    recorder.on_gradients(grads, variables, divisor, begin=not scaled)
                 result = original(grads, variables)
                 for recorder in self.recorders:
-                    recorder.on_updated(optimizer)
+                    recorder.on_updated()
                 return result
 
             return apply
@@ -78,11 +77,8 @@ class Site:
 
     def _outer_apply(self, original):
         def apply(grads, trainable_variables=None):
-            scale = self.optimizer.initial_scale
-            if self.optimizer.built:
-                scale = self.optimizer.dynamic_scale.value
             for recorder in self.recorders:
-                recorder.on_begin(scale)
+                recorder.on_begin()
             return original(grads, trainable_variables)
 
         return apply
@@ -127,8 +123,6 @@ def attach(model, optimizer, recorder):
         site = Site(model, optimizer)
     if recorder not in site.recorders:
         site.recorders.append(recorder)
-    if all(layer.built for layer in model._flatten_layers()):
-        recorder.prepare(again=True)
     if hasattr(model, "train_function"):
         key, traced = recorder.traced or (None, None)
         model.train_function = traced if key == site.key() else None
