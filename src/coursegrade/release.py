@@ -10,6 +10,7 @@ from coursegrade.assignment.master import (
     released_source,
 )
 from coursegrade.examiner.client import grade_submission
+from coursegrade.statuses import Status
 from coursekit.colab import METADATA, setup_source
 from coursekit.grading import PUBLIC, class_key
 
@@ -72,13 +73,13 @@ def check_master(text, secret=PUBLIC, trust=False, students=5):
     solution, empty = source_notebook(master, secret), released_notebook(master, secret)
     for number in range(students):
         for row in _graded(text, solution, f"check{number}", secret, trust):
-            if row["status"] != "ok":
+            if row["status"] != Status.OK:
                 raise MasterError(
                     f"task {row['task']}: the master's own solution gets "
                     f"{row['status']}: {row['message']} (student check{number})"
                 )
     for row in _graded(text, empty, "check0", secret, trust, force=True):
-        if row["status"] == "ok":
+        if row["status"] == Status.OK:
             raise MasterError(
                 f"task {row['task']}: its tests pass without an answer; "
                 "assert something that only an answer makes true"
@@ -94,7 +95,7 @@ def _graded(text, notebook, student, secret, trust, force=False):
     job |= {"secret": secret, "trust": trust, "tasks": names, "force": force}
     rows = grade_submission(job)
     for row in rows:
-        if row["status"] == "not_graded":
+        if row["status"] == Status.NOT_GRADED:
             raise MasterError(f"task {row['task']}: {row['message']}")
     return rows
 

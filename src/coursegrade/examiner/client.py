@@ -17,19 +17,8 @@ import threading
 from coursegrade.assignment.master import parse_master
 from coursegrade.examiner.notebook import UnreadableError, read_notebook
 from coursegrade.sandbox.bubblewrap import SandboxError, package_path
+from coursegrade.statuses import Status
 
-STATUSES = (
-    "ok",
-    "wrong",
-    "error",
-    "timeout",
-    "memory",
-    "died",
-    "missing",
-    "unreadable",
-    "needs_review",
-    "not_graded",
-)
 START_SECONDS = 240
 _examiners, _servers = {}, {}
 _lock = threading.Lock()
@@ -165,7 +154,8 @@ def grade_submission(job):
             raise UnreadableError(job["problem"])
         cells = read_notebook(job["data"])
     except UnreadableError as error:
-        rows = [dict(task=n, status="unreadable", message=str(error)) for n in names]
+        said = {"status": Status.UNREADABLE, "message": str(error)}
+        rows = [{"task": name, **said} for name in names]
         return [_finish(row, master, job) for row in rows]
     sent = {
         "master": job["master"],
@@ -197,17 +187,15 @@ def grade_submission(job):
         _forget(server)
     for name in sent["tasks"]:
         # Our failure, not the student's: no point is taken, a person looks.
-        rows.append(dict(task=name, status="not_graded", message=failed))
+        rows.append(dict(task=name, status=Status.NOT_GRADED, message=failed))
     order = {name: index for index, name in enumerate(names)}
     rows.sort(key=lambda row: order[row["task"]])
     return [_finish(row, master, job) for row in rows]
 
 
 def _finish(row, master, job):
-    task, status = master.tasks[row["task"]], row["status"]
-    points = task.points if status == "ok" else 0
-    if status in ("needs_review", "not_graded"):
-        points = None
+    task, status = master.tasks[row["task"]], Status(row["status"])
+    points = {"all": task.points, "none": 0, "open": None}[status.points]
     message = row["message"]
     if job["trust"]:
         message = f"{message} [graded without a sandbox]".strip()

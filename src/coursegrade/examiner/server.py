@@ -22,6 +22,7 @@ from coursegrade.examiner import notebook
 from coursegrade.examiner.session import Session
 from coursegrade.examiner.task_tests import check_task
 from coursegrade.sandbox.bubblewrap import Sandbox, SandboxError
+from coursegrade.statuses import Status
 from coursekit.grading import class_key, seed_hidden_inputs
 
 ROOM = {"processes": 96, "file_mb": 64}
@@ -56,9 +57,9 @@ def grade(job, sandbox, write):
         why = notebook.unanswered(master, task, submitted)
         # A release is also tried without answers: do the tests see that?
         if why and not job.get("force"):
-            write(task=name, status="missing", message=why, seconds=0.0)
+            write(task=name, status=Status.MISSING, message=why, seconds=0.0)
         elif task.manual:
-            write(task=name, status="needs_review", message="", seconds=0.0)
+            write(task=name, status=Status.NEEDS_REVIEW, message="", seconds=0.0)
         else:
             todo.append(task)
     if todo:
@@ -169,7 +170,7 @@ def _one(job, sandbox, out):
             print(json.dumps({"failed": text}), file=out, flush=True)
             return
         job["tasks"].remove(current)
-        row = {"task": current, "status": "died", "seconds": 0.0}
+        row = {"task": current, "status": Status.DIED, "seconds": 0.0}
         row["message"] = "testing what was returned ended the grader's process"
         print(json.dumps(row), file=out, flush=True)
 

@@ -11,6 +11,7 @@ import time
 
 from coursegrade.border import channel, wire
 from coursegrade.sandbox.bubblewrap import reason_of_end
+from coursegrade.statuses import Status
 
 START_SECONDS = 30
 KEEP_SECONDS = 10
@@ -30,7 +31,7 @@ class RoomError(Exception):
 
     def __init__(self, status, message):
         super().__init__(message)
-        self.status, self.message = status, message
+        self.status, self.message = Status(status), message
 
 
 class Failed(RoomError):
@@ -91,7 +92,7 @@ class Session:
             problem = self.problems.get(task)
             if problem:
                 raise Failed(problem.status, problem.message)
-            raise Failed("missing", f"the name `{name}` is not defined")
+            raise Failed(Status.MISSING, f"the name `{name}` is not defined")
         if reply.get("callable"):
             return False, None
         return True, self._value(reply, f"`{name}`")
@@ -107,8 +108,10 @@ class Session:
             if kind not in ERRORS:
                 kind = "an error of its own"
             if reply.get("memory"):
-                raise Failed("memory", f"`{name}` needed more memory than there is")
-            raise Failed("error", f"`{name}` raised {kind} when the test called it")
+                said = f"`{name}` needed more memory than there is"
+                raise Failed(Status.MEMORY, said)
+            said = f"`{name}` raised {kind} when the test called it"
+            raise Failed(Status.ERROR, said)
         return self._value(reply, f"what `{name}` returned")
 
     def close(self):
@@ -159,7 +162,7 @@ class Session:
             if not step.task:
                 free = max(0.0, free - used)
             if "error" in reply:
-                status = "memory" if reply.get("memory") else "error"
+                status = Status.MEMORY if reply.get("memory") else Status.ERROR
                 self._blame(step.task, status, f"the cell raised {_text(reply)}")
 
     def _blame(self, task, status, message):
@@ -174,16 +177,16 @@ class Session:
             reply = channel.receive(self.talk, deadline)
         except TimeoutError:
             self.close()
-            raise Lost("timeout", "it took longer than the time allowed") from None
+            raise Lost(Status.TIMEOUT, "it took longer than the time allowed") from None
         except (channel.ClosedError, OSError):
             raise self._death(told=do == "run") from None
         except channel.BrokenError as error:
             self.close()
-            raise Lost("error", f"the sandbox sent {error}") from None
+            raise Lost(Status.ERROR, f"the sandbox sent {error}") from None
         if not isinstance(reply, dict) or reply.get("nonce") != nonce:
             # Somebody wrote an answer before there was a question.
             self.close()
-            raise Lost("error", "the code wrote into the grader's channel")
+            raise Lost(Status.ERROR, "the code wrote into the grader's channel")
         return reply
 
     def _death(self, told):
@@ -191,9 +194,9 @@ class Session:
         end = reason_of_end(self.life)
         self.close()
         if end.get("reason") == "memory":
-            return Lost("memory", "it needed more memory than is allowed")
+            return Lost(Status.MEMORY, "it needed more memory than is allowed")
         how = f" (exit status {end['status']})" if told and "status" in end else ""
-        return Lost("died", f"the code ended its own process{how}")
+        return Lost(Status.DIED, f"the code ended its own process{how}")
 
     def _value(self, reply, what):
         try:
@@ -201,7 +204,7 @@ class Session:
                 raise wire.WireError
             return wire.decode(reply.get("value"))
         except wire.WireError:
-            raise Failed("wrong", f"{what} cannot be graded; {GRADED}") from None
+            raise Failed(Status.WRONG, f"{what} cannot be graded; {GRADED}") from None
 
 
 def _text(reply):

@@ -5,6 +5,7 @@ import types
 
 from coursegrade.assignment import needs
 from coursegrade.examiner.session import RoomError
+from coursegrade.statuses import Status
 
 
 class RemoteFunction:
@@ -55,12 +56,13 @@ def check_task(master, task, session, student):
     except RoomError as error:
         return error.status, error.message
     except AssertionError as error:
-        return "wrong", str(error)[:300] or "a test of this task failed"
+        return Status.WRONG, str(error)[:300] or "a test of this task failed"
     except MemoryError:
-        return "memory", "what was returned needs more memory than is allowed"
+        return Status.MEMORY, "what was returned needs more memory than is allowed"
     except TimeoutError:
-        return "timeout", "the test took longer than the time allowed"
+        return Status.TIMEOUT, "the test took longer than the time allowed"
     except Exception as error:
         # Mostly a value of another type or shape than the test expects.
-        return "wrong", f"the test could not use the answer ({type(error).__name__})"
-    return "ok", ""
+        kind = type(error).__name__
+        return Status.WRONG, f"the test could not use the answer ({kind})"
+    return Status.OK, ""

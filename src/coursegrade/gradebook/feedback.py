@@ -11,21 +11,8 @@ from string import Template
 
 from coursegrade.gradebook.intake import file_name
 from coursegrade.gradebook.journal import write_atomically
+from coursegrade.statuses import Status
 
-MEANING = {
-    "ok": "Right.",
-    "wrong": "Not right yet.",
-    "error": "The code raised an error.",
-    "timeout": "Not done within the time allowed.",
-    "memory": "Needed more memory than is allowed.",
-    "died": "The code ended its own process.",
-    "missing": "There is no answer.",
-    "unreadable": "The notebook cannot be read.",
-    "needs_review": "A person will read this.",
-    "not_graded": "Not graded yet; this is not your fault.",
-}
-#: For the others, the meaning says what the message says.
-EXPLAINED = ("ok", "wrong", "error", "missing", "unreadable")
 _PAGE = Template("""\
 <!doctype html>
 <html lang="en">
@@ -61,8 +48,9 @@ def student_page(master, student, entry, total):
     lines = []
     for row in entry["rows"]:
         points = "open" if row["points"] is None else f"{row['points']:g}"
-        told = row["message"] if row["status"] in EXPLAINED else ""
-        text = f"{MEANING[row['status']]} {told[:1].upper()}{told[1:]}"
+        status = Status(row["status"])
+        told = row["message"] if status.explained else ""
+        text = f"{status.meaning} {told[:1].upper()}{told[1:]}"
         lines.append(
             f"<tr><th scope='row'>{_safe(row['task'])}</th>"
             f"<td class='number'>{points} of {row['of']:g}</td>"
@@ -91,7 +79,7 @@ def summary_page(master, entries, sums):
         for row in entry["rows"]:
             status = counts.setdefault(row["task"], {})
             status[row["status"]] = status.get(row["status"], 0) + 1
-    seen = [name for name in MEANING if any(name in one for one in counts.values())]
+    seen = [name for name in Status if any(name in one for one in counts.values())]
     head = "".join(f"<th scope='col' class='number'>{name}</th>" for name in seen)
     lines = "\n".join(
         f"<tr><th scope='row'>{_safe(task)}</th>"

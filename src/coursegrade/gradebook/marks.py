@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from coursegrade.gradebook.journal import write_atomically
+from coursegrade.statuses import Status
 
 
 class MarksError(ValueError):
@@ -80,7 +81,8 @@ def apply(entries, marks):
         for row in entry["rows"]:
             mark = marks.get(student, {}).get(row["task"])
             if mark is not None:
-                status = "ok" if mark["points"] == row["of"] else "wrong"
+                whole = mark["points"] == row["of"]
+                status = Status.OK if whole else Status.WRONG
                 row = {**row, "points": mark["points"], "status": status}
                 row["message"] = mark["comment"]
             rows.append(row)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from coursegrade.gradebook.journal import write_atomically
 from coursegrade.gradebook.marks import unguarded
+from coursegrade.statuses import Status
 
 COLUMNS = ("id", "assignment", "task", "points", "of", "status", "message", "seconds")
-OPEN = ("needs_review", "not_graded")
 
 
 def guarded(text):
@@ -65,7 +65,7 @@ def totals(master, entries, due=None, penalty=0.0):
             "of": master.points,
             "late_days": late,
             "total": points * max(0.0, 1 - penalty * late),
-            "open": [r["task"] for r in entry["rows"] if r["status"] in OPEN],
+            "open": [r["task"] for r in entry["rows"] if Status(r["status"]).waits],
             "name": entry["name"],
         }
     return made
@@ -95,7 +95,7 @@ def write_review(out, master, entries):
         (guarded(student), row["task"], "", "")
         for student, entry in sorted(entries.items())
         for row in entry["rows"]
-        if row["status"] in OPEN
+        if Status(row["status"]).waits
     ]
     return _write(Path(out) / "review.csv", ("id", "task", "points", "comment"), rows)
 

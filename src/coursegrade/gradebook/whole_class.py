@@ -10,10 +10,8 @@ from coursegrade.assignment.master import parse_master
 from coursegrade.examiner.client import grade_submission
 from coursegrade.gradebook.journal import Journal
 from coursegrade.sandbox.bubblewrap import SandboxError, why_not
+from coursegrade.statuses import Status
 from coursekit.grading import PUBLIC, class_key
-
-# Our own failure: a second run takes these up again.
-UNDONE = "not_graded"
 
 
 @dataclass(frozen=True)
@@ -128,7 +126,7 @@ def _job(one, text, settings, stamp, journal, again, only):
     wanted = one.id in again if again else bool(only)
     tasks = list(only) if done and wanted else []
     if done and not wanted:
-        tasks = [r["task"] for r in old["rows"] if r["status"] == UNDONE]
+        tasks = [r["task"] for r in old["rows"] if Status(r["status"]).again]
         if not tasks:
             return None
     return {
