@@ -1,7 +1,7 @@
 """What a page says of itself: description, card, address; and the page for 404.
 
 Addresses must be whole in cards, sitemaps and canonical links. They are known when
-the repository is (see launch.py): GitHub publishes ``owner/name`` as
+the repository is (see repository.py): GitHub publishes ``owner/name`` as
 ``https://owner.github.io/name/``. ``html: baseurl:`` in `_config.yml` comes first.
 """
 

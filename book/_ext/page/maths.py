@@ -20,7 +20,7 @@ from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util import logging
 from sphinx.util.math import get_node_equation_number
 
-from .assets import subset
+from page.assets import subset
 
 logger = logging.getLogger(__name__)
 
