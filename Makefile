@@ -2,7 +2,8 @@
 # Needs no more than GNU make 3.81, the one that macOS has.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book pdf notebooks figures quiz test bench lock clean distclean
+.PHONY: help setup book pdf notebooks figures quiz test bench reference lock clean \
+    distclean
 
 python := .venv/bin/python
 
@@ -27,6 +28,7 @@ help:
 	@echo 'make bench      measure the promised speeds as ratios (some forty minutes)'
 	@echo 'make quiz       write the predictions as a quiz bank, _build/quiz.gift'
 	@echo 'make figures    write every figure as SVG and PDF, _build/figures'
+	@echo 'make reference  compute anew what the tests of the lab compare it with'
 	@echo 'make setup      install the packages into .venv (the others do it too)'
 	@echo 'make lock       renew the locks, requirements*.txt'
 	@echo 'make clean      remove _build (make distclean: .venv as well)'
@@ -92,11 +94,16 @@ test: book .venv/.tests
 
 # Scripts that begin with an underscore are not run; those that need a download
 # are left to people.
-benchmarks := imports phase_diagram ensemble monitor lab grading
+benchmarks := imports phase_diagram ensemble monitor lab_step grading
+
+# Where tools find each other's modules: pytest's `pythonpath` in pyproject.toml.
+tools := book/_ext scripts benchmarks tests/helpers
+find_tools = PYTHONPATH=$$(printf ":$$(pwd -P)/%s" $(tools)); \
+    PYTHONPATH=$${PYTHONPATH\#:}; export PYTHONPATH
 
 # setup stands first: it may make .venv anew, and .tests with it.
 bench: setup .venv/.tests
-	@mkdir -p _build; failed=; \
+	@mkdir -p _build; failed=; $(find_tools); \
 	for name in $(benchmarks); do \
 	    printf '\n== %s\n' "$$name"; \
 	    $(python) "benchmarks/$$name.py" --json "_build/bench/$$name.json" \
@@ -105,6 +112,9 @@ bench: setup .venv/.tests
 	if [ -n "$$failed" ]; then \
 	    printf '\nmake bench: a promise was missed, or its script failed:%s\n' "$$failed" >&2; exit 1; \
 	fi
+
+reference: setup
+	@$(find_tools); $(python) tests/lab/reference.py
 
 lock:
 	@set -e; \
