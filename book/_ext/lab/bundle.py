@@ -21,7 +21,9 @@ VIEW = tuple(
     f"view/{name}" for name in ("settings", "charts", "keras_code", "controls", "lab")
 )
 #: Of `coursekit.clinic.diagnosis.rules`: those that the lab's rules use.
-THRESHOLDS = "VANISHED GROWN TREND SKILL PATIENCE DIVERGED LASTING DEAD".split()
+THRESHOLDS = (
+    "VANISHED SHRUNK GROWN TREND SKILL LEARNED EMPTY PATIENCE DIVERGED LASTING DEAD"
+).split()
 #: Samples of the lab's batch; `BATCH` in `data.js`.
 DIGITS = 64
 
