@@ -109,18 +109,18 @@ def diagnose(subject, x=None, y=None, loss=None, sample_weight=None):
         If the monitor has seen no step, or the batch does not fit the model.
     """
     if isinstance(subject, keras.Model):
-        return report(_untrained(subject, x, y, loss, sample_weight))
+        return answer(_untrained(subject, x, y, loss, sample_weight))
     if hasattr(subject, "trace"):
         if x is not None or y is not None:
             raise ValueError("diagnose(monitor) takes no batch: the monitor has one")
-        return report(subject.trace())
+        return answer(subject.trace())
     raise TypeError(
         f"cannot diagnose a {type(subject).__name__}: give a GradientMonitor that "
         "has seen a training, or a keras.Model with a batch"
     )
 
 
-def report(trace):
+def answer(trace):
     """Judge a trace.
 
     Returns

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from coursekit.clinic._checkup import heads
-from coursekit.clinic.diagnosis.rules import VERDICTS, stops
+from coursekit.clinic.diagnosis.rules import STOPPING, stops
 from coursekit.clinic.monitor import _export, _hooks, _rows
 from coursekit.clinic.monitor._ends import Ends
 from coursekit.clinic.monitor._log import Record
@@ -71,7 +71,7 @@ class GradientMonitor(keras.callbacks.Callback):
     @stop_on.setter
     def stop_on(self, verdicts):
         wanted = {verdicts} if isinstance(verdicts, str) else set(verdicts or ())
-        faults = VERDICTS[1:]
+        faults = STOPPING
         if wanted - set(faults):
             raise ValueError(
                 f"stop_on={verdicts!r}: give one or more of {', '.join(faults)}"
