@@ -29,6 +29,7 @@ __getattr__, __dir__, __all__ = attach(
         "reproducible": "seeds",
         "GradientMonitor": "clinic",
         "diagnose": "clinic",
+        "try_remedies": "clinic",
     },
     modules={
         "data": "data",
