@@ -23,7 +23,7 @@ import pytest
 import browser
 
 SYSTEM_PYTHON = "/usr/bin/python3"
-WEBKIT = "python3-gi gir1.2-gtk-3.0 gir1.2-webkit2-4.1 xvfb xdotool"
+WEBKIT = "python3-gi-cairo gir1.2-gtk-3.0 gir1.2-webkit2-4.1 xvfb xdotool"
 #: WebDriver's code points and X's names of keys.
 KEYS = {"ArrowRight": ("\ue014", "Right"), "ArrowLeft": ("\ue012", "Left")}
 KEYS |= {"PageUp": ("\ue00e", "Prior"), "Home": ("\ue011", "Home")}
@@ -161,8 +161,10 @@ def firefox():
         pytest.skip("no Firefox: install Debian's package firefox-esr")
     websocket = pytest.importorskip("websocket", reason="install websocket-client")
     with tempfile.TemporaryDirectory() as profile:
-        lines = [f"user_pref({json.dumps(k)}, {json.dumps(v)});" for k, v in
-                 PREFERENCES.items()]
+        lines = [
+            f"user_pref({json.dumps(k)}, {json.dumps(v)});"
+            for k, v in PREFERENCES.items()
+        ]
         (Path(profile) / "user.js").write_text("\n".join(lines))
         command = [path, "--headless", "--no-remote", "--profile", profile]
         command += ["--remote-debugging-port", "0", "--remote-allow-system-access"]
@@ -187,11 +189,12 @@ def firefox():
 
 @contextmanager
 def webkit():
-    known = "import gi; gi.require_version('WebKit2', '4.1')"
+    known = "import cairo, gi; gi.require_version('WebKit2', '4.1')"
     there = all(map(shutil.which, (SYSTEM_PYTHON, "xvfb-run", "xdotool")))
-    if not there or subprocess.run(
-        [SYSTEM_PYTHON, "-c", known], capture_output=True
-    ).returncode:
+    if (
+        not there
+        or subprocess.run([SYSTEM_PYTHON, "-c", known], capture_output=True).returncode
+    ):
         pytest.skip(f"no WebKit: install Debian's packages {WEBKIT}")
     view = Path(__file__).with_name("webkit_view.py")
     # the system's Python must not meet the packages of this one

@@ -88,11 +88,16 @@ class View:
         pictures = []
 
         def finished(view, result):
-            pictures.append(view.get_snapshot_finish(result))
+            try:
+                pictures.append(view.get_snapshot_finish(result))
+            except Exception as error:
+                pictures.append(error)
 
         region, options = WebKit2.SnapshotRegion.VISIBLE, WebKit2.SnapshotOptions.NONE
         self.view.get_snapshot(region, options, None, finished)
-        self._wait(30, lambda: pictures)
+        self._wait(60, lambda: pictures)
+        if not pictures or isinstance(pictures[0], Exception):
+            raise RuntimeError(f"no picture: {pictures}")
         with tempfile.NamedTemporaryFile(suffix=".png") as file:
             pictures[0].write_to_png(file.name)
             return base64.b64encode(file.read()).decode()
