@@ -61,7 +61,9 @@ def article(page: str, known: set[str]):
         sys.exit(f"{page} has no article: was the theme changed?")
     folder = posixpath.dirname(page)
     for tag in found.find_all(id=True):
-        tag["id"] = anchor(page, tag["id"])
+        # those of a figure are the only ones of the book; see page/figures.py
+        if not tag.find_parent("svg"):
+            tag["id"] = anchor(page, tag["id"])
     for tag in found.find_all("img"):
         tag["src"] = "html/" + posixpath.normpath(f"{folder}/{tag['src']}")
         # on paper all are in sight
