@@ -31,6 +31,7 @@ __getattr__, __dir__, __all__ = attach(
         "diagnose": "clinic",
     },
     modules={
+        "answers": "answers",
         "data": "data",
         "models": "models",
         "plots": "plots",
