@@ -32,6 +32,7 @@ __getattr__, __dir__, __all__ = attach(
         "try_remedies": "clinic",
     },
     modules={
+        "answers": "answers",
         "data": "data",
         "models": "models",
         "plots": "plots",
