@@ -207,7 +207,12 @@ INPUTS = "row: the lab's branches all have the same scale"
 
 def rows():
     """Yield both sides of every threshold, and orders of events."""
-    even = probed(EVEN)
+    yield from _depth()
+    yield from _losses_and_zeros()
+    yield from _events()
+
+
+def _depth():
     yield Row("VANISHED -", trained(falling(2e-3)), "healthy")
     yield Row("VANISHED +", trained(falling(5e-4)), "vanishing", "a", 0)
     yield Row("SKILL -", trained(falling(5e-4), skill=0.22), "healthy")
@@ -223,6 +228,10 @@ def rows():
     yield Row("GROWN +", trained(growing(20)), "exploding", "a", 0)
     yield Row("TREND -", trained(scattered(4)), "healthy")
     yield Row("TREND +", trained(scattered(5)), "exploding", "a", 0)
+
+
+def _losses_and_zeros():
+    even = probed(EVEN)
     yield Row("PATIENCE -", trained(growing(40), steps=49), "healthy")
     yield Row("PATIENCE +", trained(growing(40), steps=50), "exploding", "b", 0)
     yield Row("LEARNED -", trained(even, skill=0.035), "healthy")
@@ -254,6 +263,8 @@ def rows():
     yield Row("beside the way -", beside(0.2), "healthy", lab=INPUTS)
     yield Row("beside the way +", beside(0.05), "vanishing", "a", 0, INPUTS)
 
+
+def _events():
     alike = killed(20, 21, True)
     yield Row("an explosion that kills all", alike, "exploding", "a", 20, HISTORY)
     before, after = killed(20, 31, False), killed(50, 31, False)

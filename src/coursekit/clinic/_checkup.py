@@ -46,6 +46,37 @@ def checkup(model, x, y, loss=None, sample_weight=None, step=0):
     )
 
 
+def constant_loss(model, x, targets, loss=None):
+    """Return the loss of the best constant output over more targets than a batch has.
+
+    Parameters
+    ----------
+    model : keras.Model
+    x : arrays
+        Some inputs: they tell the shape of the outputs.
+    targets : list of arrays, or of trees of them
+        One entry a batch.
+    loss : optional
+        As :func:`coursekit.probe` takes it.
+    """
+    try:
+        targets = keras.tree.map_structure(lambda *t: np.concatenate(t), *targets)
+        size = len(keras.tree.flatten(targets)[0])
+        with unchanged(model):
+            outputs = keras.tree.map_structure(
+                lambda o: np.broadcast_to(np.asarray(o)[:1], (size, *o.shape[1:])),
+                model(x, training=False),
+            )
+
+            def value(outputs):
+                return loss_value(model, None, targets, outputs, loss, None)
+
+            return best_constant(value, outputs, targets).loss
+    except (TypeError, ValueError, tf.errors.InvalidArgumentError):
+        # batches of changing sizes, or a loss that takes something else
+        return math.nan
+
+
 def _output_gradient(value, outputs):
     """Return the root mean square over the batch of ``||dL/dy||`` per sample."""
     flat = [tf.convert_to_tensor(o) for o in keras.tree.flatten(outputs)]

@@ -60,7 +60,7 @@ class Check:
         return 1 - self.loss / self.constant_loss
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Trace:
     """A training run, a row for each recorded step.
 
@@ -116,6 +116,16 @@ class Trace:
     notes: list = field(default_factory=list)
     constant_loss: float = math.nan
 
+    def __repr__(self):
+        """Return what was recorded, in a line."""
+        losses = self.loss[np.isfinite(self.loss)]
+        ends = f", loss {losses[0]:.3g} to {losses[-1]:.3g}" if len(losses) else ""
+        probed = ", ".join(str(step) for step, _ in self.probes) or "none"
+        return (
+            f"Trace of {self.last_step} steps and {len(self.layers)} layers{ends}; "
+            f"probed after steps: {probed}"
+        )
+
     @property
     def update_ratio(self):
         """Change of the kernels over the kernels, shape (updates, layers)."""
@@ -125,10 +135,15 @@ class Trace:
     @classmethod
     def untrained(cls, probed, check, heads):
         """Return the trace of a model that was probed and not trained."""
-        layers = len(probed.layers)
-        none, empty = np.empty(0), np.empty((0, layers))
+        ends = {"probes": [(0, probed)], "checks": [check], "heads": heads}
+        return cls.empty(list(probed.layers), [], **ends)
+
+    @classmethod
+    def empty(cls, layers, notes, **fields):
+        """Return the trace of no step."""
+        none, empty = np.empty(0), np.empty((0, len(layers)))
         return cls(
-            layers=list(probed.layers),
+            layers=layers,
             steps=none.astype(int),
             loss=none,
             skipped=none.astype(bool),
@@ -137,9 +152,8 @@ class Trace:
             update_steps=none.astype(int),
             update=empty,
             weight=empty,
-            probes=[(0, probed)],
-            checks=[check],
-            heads=heads,
+            notes=notes,
+            **fields,
         )
 
     @property

@@ -99,6 +99,8 @@ EMPTY = 1e-6
 MANY_DEAD = 0.5
 MANY_SATURATED = 0.5
 FAST, SLOW = 0.1, 1e-6
+#: Inputs or targets of this size are not scaled: kernels are drawn for size 1.
+LARGE = 30.0
 INFERENCE = 2.0
 
 

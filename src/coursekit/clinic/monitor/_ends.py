@@ -4,14 +4,19 @@ The start is probed with the weights that were kept of it, the end with those th
 are there, if nobody has changed them since.
 """
 
+import math
+import re
 import warnings
 from contextlib import contextmanager
 
 import numpy as np
 
-from coursekit.clinic._checkup import checkup, not_finite
+from coursekit.clinic._checkup import checkup, constant_loss, not_finite
 from coursekit.clinic.monitor import _rows
 from coursekit.clinic.monitor._device import values
+
+# Of an error's message this much tells its cause.
+SHORT = 200
 
 
 class Ends:
@@ -25,6 +30,8 @@ class Ends:
         As :class:`coursekit.clinic.Trace` holds them.
     notes : list of str
         What could not be probed, and why.
+    constant_loss : float
+        Of the best constant output, over the targets of the first batches.
     """
 
     def __init__(self, model, recorder):
@@ -32,6 +39,7 @@ class Ends:
         self.batch = self.loss = None
         self.probes, self.checks, self.notes = [], [], []
         self._end = None
+        self.constant_loss = math.nan
 
     def begin(self):
         """Forget where an earlier training ended: it goes on."""
@@ -101,6 +109,7 @@ class Ends:
             return
         if not step and not_finite(batch):
             self._note("the batch itself holds numbers that are not finite")
+        loss = None if getattr(self._model, "loss", None) is not None else self.loss
         self._recorder.paused = True
         try:
             with warnings.catch_warnings():
@@ -108,15 +117,29 @@ class Ends:
                 warnings.simplefilter("ignore")
                 x, y, *weight = batch
                 weight = weight[0] if weight else None
-                loss = None if self._model.compiled else self.loss
                 probed, check = checkup(self._model, x, y, loss, weight, step)
+                targets = self._recorder.targets
+                if step and len(targets) > 1 and weight is None and self.batch is None:
+                    self.constant_loss = constant_loss(self._model, x, targets, loss)
             self.probes.append((step, probed))
             self.checks.append(check)
         except Exception as error:  # training goes on without the probe
-            self._note(f"the probe failed: {error}")
+            self._note(f"the probe failed: {_cause(error)}; {self._cure(loss)}")
         finally:
             self._recorder.paused = False
+
+    def _cure(self, loss):
+        if loss is None and getattr(self._model, "loss", None) is None:
+            return "the model is compiled without a loss: pass loss="
+        return "another batch may do: pass batch=(x, y)"
 
     def _note(self, text):
         if text not in self.notes:
             self.notes.append(text)
+
+
+def _cause(error):
+    """Return the first line of an error's message, without codes for terminals."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip() or type(error).__name__
+    line = " ".join(text.split("\n\n")[0].split())
+    return line if len(line) <= SHORT else line[:SHORT].rsplit(" ", 1)[0] + " ..."

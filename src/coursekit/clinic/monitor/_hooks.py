@@ -1,9 +1,9 @@
 """Wrap the methods of one Keras model that every kind of training calls.
 
-``optimizer.apply`` is wrapped on the instance, so that ``fit``,
-``train_on_batch`` and custom loops all pass, and ``model.compute_loss`` is, for
-the loss and one batch. Nothing is subclassed; the last listener that leaves
-takes everything off.
+``optimizer.apply`` is wrapped on the instance, so that ``fit``, ``train_on_batch`` and
+custom loops all pass, ``model.compute_loss`` is, for the loss and some samples, and
+``model.train_step``, for samples that it does not hand on. Nothing is subclassed; the
+last listener that leaves takes everything off.
 """
 
 
@@ -21,6 +21,7 @@ class Site:
         if inner is not None:
             self._wrap(optimizer, "apply", self._outer_apply)
         self._wrap(model, "compute_loss", self._compute_loss)
+        self._wrap(model, "train_step", self._train_step)
         object.__setattr__(model, "_coursekit_site", self)
 
     def close(self):
@@ -97,6 +98,17 @@ class Site:
             return loss
 
         return compute_loss
+
+    def _train_step(self, original):
+        def train_step(*args, **kwargs):
+            for recorder in self.recorders:
+                recorder.on_train_step(args[0] if args else kwargs.get("data"))
+            result = original(*args, **kwargs)
+            for recorder in self.recorders:
+                recorder.on_train_step_end()
+            return result
+
+        return train_step
 
 
 def listens(model, recorder):

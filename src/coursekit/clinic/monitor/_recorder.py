@@ -71,8 +71,8 @@ class Recorder:
         self.model = model
         self.running = self.paused = self.exact = False
         self.columns = self.start = self.updates = self.traced = None
-        self._batch = self._structure = self._written = None
-        self._late = False
+        self._batch = self._data = self._written = None
+        self._asked = self._late = False
         self._loss = variable(tf.constant(_rows.UNTOLD, tf.float64))
 
     def key(self):
@@ -117,19 +117,37 @@ class Recorder:
         self._loss.assign(tf.cast(tf.reduce_mean(loss), tf.float64))
 
     def on_loss(self, loss, x, y, sample_weight):
-        """Keep the loss of this step, and a batch when one is wanted."""
+        """Keep the loss of this step, and samples when some are wanted."""
         if self.paused:
             return
         self.prepare()
         self.tell(loss)
-        leaves, alone = keras.tree.flatten((x, y, sample_weight)), self._alone
-        if self._structure is None:
-            self._structure = (x, y, sample_weight)
-            fixed = bool(self.model.jit_compile)
+        if x is None and self._data is not None:
+            # a train_step of one's own need not hand its inputs on
+            x = keras.utils.unpack_x_y_sample_weight(self._data)[0]
+        self._take((x, y, sample_weight))
+
+    def on_train_step(self, data):
+        """Take note of the data of a ``train_step`` that begins."""
+        self._data = data
+
+    def on_train_step_end(self):
+        """Keep samples of a ``train_step`` that has called no ``compute_loss``."""
+        data, self._data = self._data, None
+        if data is not None and not self.paused and isinstance(data, tuple | list):
+            if len(data) in (2, 3):
+                self._take(keras.utils.unpack_x_y_sample_weight(data))
+
+    def _take(self, batch):
+        self._data, alone = None, self._alone
+        if not self._asked:
+            self._asked = True
+            fixed = bool(getattr(self.model, "jit_compile", False))
+            samples = _batch_size(self.model) or _batch.SAMPLES
             with tf.init_scope():
-                self._batch = _batch.room_for(leaves, alone, fixed)
+                self._batch = _batch.room_for(batch, samples, alone, fixed)
         if self._batch is not None:
-            self._batch.take(leaves, alone)
+            self._batch.take(batch, alone)
 
     def on_begin(self):
         """Open the row of a step that a loss scale may skip."""
@@ -194,10 +212,10 @@ class Recorder:
             self.prepare()
         self.updates.before_batch(done)
 
-    def after_batch(self, done):
-        """Do what is due after so many batches."""
-        if done == 1 and self._batch is not None:
-            self._batch.keep()
+    def after_batch(self, done, look):
+        """Do what is due after so many batches; ``look`` at the data if wanted."""
+        if self._batch is not None:
+            self._batch.keep(look)
         if self.columns is not None:
             self.updates.after_batch(done, self.steps.count)
 
@@ -207,17 +225,30 @@ class Recorder:
             self._batch.release()
 
     def batch(self):
-        """Return the batch that was kept, (x, y, sample_weight), or None."""
-        parts = None if self._batch is None else self._batch.numpy()
-        if parts is None:
-            return None
-        return keras.tree.pack_sequence_as(self._structure, parts)
+        """Return the samples that were kept, (x, y, sample_weight), or None."""
+        return None if self._batch is None else self._batch.numpy()
+
+    @property
+    def targets(self):
+        """Those of the first batches, a list: empty if they were not kept."""
+        return [] if self._batch is None else self._batch.targets
+
+    @property
+    def bad_data(self):
+        """Whether a batch held numbers that are not finite, among those looked at."""
+        return self._batch is not None and self._batch.bad
 
     def read(self):
         """Return the steps and the updates since the last reading, or None."""
         if self.columns is None:
             return None
         return _rows.from_device(*self.steps.unread()), self.updates.unread()
+
+
+def _batch_size(model):
+    """Return the batch size that a model's inputs prescribe, or None."""
+    sizes = {i.shape[0] for i in getattr(model, "inputs", None) or [] if len(i.shape)}
+    return next((size for size in sizes if size is not None), None)
 
 
 def _dense(gradient):

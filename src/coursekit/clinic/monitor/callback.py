@@ -15,6 +15,8 @@ from coursekit.clinic.trace import Trace
 
 # fit reads the device once in so many batches.
 READ_EVERY = 100
+# It also does after these: what is not finite, or too small for float32, comes early.
+READ_EARLY = (1, 30)
 
 
 class GradientMonitor(keras.callbacks.Callback):
@@ -44,6 +46,8 @@ class GradientMonitor(keras.callbacks.Callback):
         "exploding".
     batch : tuple (x, y) or (x, y, sample_weight), optional
         Probe with this batch instead of one of the training's own.
+    loss : str, callable or keras.losses.Loss, optional
+        Probe with this loss, if the model is compiled without one.
 
     Examples
     --------
@@ -52,16 +56,24 @@ class GradientMonitor(keras.callbacks.Callback):
     >>> coursekit.diagnose(monitor)
     """
 
-    def __init__(self, stop_on=None, batch=None):
+    def __init__(self, stop_on=None, batch=None, loss=None):
         super().__init__()
         self.stop_on = stop_on
-        self._batch = batch
+        self._batch, self._loss = batch, loss
+        self._copies = 0
         self._watched = self._optimizer = None
         self._recorder = self._record = self._ends = None
         # batches of this fit that have begun, and those after which all is done
         self._begun = self._done = 0
         # does fit wait for on_train_batch_end?
         self._waits = False
+
+    def __repr__(self):
+        """Return which training it has recorded."""
+        if self._recorder is None:
+            return "GradientMonitor that has seen no training"
+        steps = 0 if self._record is None else self._record.last_step
+        return f"GradientMonitor of model {self._watched.name!r}, {steps} steps read"
 
     @property
     def stop_on(self):
@@ -120,8 +132,10 @@ class GradientMonitor(keras.callbacks.Callback):
         if self._done == self._begun:
             return
         self._done = self._begun
-        self._recorder.after_batch(self._done)
-        if self.stop_on or self._done == 1 or self._done % READ_EVERY == 0:
+        bad = self._record is not None and self._record.bad_step is not None
+        self._recorder.after_batch(self._done, look=bad)
+        early = self._done in READ_EARLY
+        if self.stop_on or early or self._done % READ_EVERY == 0:
             if self.read() and not self._recorder.exact:
                 self._change_to_float64()
         if self.stop_on and self._record is not None and len(self._record.steps):
@@ -156,7 +170,7 @@ class GradientMonitor(keras.callbacks.Callback):
         optimizer : keras.optimizers.Optimizer, optional
             By default the one the model is compiled with.
         loss : str, callable or keras.losses.Loss, optional
-            For the probe, if the model is not compiled.
+            For the probe, if the model is not compiled with one.
         batch : tuple (x, y) or (x, y, sample_weight), optional
             For the probe.
         """
@@ -206,7 +220,7 @@ class GradientMonitor(keras.callbacks.Callback):
         if self._watched is None:
             self._watched, self._recorder = model, Recorder(model)
             self._ends = Ends(model, self._recorder)
-            self._ends.batch = self._batch
+            self._ends.batch, self._ends.loss = self._batch, self._loss
         elif self._watched is not model:
             raise ValueError(
                 f"this monitor has recorded model {self._watched.name!r}: make a "
@@ -260,12 +274,10 @@ class GradientMonitor(keras.callbacks.Callback):
         return self._trace(at_end=True)
 
     def _trace(self, at_end=False):
+        if self._recorder is None:
+            raise ValueError(self._why_unseen())
         if self._record is None or not self._record.last_step:
-            raise ValueError(
-                "the monitor has seen no training step: pass it to "
-                "model.fit(..., callbacks=[monitor]), or train inside "
-                "'with monitor.watch(model):'"
-            )
+            return self._nothing()
         self._ends.look()
         names, record = self._recorder.columns.names, self._record
         if at_end and len(record.waiting):
@@ -287,8 +299,56 @@ class GradientMonitor(keras.callbacks.Callback):
             heads=heads(self._watched, names),
             first_bad_step=record.bad_step,
             learning_rate=_learning_rate(self._optimizer),
-            notes=list(self._ends.notes),
+            notes=[*self._ends.notes, *self._notes()],
+            constant_loss=self._ends.constant_loss,
         )
+
+    def _why_unseen(self):
+        if self._copies:
+            return (
+                "the monitor has seen no training step, but a copy of it was made: "
+                "diagnose the copy that was trained with"
+            )
+        return (
+            "the monitor has seen no training step: pass it to "
+            "model.fit(..., callbacks=[monitor]), or train inside "
+            "'with monitor.watch(model):'"
+        )
+
+    def _nothing(self):
+        """Return the trace of a training of which no step was recorded."""
+        if self._begun > self._done:
+            note = (
+                "the first step did not end: diagnose(model, x, y) with its batch "
+                "names what stopped it"
+            )
+        else:
+            note = (
+                "no update passed through the optimizer that was watched: if another "
+                "one makes the steps, train inside monitor.watch(model, optimizer=...)"
+            )
+        columns = self._recorder.columns
+        return Trace.empty([] if columns is None else columns.names, [note])
+
+    def _notes(self):
+        """Yield what the rows say about how they were recorded."""
+        told = self._record.steps["told"]
+        if len(told) and told.any() and not told[0]:
+            yield (
+                "the loss of each step was told after its update: call "
+                "monitor.record_loss(loss) before optimizer.apply"
+            )
+        if self._recorder.bad_data:
+            yield "a batch of the training holds numbers that are not finite"
+
+    def __deepcopy__(self, memo):
+        """Copy a monitor that has seen nothing; what it has seen cannot be."""
+        if self._recorder is not None:
+            raise ValueError("a monitor that has recorded a training cannot be copied")
+        self._copies += 1
+        twin = type(self).__new__(type(self))
+        twin.__dict__ |= self.__dict__ | {"_copies": 0}
+        return twin
 
     @property
     def _scaled(self):
