@@ -66,7 +66,8 @@ class Copies:
 
     def run(self, remedy, seed, steps):
         """Train a copy; return a Run, or a str that says why there is none."""
-        if time.monotonic() > self.until:
+        first = remedy is None and seed == 0
+        if time.monotonic() > self.until and not first:
             return "no time was left"
         random.seed(seed)
         np.random.seed(seed)
@@ -172,14 +173,14 @@ class _Loop:
             self.optimizer.learning_rate = float(optimizer.learning_rate)
 
     def outputs(self, x, training):
-        """Return outputs, new state and penalties."""
-        return self.model.stateless_call(
-            [v.value for v in self.trained],
-            [v.value for v in self.state],
-            x,
-            training=training,
-            return_losses=True,
-        )
+        """Return outputs, new state and penalties; the model is left as it is."""
+        own = (*self.model.trainable_variables, *self.model.non_trainable_variables)
+        mine = [v.value for v in (*self.trained, *self.state)]
+        pairs = list(zip(own, mine, strict=True))
+        with keras.StatelessScope(pairs, collect_losses=True) as scope:
+            outputs, penalties = self.model(x, training=training), self.model.losses
+        state = [scope.get_current_value(v) for v in self.model.non_trainable_variables]
+        return outputs, state, penalties
 
     def targets(self, x, y):
         """Return y as the loss takes it."""
@@ -220,9 +221,7 @@ class _Loop:
 def share_learned(value, outputs, y):
     """Return 1 - loss / loss of the best constant output; NaN if it is not finite.
 
-    Constants tried: zeros, and of the targets the mean, the median and the mean as
-    logits; of integer labels the frequencies. A negative loss has no share: then it
-    is the difference over the larger size.
+    A negative loss has no share: then it is the difference over the larger size.
 
     Parameters
     ----------
@@ -231,7 +230,18 @@ def share_learned(value, outputs, y):
     outputs : tf.Tensor of shape (samples, ...)
     y : numpy.ndarray of float32
     """
-    own, shape = float(value(y, outputs)), tuple(outputs.shape)
+    own, best = float(value(y, outputs)), _constant_loss(value, outputs, y)
+    size = best if min(best, own) >= 0 else max(abs(best), abs(own))
+    return (best - own) / max(size, 1e-12) if math.isfinite(best - own) else math.nan
+
+
+def _constant_loss(value, outputs, y):
+    """Return the least loss of some constant outputs, NaN if none is finite.
+
+    Zeros, and of the targets the mean, the median and the mean as logits; of integer
+    labels the frequencies and their logits.
+    """
+    shape = tuple(outputs.shape)
     constants = [np.zeros(shape[1:])]
     if y.shape == shape:
         mean = y.mean(axis=0)
@@ -244,9 +254,7 @@ def share_learned(value, outputs, y):
         tf.constant(np.broadcast_to(c, shape), outputs.dtype) for c in constants
     ]
     losses = [float(value(y, c)) for c in constants]
-    best = min((loss for loss in losses if math.isfinite(loss)), default=math.nan)
-    size = best if min(best, own) >= 0 else max(abs(best), abs(own))
-    return (best - own) / max(size, 1e-12) if math.isfinite(best - own) else math.nan
+    return min((loss for loss in losses if math.isfinite(loss)), default=math.nan)
 
 
 def _logits(mean):
@@ -278,9 +286,11 @@ def _built(model, x):
             f"model is a {type(model).__name__}: give a keras.Model, or a function "
             "that returns one"
         )
-    if model.optimizer is None or model.loss is None:
+    loss = getattr(model, "loss", None)
+    if loss is None or model.optimizer is None:
         raise ValueError("the model has no optimizer or no loss: compile it")
-    if isinstance(model.loss, dict | list | tuple) or len(model.outputs or [0]) > 1:
+    outputs = getattr(model, "outputs", None) or [0]
+    if isinstance(loss, dict | list | tuple) or len(outputs) > 1:
         raise ValueError("the model has several outputs or losses: give one of one")
     if model.built:
         return model

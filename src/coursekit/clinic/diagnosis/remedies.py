@@ -104,7 +104,15 @@ def remedies(judgement, trace, bad_batch=False):
     facts = getattr(trace, "facts", None) or _assumed(trace)
     if bad_batch:
         return tuple(_clean(facts, Signs(sudden=True)))
-    return advice(facts, _signs(judgement, trace), judgement.verdict)[:MOST]
+    verdict = judgement.verdict
+    if verdict == "healthy" and _is_weak(trace):
+        verdict = "weak"
+    return advice(facts, _signs(judgement, trace), verdict)[:MOST]
+
+
+def _is_weak(trace):
+    """Tell whether little was learned, for what reason ever."""
+    return trace.last_step >= rules.PATIENCE and rules.skill(trace) < rules.SKILL
 
 
 def advice(facts, signs, verdict, rest=()):
@@ -311,12 +319,13 @@ def _initialize(facts, signs):
         wanted = "glorot_uniform" if saturating else "he_normal"
         wanted = "lecun_normal" if part.activation == "selu" else wanted
         kernel = part.config.get("kernel_initializer", {"class_name": ""})
-        bias = part.config.get("bias_initializer", {"config": {}})
+        bias = part.config.get(
+            "bias_initializer", {"class_name": "Zeros", "config": {}}
+        )
         fits = kernel["class_name"].startswith(
             ("He", "Orthogonal") if wanted == "he_normal" else _SCALED
         )
-        # Zeros has no config, and Constant may have the value 0
-        zero = not any(bias["config"].values())
+        zero = bias["class_name"] == "Zeros" or bias["config"].get("value") == 0
         if not (fits and zero):
             change = {"activation": part.activation, "kernel_initializer": wanted}
             changes[part] = change | ({} if zero else {"bias_initializer": "zeros"})
@@ -463,17 +472,21 @@ def _clip(facts, signs):
 
 
 def _connect(facts, signs):
-    yield Remedy(
-        "See that the loss reaches every layer: no stop_gradient, rounding or argmax "
-        "between them",
-        "coursekit.probe(model, x, y)",
-        "vanishing",
-    )
+    """Ask to look at the layers, where output, loss and labels fit each other."""
+    if not (*_labels(facts, signs), *_output(facts, signs)):
+        yield Remedy(
+            "See that the loss reaches every layer: no stop_gradient, rounding or "
+            "argmax between them",
+            "coursekit.probe(model, x, y)",
+            "vanishing",
+        )
 
 
 _ALWAYS = (_clean, _labels, _one_softmax)
 _SEEN = (_clean, _labels, _output, _penalty, _scale)
 _ORDER = {
+    # healthy gradients, and little was learned: only what is plain
+    "weak": (_pace,),
     "vanishing": (_activate, _initialize, _normalize, _raise),
     "vanishing in time": (_gates, _recurrence, _raise),
     "exploding": (_lower, _initialize, _clip, _normalize),
