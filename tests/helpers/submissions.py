@@ -68,5 +68,5 @@ def entry(student="ann", statuses=("ok", "wrong", "ok", "needs_review"), **more)
             }
         )
     made = {"id": student, "name": "", "where": student, "rows": rows}
-    made |= {"submitted": "2026-12-03T10:00:00", "digest": "d", "stamp": "s"}
+    made |= {"late": None, "digest": "d", "stamp": "s"}
     return made | more

@@ -66,7 +66,7 @@ def test_a_cluster_that_loses_a_worker(tmp_path):
         data = solved(TINY, f"s{number}", "s", slow)
         path = tmp_path / f"s{number}.ipynb"
         path.write_bytes(data)
-    submissions = intake.collect(tmp_path)
+    submissions = intake.collect(tmp_path, MASTER).submissions
     with distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, dashboard_address=None
     ) as cluster:
