@@ -24,9 +24,19 @@ def executable():
     return names.executable() or unavailable(names.MISSING)
 
 
+#: The browser that runs: Playwright allows one of its kind in a process.
+_running = []
+
+
 @contextmanager
 def chromium():
-    """Start the browser, or skip the test with the name of what to install."""
+    """Start the browser, or skip the test with the name of what to install.
+
+    Inside of another `chromium()` it is the same browser.
+    """
+    if _running:
+        yield _running[0]
+        return
     path = executable()
     try:
         from playwright.sync_api import sync_playwright
@@ -34,9 +44,11 @@ def chromium():
         unavailable("no driver for the browser: install pytest-playwright")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=names.FLAGS)
+        _running.append(browser)
         try:
             yield browser
         finally:
+            _running.clear()
             browser.close()
 
 
