@@ -9,6 +9,8 @@ python := .venv/bin/python
 
 # Seconds that one cell of a notebook may take in `make test`.
 CELL_TIMEOUT ?= 300
+# Tests and notebooks in one queue, a file at a time (see tests/conftest.py).
+WORKERS ?= 2
 # `make lock UPGRADE=` keeps the versions and renews what depends on them.
 UPGRADE ?= --upgrade
 # `make lock CONSTRAINTS=file` keeps to that file's versions as well.
@@ -84,9 +86,9 @@ test: book .venv/.tests
 	check 'ruff check of the notebooks' $(python) -m ruff check --no-respect-gitignore _build/notebooks; \
 	check 'codespell' .venv/bin/codespell; \
 	check 'installed versions' $(python) -m pip check --disable-pip-version-check; \
-	check 'unit tests' $(python) -m pytest tests; \
-	check 'notebooks' $(python) -m pytest -n 2 --dist loadfile --nbval --nbval-current-env \
-	    --nbval-cell-timeout=$(CELL_TIMEOUT) _build/notebooks; \
+	check 'tests and notebooks' $(python) -m pytest tests _build/notebooks \
+	    -n $(WORKERS) --dist loadfile --no-loadscope-reorder \
+	    --nbval --nbval-current-env --nbval-cell-timeout=$(CELL_TIMEOUT); \
 	if [ -n "$$failed" ]; then \
 	    printf '\nmake test: failed: %s\n' "$$failed" >&2; exit 1; \
 	fi; \

@@ -20,17 +20,22 @@ KNOWN = {
 }
 
 
-def test_the_rules_hold():
-    found = house.breaches(house.Tree(ROOT))
+@pytest.fixture(scope="module")
+def tree():
+    """Return the project's own files, read once."""
+    return house.Tree(ROOT)
+
+
+def test_the_rules_hold(tree):
+    found = house.breaches(tree)
     new = [f"{what} ({found[what]})" for what in found if what not in KNOWN]
     assert not new, "\n".join(["a rule of the house is broken:", *sorted(new)])
     mended = KNOWN - found.keys()
     assert not mended, f"take these out of KNOWN: {sorted(mended)}"
 
 
-def test_the_tree_is_read():
+def test_the_tree_is_read(tree):
     """What was not read could not break a rule."""
-    tree = house.Tree(ROOT)
     for path in [*(ROOT / "src").rglob("*.py"), *(ROOT / "book/_ext").rglob("*.py")]:
         assert any(source.path == path for source in tree.sources), path
     pages = {source.name for source in tree.sources if source.path.suffix == ".md"}
@@ -252,9 +257,9 @@ def test_the_api_page_names_nothing_private():
     assert not any(map(house.is_private, members))
 
 
-def test_the_api_page_shows_all_that_the_face_hands_on():
+def test_the_api_page_shows_all_that_the_face_hands_on(tree):
     """Each name by itself or with its module; `trace_plots` and such are modules."""
-    table = house.Tree(ROOT).modules["coursekit"].handed_on
+    table = tree.modules["coursekit"].handed_on
     shown = {name for _, name in directives()}
     for name, home in table.items():
         assert {home, f"coursekit.{name}", f"{home}.{name}"} & shown, name

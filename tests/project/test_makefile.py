@@ -9,6 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+CONFTEST = (ROOT / "tests" / "conftest.py").read_text(encoding="utf-8")
 # They download something, or are for other scripts.
 NOT_RUN = {"clipping_mnist", "_ratio"}
 
@@ -31,6 +32,17 @@ def test_make_alone_lists_every_target():
 def test_every_benchmark_is_run():
     scripts = {path.stem for path in (ROOT / "benchmarks").glob("*.py")}
     assert set(variable("benchmarks")) == scripts - NOT_RUN
+
+
+def test_long_files_come_first():
+    """One after the other, the last of them would run alone."""
+    places = re.findall(r'^    "(.+)",$', CONFTEST, re.MULTILINE)
+    assert len(places) > 3
+    ours = [place for place in places if not place.startswith("_build")]
+    assert all((ROOT / place).exists() for place in ours)
+    command = re.search(r"-m pytest tests _build/notebooks (?:.*\\\n)*", MAKEFILE)[0]
+    # Without this, files with many tests come first.
+    assert "--dist loadfile --no-loadscope-reorder" in command
 
 
 def test_one_list_of_folders_of_tools():
