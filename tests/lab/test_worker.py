@@ -289,30 +289,6 @@ def test_a_session_dates_its_dead_units(lab):
     assert found["step"] == 12
 
 
-# --- the bundle --------------------------------------------------------------
-
-
-@pytest.mark.parametrize("names", [bundle.WORKER, bundle.VIEW])
-def test_names_of_the_modules_differ(names):
-    tops = []
-    for name in names:
-        text = (bundle.FOLDER / f"{name}.js").read_text(encoding="utf-8")
-        tops += re.findall(r"^(?:export )?(?:const|function|class) (\w+)", text, re.M)
-    assert len(tops) > 10
-    assert len(tops) == len(set(tops))
-
-
-def test_modules_come_after_those_that_they_import():
-    for names in (bundle.WORKER, bundle.VIEW):
-        for position, name in enumerate(names):
-            text = (bundle.FOLDER / f"{name}.js").read_text(encoding="utf-8")
-            needed = re.findall(r'^import .* from "\.\.?/(\w+)\.js";$', text, re.M)
-            assert set(needed) <= {
-                *(n.partition("/")[2] for n in names[:position]),
-                "constants",
-            }
-
-
 # --- the presets say what is so ----------------------------------------------
 
 

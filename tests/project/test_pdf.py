@@ -29,8 +29,8 @@ def test_the_one_page_holds_together():
 
 def test_prints(tmp_path, monkeypatch, capsys):
     browser.executable()
-    monkeypatch.setattr("TARGET", tmp_path / "book.pdf")
-    monkeypatch.setattr("pages", lambda: ["book/index.html", "book/today.html"])
+    monkeypatch.setattr(pdf, "TARGET", tmp_path / "book.pdf")
+    monkeypatch.setattr(pdf, "pages", lambda: ["book/index.html", "book/today.html"])
     pdf.main()
     content = (tmp_path / "book.pdf").read_bytes()
     assert content.startswith(b"%PDF")

@@ -755,18 +755,6 @@ def test_a_panel_without_bars_says_so():
     assert "all are 0" in panel and "<svg" not in panel
 
 
-def test_remedies_name_chapters_that_exist():
-    from pathlib import Path
-
-    from coursekit.clinic.diagnosis import remedies
-
-    book = Path(__file__).parents[4] / "book"
-    every = [r for r in vars(remedies).values() if isinstance(r, remedies.Remedy)]
-    assert len(every) > 5
-    for remedy in every:
-        assert (book / f"{remedy.chapter}.md").is_file()
-
-
 def test_bad_use():
     model = stack()
     with pytest.raises(TypeError, match="GradientMonitor"):
