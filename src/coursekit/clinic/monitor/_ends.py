@@ -9,8 +9,10 @@ import re
 import warnings
 from contextlib import contextmanager
 
+import keras
 import numpy as np
 
+from coursekit import _taps
 from coursekit.clinic._checkup import checkup, constant_loss, not_finite
 from coursekit.clinic.monitor import _rows
 from coursekit.clinic.monitor._device import values
@@ -109,6 +111,11 @@ class Ends:
             return
         if not step and not_finite(batch):
             self._note("the batch itself holds numbers that are not finite")
+        if self._recorder.batch_size == 1 and _normalizes_over_samples(self._model):
+            self._note(
+                "the training has one sample a batch, and a BatchNormalization makes 0 "
+                "of it whatever it is: take larger batches"
+            )
         loss = None if getattr(self._model, "loss", None) is not None else self.loss
         self._recorder.paused = True
         try:
@@ -136,6 +143,16 @@ class Ends:
     def _note(self, text):
         if text not in self.notes:
             self.notes.append(text)
+
+
+def _normalizes_over_samples(model):
+    """Tell whether a layer normalizes over nothing but the samples of a batch."""
+    return any(
+        isinstance(layer, keras.layers.BatchNormalization)
+        and layer.built
+        and layer.input_spec.ndim == 2
+        for layer in _taps.leaves(model)
+    )
 
 
 def _cause(error):
