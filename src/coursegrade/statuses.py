@@ -2,6 +2,8 @@
 
 from enum import StrEnum
 
+FLAGS = ("explained", "waits", "again", "alone")
+
 
 class Status(StrEnum):
     """A status is its name, with what follows from it.
@@ -13,41 +15,42 @@ class Status(StrEnum):
     ----------
     meaning : str
         A sentence for the student.
-    explained : bool
-        The row's message says more than the meaning; the student reads both.
     points : str
         What it is worth: ``"all"``, ``"none"``, or ``"open"`` while nobody knows.
+    explained : bool
+        The row's message says more than the meaning; the student reads both.
     waits : bool
         A person has to look.
     again : bool
         The next run grades it once more.
+    alone : bool
+        Others may be the cause: it counts when it is so without them, too.
     """
 
-    def __new__(
-        cls, name, meaning, points="none", explained=False, waits=False, again=False
-    ):
+    def __new__(cls, name, meaning, points, *flags):
         """Make a member that is equal to its name."""
         made = str.__new__(cls, name)
-        made._value_ = name
-        made.meaning, made.points, made.explained = meaning, points, explained
-        made.waits, made.again = waits, again
+        made._value_, made.meaning, made.points = name, meaning, points
+        if strange := set(flags) - set(FLAGS):
+            raise ValueError(f"{name}: no such flag: {', '.join(strange)}")
+        for flag in FLAGS:
+            setattr(made, flag, flag in flags)
         return made
 
-    OK = "ok", "Right.", "all", True
-    WRONG = "wrong", "Not right yet.", "none", True
-    ERROR = "error", "The code raised an error.", "none", True
-    TIMEOUT = "timeout", "Not done within the time allowed."
-    MEMORY = "memory", "Needed more memory than is allowed."
-    DIED = "died", "The code ended its own process."
-    MISSING = "missing", "There is no answer.", "none", True
-    UNREADABLE = "unreadable", "The notebook cannot be read.", "none", True
-    NEEDS_REVIEW = "needs_review", "A person will read this.", "open", False, True
+    OK = "ok", "Right.", "all", "explained"
+    WRONG = "wrong", "Not right yet.", "none", "explained"
+    ERROR = "error", "The code raised an error.", "none", "explained"
+    TIMEOUT = "timeout", "Not done within the time allowed.", "none", "alone"
+    MEMORY = "memory", "Needed more memory than is allowed.", "none"
+    DIED = "died", "The code ended its own process.", "none", "alone"
+    MISSING = "missing", "There is no answer.", "none", "explained"
+    UNREADABLE = "unreadable", "The notebook cannot be read.", "none", "explained"
+    NEEDS_REVIEW = "needs_review", "A person will read this.", "open", "waits"
     # The grader's own failure: no point is taken.
     NOT_GRADED = (
         "not_graded",
         "Not graded yet; this is not your fault.",
         "open",
-        False,
-        True,
-        True,
+        "waits",
+        "again",
     )
