@@ -9,6 +9,7 @@ from pathlib import Path
 from coursegrade.assignment.master import marker
 from coursegrade.examiner.notebook import (
     UnreadableError,
+    answers,
     match,
     read_notebook,
     unanswered,
@@ -255,19 +256,20 @@ def _opened(file, master):
     except UnreadableError as error:
         return _Opened(file, str(error)) if named else None
     answered = sum(not unanswered(master, t, cells) for t in master.tasks.values())
-    return _Opened(file, "", data, tuple(cells), len(match(master, cells)), answered)
+    held = sum(map(bool, match(master, cells)))
+    return _Opened(file, "", data, tuple(cells), held, answered)
 
 
 def _answers(cells, master):
-    """Return the text of each task's answer cells, without the line that marks them."""
-    found, made = match(master, cells), {}
+    """Return the text of each task's answer, without the lines that mark its cells."""
+    marks = {marker(one) for one in master.cells if one.role in ("answer", "manual")}
+    made = {}
     for task in master.tasks.values():
-        texts = [
-            found[cell.id].source.strip().removeprefix(marker(cell)).strip()
-            for cell in task.answers
-            if cell.id in found
-        ]
-        made[task.name] = "\n\n".join(texts)
+        lines = "\n\n".join(
+            one.source for one in answers(master, task, cells)
+        ).splitlines()
+        kept = [line for line in lines if line.strip() not in marks]
+        made[task.name] = "\n".join(kept).strip()
     return made
 
 
