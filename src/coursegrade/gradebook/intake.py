@@ -8,6 +8,7 @@ from pathlib import Path
 
 from coursegrade.assignment.master import marker
 from coursegrade.examiner.notebook import (
+    LIMIT_MB,
     UnreadableError,
     answers,
     match,
@@ -19,7 +20,7 @@ from coursegrade.gradebook.hand_ins import File, IntakeError, files_in, plain
 from coursegrade.gradebook.roster import folded, letters
 from coursegrade.gradebook.sheets import guarded, write_sheet
 
-_MOST = 20  # notebooks of one student that are opened
+_MOST_MB = 5 * LIMIT_MB  # of notebooks of one student that are opened
 OTHER_ID = "the notebook's student_id is"
 _NO_NOTEBOOK = "not a notebook"
 
@@ -163,14 +164,8 @@ def file_name(student):
 def _submission(student, members, master, stranger, wanted):
     """Return one student's submission and the lines of its files."""
     owner = next((one for _, one in members if not one.look), members[0][1])
-    # Notebooks by name first: no folder of other files hides them.
-    order = sorted(members, key=lambda pair: ".ipynb" not in pair[0].parts[-1].lower())
-    opened = [one for file, _ in order if (one := _opened(file, master))]
-    opened, unseen = opened[:_MOST], opened[_MOST:]
+    opened = _all_opened([file for file, _ in members], master)
     best, problem, asked = _best(opened, wanted)
-    asked = asked or bool(unseen and not wanted)
-    if asked and not problem:
-        best, problem = None, f"more than {_MOST} notebooks could be the answer"
     if asked:
         problem += "; write the one that counts in class.toml, under [chosen]"
     if not best and not problem:
@@ -199,6 +194,20 @@ def _submission(student, members, master, stranger, wanted):
         )
         lines.append(Line(file.path, student, one.rule, what, why, look))
     return Submission(**made), lines
+
+
+def _all_opened(files, master):
+    """Return what is or should be a notebook, as far as it fits in memory."""
+    opened, size = [], 0
+    # Those that are called so come first: no folder of other files hides them.
+    for file in sorted(files, key=lambda one: ".ipynb" not in one.parts[-1].lower()):
+        one = _opened(file, master) if size <= _MOST_MB * 2**20 else None
+        if size > _MOST_MB * 2**20 and ".ipynb" in file.parts[-1].lower():
+            one = _Opened(file, f"not opened, behind {_MOST_MB} MB of notebooks")
+        if one:
+            opened.append(one)
+            size += len(one.data)
+    return opened
 
 
 def _account(opened, best, asked):
