@@ -8,7 +8,9 @@ from pathlib import Path
 
 from coursegrade.assignment.master import marker
 from coursegrade.examiner.notebook import (
+    LIMIT_MB,
     UnreadableError,
+    answers,
     match,
     read_notebook,
     unanswered,
@@ -18,7 +20,7 @@ from coursegrade.gradebook.hand_ins import File, IntakeError, files_in, plain
 from coursegrade.gradebook.roster import folded, letters
 from coursegrade.gradebook.sheets import guarded, write_sheet
 
-_MOST = 20  # notebooks of one student that are opened
+_MOST_MB = 5 * LIMIT_MB  # of notebooks of one student that are opened
 OTHER_ID = "the notebook's student_id is"
 _NO_NOTEBOOK = "not a notebook"
 
@@ -162,14 +164,8 @@ def file_name(student):
 def _submission(student, members, master, stranger, wanted):
     """Return one student's submission and the lines of its files."""
     owner = next((one for _, one in members if not one.look), members[0][1])
-    # Notebooks by name first: no folder of other files hides them.
-    order = sorted(members, key=lambda pair: ".ipynb" not in pair[0].parts[-1].lower())
-    opened = [one for file, _ in order if (one := _opened(file, master))]
-    opened, unseen = opened[:_MOST], opened[_MOST:]
+    opened = _all_opened([file for file, _ in members], master)
     best, problem, asked = _best(opened, wanted)
-    asked = asked or bool(unseen and not wanted)
-    if asked and not problem:
-        best, problem = None, f"more than {_MOST} notebooks could be the answer"
     if asked:
         problem += "; write the one that counts in class.toml, under [chosen]"
     if not best and not problem:
@@ -198,6 +194,20 @@ def _submission(student, members, master, stranger, wanted):
         )
         lines.append(Line(file.path, student, one.rule, what, why, look))
     return Submission(**made), lines
+
+
+def _all_opened(files, master):
+    """Return what is or should be a notebook, as far as it fits in memory."""
+    opened, size = [], 0
+    # Those that are called so come first: no folder of other files hides them.
+    for file in sorted(files, key=lambda one: ".ipynb" not in one.parts[-1].lower()):
+        one = _opened(file, master) if size <= _MOST_MB * 2**20 else None
+        if size > _MOST_MB * 2**20 and ".ipynb" in file.parts[-1].lower():
+            one = _Opened(file, f"not opened, behind {_MOST_MB} MB of notebooks")
+        if one:
+            opened.append(one)
+            size += len(one.data)
+    return opened
 
 
 def _account(opened, best, asked):
@@ -255,19 +265,20 @@ def _opened(file, master):
     except UnreadableError as error:
         return _Opened(file, str(error)) if named else None
     answered = sum(not unanswered(master, t, cells) for t in master.tasks.values())
-    return _Opened(file, "", data, tuple(cells), len(match(master, cells)), answered)
+    held = sum(map(bool, match(master, cells)))
+    return _Opened(file, "", data, tuple(cells), held, answered)
 
 
 def _answers(cells, master):
-    """Return the text of each task's answer cells, without the line that marks them."""
-    found, made = match(master, cells), {}
+    """Return the text of each task's answer, without the lines that mark its cells."""
+    marks = {marker(one) for one in master.cells if one.role in ("answer", "manual")}
+    made = {}
     for task in master.tasks.values():
-        texts = [
-            found[cell.id].source.strip().removeprefix(marker(cell)).strip()
-            for cell in task.answers
-            if cell.id in found
-        ]
-        made[task.name] = "\n\n".join(texts)
+        lines = "\n\n".join(
+            one.source for one in answers(master, task, cells)
+        ).splitlines()
+        kept = [line for line in lines if line.strip() not in marks]
+        made[task.name] = "\n".join(kept).strip()
     return made
 
 

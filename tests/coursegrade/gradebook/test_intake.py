@@ -445,3 +445,12 @@ def test_file_names_stay_apart_and_plain():
     assert all(
         set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789_-") for name in names
     )
+
+
+def test_many_notebooks_do_not_fill_the_memory(tmp_path, monkeypatch):
+    many = {f"ada/{n}.ipynb": RIGHT for n in range(9)}
+    write(tmp_path / "in", many | {"bob.ipynb": RIGHT})
+    monkeypatch.setattr(intake, "_MOST_MB", 2.5 * len(RIGHT) / 2**20)
+    taken = intake.collect(tmp_path / "in", MASTER)
+    assert found(taken) == {"ada": "ada/0.ipynb", "bob": "bob.ipynb"}
+    assert sum("not opened" in line.why for line in taken.lines) == 6
