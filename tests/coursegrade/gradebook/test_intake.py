@@ -78,6 +78,24 @@ LAYOUTS = {
         {"all/ada.ipynb": RIGHT, "all/bob.ipynb": RIGHT, "names.csv": b"a"},
         {"ada": "all/ada.ipynb", "bob": "all/bob.ipynb"},
     ),
+    "groups": (
+        {"group 1.zip": inner(ada__ipynb=RIGHT, bob__ipynb=RIGHT)}
+        | {"group 2/cyd.ipynb": RIGHT},
+        {"ada": "group 1/ada.ipynb", "bob": "group 1/bob.ipynb"}
+        | {"cyd": "group 2/cyd.ipynb"},
+    ),
+    "a team's hand-in": (
+        {"team 1/w.ipynb": RIGHT, "team 2/w.ipynb": RIGHT},
+        {"team 1": "team 1/w.ipynb", "team 2": "team 2/w.ipynb"},
+    ),
+    "the assignment's folder": (
+        {"tiny/ada.ipynb": RIGHT},
+        {"ada": "tiny/ada.ipynb"},
+    ),
+    "files named after the assignment": (
+        {"tiny_ada.ipynb": RIGHT, "tiny_bob.ipynb": RIGHT},
+        {"ada": "tiny_ada.ipynb", "bob": "tiny_bob.ipynb"},
+    ),
     "one student, not a folder on top": (
         {"ada/work.ipynb": RIGHT, "ada/data.csv": b"1"},
         {"ada": "ada/work.ipynb"},
