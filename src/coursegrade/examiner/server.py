@@ -45,10 +45,9 @@ def grade(job, sandbox, write):
     """
     master = parse_master(job["master"])
     submitted = [notebook.Submitted(*cell) for cell in job["cells"]]
-    student = {
-        "student_id": job["student"],
-        "class_key": class_key(job["secret"], master.name),
-    }
+    spelled, other = notebook.spelling(submitted, job["student"])
+    key = class_key(job["secret"], master.name)
+    student = {"student_id": spelled, "class_key": key}
     seed_hidden_inputs(job["secret"], master.name, job["student"])
     source = "\n".join(f"{name} = {value!r}" for name, value in student.items())
     steps = notebook.plan(master, submitted, source)
@@ -79,6 +78,10 @@ def grade(job, sandbox, write):
             if row["status"] == Status.DIED and room.room is None and room.innocent():
                 row = _tested(master, task, room, student, write)
             room.close()
+        if other and row["status"] == Status.WRONG:
+            row["message"] += (
+                f" (graded as {job['student']}; the notebook is {other}'s)"
+            )
         write(**row)
     if together is not None:
         together.close()
