@@ -180,7 +180,7 @@ def _submission(student, members, master, stranger, wanted):
     by_file = {id(one.file): one for one in opened}
     lines = []
     for file, one in members:
-        what, why = _account(by_file.get(id(file)), best, asked)
+        what, why = _account(by_file.get(id(file)), best, asked, wanted)
         if what == "graded":
             why = "; ".join(notes)
         elif not best:
@@ -208,7 +208,7 @@ def _all_opened(files, master):
     return opened
 
 
-def _account(opened, best, asked):
+def _account(opened, best, asked, wanted):
     """Return what became of a file of a hand-in, and why."""
     if best and opened is best:
         return "graded", ""
@@ -222,7 +222,8 @@ def _account(opened, best, asked):
         return "set aside", opened.problem
     if opened.content == best.content:
         return "set aside", f"the same as {best.file.path}"
-    return "set aside", f"answers less than {best.file.path}, or was not chosen"
+    less = "not the chosen one" if wanted else f"answers less than {best.file.path}"
+    return "set aside", less
 
 
 def _best(opened, wanted):
