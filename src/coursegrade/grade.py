@@ -102,8 +102,17 @@ def _read(path, options):
     for one in new:
         kept_marks = marks.merged(kept_marks, one, answers)
     return _Class(
-        *(text, master, out, said, worksheet, taken, deadline, journal),
-        *(kept_marks, known, problems),
+        text=text,
+        master=master,
+        out=out,
+        kept=said,
+        worksheet=worksheet,
+        intake=taken,
+        deadline=deadline,
+        journal=journal,
+        marks=kept_marks,
+        known=known,
+        problems=problems,
     )
 
 

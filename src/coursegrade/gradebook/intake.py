@@ -1,6 +1,5 @@
 """Who handed in what, and what became of every file."""
 
-import ast
 import hashlib
 import re
 from dataclasses import dataclass, field
@@ -13,11 +12,11 @@ from coursegrade.examiner.notebook import (
     answers,
     match,
     read_notebook,
+    spelling,
     unanswered,
 )
 from coursegrade.gradebook import layouts
-from coursegrade.gradebook.hand_ins import File, IntakeError, files_in, plain
-from coursegrade.gradebook.roster import folded, letters
+from coursegrade.gradebook.hand_ins import File, IntakeError, files_in
 from coursegrade.gradebook.sheets import guarded, write_sheet
 
 _MOST_MB = 5 * LIMIT_MB  # of notebooks of one student that are opened
@@ -32,8 +31,8 @@ class Submission:
     ``id`` is the student's; ``owner`` tells what the platform calls the person, and
     where feedback goes back. ``data`` are the
     notebook's bytes, None with a ``problem``; ``asked`` is set where the problem is a
-    question to the instructor. ``spelled`` is the id as the notebook writes it,
-    ``answers`` the text of each task's answer cells, ``file`` the notebook's path.
+    question to the instructor. ``answers`` are the texts of each task's answer cells,
+    ``file`` is the notebook's path.
     """
 
     id: str
@@ -41,7 +40,6 @@ class Submission:
     data: bytes | None = None
     problem: str = ""
     asked: bool = False
-    spelled: str = ""
     answers: dict[str, str] = field(default_factory=dict)
     file: str = ""
 
@@ -114,7 +112,7 @@ def collect(path, master, roster=None, chosen=None):
 
     def holds(file):
         one = _opened(file, master)
-        return _student_id(one.cells) if one and one.held else None
+        return spelling(one.cells, "")[1] if one and one.held else None
 
     files = files_in(path)
     lines = [Line(f.path, "", "", "set aside", f.aside) for f in files if f.aside]
@@ -174,15 +172,15 @@ def _submission(student, members, master, stranger, wanted):
     made = {"id": student, "owner": owner, "problem": problem, "asked": asked}
     notes = ["not on the roster"] if stranger else []
     if best:
-        spelled, note = _spelling(student, best.cells, master)
+        note = _other_id(student, best.cells, master)
         notes += [note] if note else []
         notes += [] if best.held else ["holds no cell of the assignment"]
-        made |= {"data": best.data, "spelled": spelled, "file": best.file.path}
+        made |= {"data": best.data, "file": best.file.path}
         made["answers"] = _answers(best.cells, master)
     by_file = {id(one.file): one for one in opened}
     lines = []
     for file, one in members:
-        what, why = _account(by_file.get(id(file)), best, asked)
+        what, why = _account(by_file.get(id(file)), best, asked, wanted)
         if what == "graded":
             why = "; ".join(notes)
         elif not best:
@@ -210,7 +208,7 @@ def _all_opened(files, master):
     return opened
 
 
-def _account(opened, best, asked):
+def _account(opened, best, asked, wanted):
     """Return what became of a file of a hand-in, and why."""
     if best and opened is best:
         return "graded", ""
@@ -224,7 +222,8 @@ def _account(opened, best, asked):
         return "set aside", opened.problem
     if opened.content == best.content:
         return "set aside", f"the same as {best.file.path}"
-    return "set aside", f"answers less than {best.file.path}, or was not chosen"
+    less = "not the chosen one" if wanted else f"answers less than {best.file.path}"
+    return "set aside", less
 
 
 def _best(opened, wanted):
@@ -282,27 +281,10 @@ def _answers(cells, master):
     return made
 
 
-def _spelling(student, cells, master):
-    """Return the id as the notebook spells it, and a note where it is another's."""
-    theirs = _student_id(cells)
+def _other_id(student, cells, master):
+    """Return a note where a notebook's data are another's, or an empty text."""
     used = any(
         "student_id" in one.source for one in master.cells if one.role != "student"
     )
-    if not used or not theirs.strip() or folded(theirs) == folded(student):
-        return student, ""
-    if letters(theirs) and letters(theirs) == letters(student):
-        # One person, spelled in two ways: the data are those that the student saw.
-        return theirs, ""
-    return student, f"{OTHER_ID} {plain(theirs)[:80]!r}"
-
-
-def _student_id(cells):
-    """Return the id that a notebook assigns, the last one, or an empty text."""
-    found = ""
-    for cell in cells:
-        for text in re.findall(r"(?m)^student_id\s*=\s*(.+)$", cell.source):
-            try:
-                found = str(ast.literal_eval(text.strip()))
-            except (ValueError, SyntaxError, MemoryError, RecursionError):
-                continue
-    return found
+    _, other = spelling(cells, student)
+    return f"{OTHER_ID} {other!r}" if used and other else ""
