@@ -168,7 +168,7 @@ def test_primes_stand_beside_their_letter(tex, base, tag):
 
 #: Formulas that browsers spaced in their own ways, and their widths in Chromium, in
 #: em. The others are within 4.4 %; without the attributes and the rule of page.css
-#: they were off by 8 to 40 %.
+#: some were off by 9 to 33 %.
 WIDTHS = {
     r"\lambda_{\max} x": 2.392,
     r"U^\top v": 1.766,
