@@ -2,12 +2,15 @@
 # Needs no more than GNU make 3.81, the one that macOS has.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book pdf notebooks figures quiz test bench lock clean distclean
+.PHONY: help setup book pdf notebooks figures quiz test bench reference lock clean \
+    distclean
 
 python := .venv/bin/python
 
 # Seconds that one cell of a notebook may take in `make test`.
 CELL_TIMEOUT ?= 300
+# Tests and notebooks in one queue, a file at a time (see tests/conftest.py).
+WORKERS ?= 2
 # `make lock UPGRADE=` keeps the versions and renews what depends on them.
 UPGRADE ?= --upgrade
 # `make lock CONSTRAINTS=file` keeps to that file's versions as well.
@@ -27,6 +30,7 @@ help:
 	@echo 'make bench      measure the promised speeds as ratios (some forty minutes)'
 	@echo 'make quiz       write the predictions as a quiz bank, _build/quiz.gift'
 	@echo 'make figures    write every figure as SVG and PDF, _build/figures'
+	@echo 'make reference  compute anew what the tests of the lab compare it with'
 	@echo 'make setup      install the packages into .venv (the others do it too)'
 	@echo 'make lock       renew the locks, requirements*.txt'
 	@echo 'make clean      remove _build (make distclean: .venv as well)'
@@ -82,9 +86,9 @@ test: book .venv/.tests
 	check 'ruff check of the notebooks' $(python) -m ruff check --no-respect-gitignore _build/notebooks; \
 	check 'codespell' .venv/bin/codespell; \
 	check 'installed versions' $(python) -m pip check --disable-pip-version-check; \
-	check 'unit tests' $(python) -m pytest tests; \
-	check 'notebooks' $(python) -m pytest -n 2 --dist loadfile --nbval --nbval-current-env \
-	    --nbval-cell-timeout=$(CELL_TIMEOUT) _build/notebooks; \
+	check 'tests and notebooks' $(python) -m pytest tests _build/notebooks \
+	    -n $(WORKERS) --dist loadfile --no-loadscope-reorder \
+	    --nbval --nbval-current-env --nbval-cell-timeout=$(CELL_TIMEOUT); \
 	if [ -n "$$failed" ]; then \
 	    printf '\nmake test: failed: %s\n' "$$failed" >&2; exit 1; \
 	fi; \
@@ -92,11 +96,16 @@ test: book .venv/.tests
 
 # Scripts that begin with an underscore are not run; those that need a download
 # are left to people.
-benchmarks := imports phase_diagram ensemble monitor lab grading
+benchmarks := imports phase_diagram ensemble monitor lab_step grading
+
+# Where tools find each other's modules: pytest's `pythonpath` in pyproject.toml.
+tools := book/_ext scripts benchmarks tests/helpers
+find_tools = PYTHONPATH=$$(printf ":$$(pwd -P)/%s" $(tools)); \
+    PYTHONPATH=$${PYTHONPATH\#:}; export PYTHONPATH
 
 # setup stands first: it may make .venv anew, and .tests with it.
 bench: setup .venv/.tests
-	@mkdir -p _build; failed=; \
+	@mkdir -p _build; failed=; $(find_tools); \
 	for name in $(benchmarks); do \
 	    printf '\n== %s\n' "$$name"; \
 	    $(python) "benchmarks/$$name.py" --json "_build/bench/$$name.json" \
@@ -105,6 +114,9 @@ bench: setup .venv/.tests
 	if [ -n "$$failed" ]; then \
 	    printf '\nmake bench: a promise was missed, or its script failed:%s\n' "$$failed" >&2; exit 1; \
 	fi
+
+reference: setup
+	@$(find_tools); $(python) tests/lab/reference.py
 
 lock:
 	@set -e; \

@@ -1,12 +1,9 @@
-"""scripts/setup.sh, with small shell scripts in the place of Python and pip."""
+"""scripts/setup.sh, with small shell scripts in the place of Python."""
 
-import os
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -15,27 +12,15 @@ SETUP = Path(__file__).parents[2] / "scripts" / "setup.sh"
 
 # All that the script may need besides Python. A test's PATH holds these and
 # the stand-ins, so that no Python of the machine is found.
-TOOLS = "awk cat cp df dirname grep head mkdir mv rm sed sh sleep tail".split()
-CHECKSUMS = "sha256sum shasum cksum".split()
+TOOLS = ("dirname", "sh")
 
 # The real Python answers `-c`, after a prelude that makes it look as wished.
 STAND_IN = """\
 #!/bin/sh
 case "$*" in
-*"-m venv"*)
-    echo venv >>{calls}
-    mkdir -p .venv/bin
-    cp "$0" .venv/bin/python
-    exit
-    ;;
-*"-m pip install --require-hashes"*)
-    echo "lock path=${{PYTHONPATH-unset}} index=${{PIP_INDEX_URL-unset}}" >>{calls}
-    . {pip}
-    exit
-    ;;
-*"-m pip install"*)
-    echo package >>{calls}
-    . {pip}
+*scripts/install.py*)
+    echo "$0 $* path=${{PYTHONPATH-unset}} index=${{PIP_INDEX_URL-unset}}" >>{calls}
+    case "$*" in *--refresh) exit $(($(cat {status}))) ;; esac
     exit
     ;;
 esac
@@ -56,36 +41,6 @@ platform.machine = lambda: {machine!r}
 
 NO_VENV = "sys.modules['ensurepip'] = None"
 
-NO_NETWORK = """\
-echo "WARNING: Retrying (Retry(total=0)) after connection broken by \
-'NewConnectionError(Failed to establish a new connection)': /simple/absl-py/"
-echo 'ERROR: Could not find a version that satisfies the requirement absl-py==2.5.1'
-echo 'ERROR: No matching distribution found for absl-py==2.5.1'
-exit 1
-"""
-
-WRONG_HASH = """\
-echo "WARNING: Retrying (Retry(total=1)) after connection broken by 'ReadTimeoutError'"
-echo 'ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.'
-echo '    absl-py==2.5.1 from -r requirements.txt (line 1):'
-exit 1
-"""
-
-DISK_FULL = """\
-echo 'ERROR: Could not install packages due to an OSError: [Errno 28] No space left'
-exit 1
-"""
-
-NO_WHEEL = """\
-echo 'ERROR: No matching distribution found for tensorflow==2.21.0'
-exit 1
-"""
-
-UNKNOWN = """\
-echo 'ERROR: something that nobody foresaw'
-exit 2
-"""
-
 
 class Checkout:
     """A checkout in a folder whose name has a space, and a PATH of its own."""
@@ -94,22 +49,16 @@ class Checkout:
         self.root = tmp_path / "a course"
         self.bin = tmp_path / "bin"
         self.calls_file = tmp_path / "calls"
-        self.pip_file = tmp_path / "pip.sh"
+        self.status_file = tmp_path / "status"
         self.home = tmp_path / "home"
         for folder in (self.root / "scripts", self.bin, self.home):
             folder.mkdir(parents=True)
         shutil.copy(SETUP, self.root / "scripts")
-        (self.root / "requirements.txt").write_text("absl-py==2.5.1\nkeras==3.15.1\n")
-        (self.root / "pyproject.toml").write_text("[project]\n")
         self.calls_file.write_text("")
-        self.pip_file.write_text("exit 0\n")
-        for tool in TOOLS:
+        self.status_file.write_text("0")
+        for tool in (*TOOLS, "cat"):
             (self.bin / tool).symlink_to(shutil.which(tool))
-        checksum = next(filter(None, map(shutil.which, CHECKSUMS)))
-        (self.bin / Path(checksum).name).symlink_to(checksum)
         self.script("uname", "echo Linux")
-        room = "echo '/dev/my disk 90000000 1 80000000 1% /mnt/my disk'"
-        self.script("df", f"echo 'Filesystem ...'\n{room}")
 
     def script(self, name, body):
         """Put a command on the PATH."""
@@ -133,7 +82,7 @@ class Checkout:
         path.write_text(
             STAND_IN.format(
                 calls=shlex.quote(str(self.calls_file)),
-                pip=shlex.quote(str(self.pip_file)),
+                status=shlex.quote(str(self.status_file)),
                 real=shlex.quote(sys.executable),
                 prelude=prelude,
             )
@@ -161,17 +110,20 @@ class Checkout:
             timeout=60,
         )
 
-    @property
-    def calls(self):
-        """First words of what Python was asked to install since the last look."""
-        lines = self.calls_file.read_text().splitlines()
-        self.calls_file.write_text("")
-        return [line.split()[0] for line in lines]
+    def venv(self, status):
+        """Put a .venv there, in which install.py ends with a status."""
+        (self.root / ".venv" / "bin").mkdir(parents=True)
+        (self.root / ".venv" / ".installed").touch()
+        hidden = self.python("hidden", (3, 12, 4))
+        hidden.rename(self.root / ".venv" / "bin" / "python")
+        self.status_file.write_text(str(status))
 
     @property
-    def stamp(self):
-        """The file that says that all is installed."""
-        return self.root / ".venv" / ".installed"
+    def calls(self):
+        """How install.py was started since the last look."""
+        lines = self.calls_file.read_text().splitlines()
+        self.calls_file.write_text("")
+        return [line.partition(" path=")[0] for line in lines]
 
 
 @pytest.fixture
@@ -276,177 +228,52 @@ def test_another_python_with_venv_is_taken(checkout):
     assert checkout.run("--find").stdout == f"{wanted}\n"
 
 
-def test_installs_in_a_folder_with_a_space(checkout):
-    checkout.python("python3", (3, 12, 4))
-    result = checkout.run()
-    assert result.returncode == 0, result.stderr
-    assert checkout.calls == ["venv", "lock", "package"]
-    assert checkout.stamp.is_file()
-    assert str(checkout.root) in checkout.stamp.read_text()
-    assert not (checkout.root / ".venv" / "tmp").exists()
+REFRESH = ".venv/bin/python -I -S scripts/install.py --refresh"
 
 
-def test_second_run_does_nothing(checkout):
-    checkout.python("python3", (3, 12, 4))
-    checkout.run()
-    before = checkout.stamp.stat()
-    assert checkout.calls
-    result = checkout.run()
-    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
-    assert checkout.calls == []
-    assert checkout.stamp.stat().st_mtime_ns == before.st_mtime_ns
-
-
-def test_changed_lock_makes_the_environment_anew(checkout):
-    checkout.python("python3", (3, 12, 4))
-    checkout.run()
-    leftover = checkout.root / ".venv" / "leftover"
-    leftover.touch()
-    (checkout.root / "requirements.txt").write_text("absl-py==2.5.2\n")
-    assert checkout.calls
-    checkout.run()
-    assert checkout.calls == ["venv", "lock", "package"]
-    assert not leftover.exists()
-
-
-def test_changed_pyproject_installs_the_package_only(checkout):
-    checkout.python("python3", (3, 12, 4))
-    checkout.run()
-    (checkout.root / "pyproject.toml").write_text("[project]\nname = 'x'\n")
-    assert checkout.calls
-    checkout.run()
-    assert checkout.calls == ["package"]
-    checkout.run()
-    assert checkout.calls == []
-
-
-def test_failed_reinstallation_is_not_trusted(checkout):
-    checkout.python("python3", (3, 12, 4))
-    checkout.run()
-    pyproject = checkout.root / "pyproject.toml"
-    before = pyproject.read_text()
-    pyproject.write_text("no toml\n")
-    checkout.pip_file.write_text(UNKNOWN)
-    assert checkout.run().returncode == 1
-    # The text that the last good installation had: it still has to be repeated.
-    pyproject.write_text(before)
-    checkout.pip_file.write_text("exit 0\n")
-    assert checkout.calls
-    assert checkout.run().returncode == 0
-    assert "package" in checkout.calls
-
-
-def test_other_python_makes_the_environment_anew(checkout):
-    checkout.python("python3", (3, 12, 4))
-    other = checkout.python("my-python", (3, 13, 1))
-    checkout.run()
-    assert checkout.calls
-    checkout.run(PYTHON=str(other))
-    assert checkout.calls == ["venv", "lock", "package"]
-    checkout.run()
-    assert checkout.calls == []
-
-
-def test_interpreter_that_is_gone(checkout):
-    checkout.python("python3", (3, 12, 4))
-    checkout.run()
-    python = checkout.root / ".venv" / "bin" / "python"
-    python.unlink()
-    python.symlink_to("/no/such/python")
-    assert checkout.calls
-    assert checkout.run().returncode == 0
-    assert checkout.calls == ["venv", "lock", "package"]
-
-
-def test_moved_folder(checkout):
-    checkout.python("python3", (3, 12, 4))
-    checkout.run()
-    assert checkout.calls
-    checkout.root = checkout.root.rename(checkout.root.with_name("moved course"))
-    assert checkout.run().returncode == 0
-    assert checkout.calls == ["venv", "lock", "package"]
-
-
-@pytest.mark.parametrize(
-    ("pip", "expected"),
-    [
-        (NO_NETWORK, ["could not be downloaded", "run the same command again"]),
-        (WRONG_HASH, ["absl-py==2.5.1 is not the file", "hash"]),
-        (DISK_FULL, ["the disk is full"]),
-        (NO_WHEEL, ["offers no tensorflow==2.21.0", "Python 3.12.4"]),
-        (UNKNOWN, ["pip stopped: ERROR: something that nobody foresaw"]),
-    ],
-    ids=["network", "hash", "disk", "wheel", "unknown"],
-)
-def test_failures_of_pip(checkout, pip, expected):
-    checkout.python("python3", (3, 12, 4))
-    checkout.pip_file.write_text(pip)
-    result = checkout.run()
-    assert result.returncode == 1
-    for text in expected:
-        assert text in result.stderr
-    # One message of two lines, with pip's own words left to the log it names.
-    assert len(result.stderr.splitlines()) == 2
-    assert "Retrying" not in result.stdout + result.stderr
-    log = checkout.root / ".venv" / "install.log"
-    assert f"Log: {log}" in result.stderr
-    assert "ERROR" in log.read_text()
-    assert checkout.calls == ["venv", "lock"]
-    assert not checkout.stamp.exists()
-
-    checkout.pip_file.write_text("exit 0\n")
-    assert checkout.run().returncode == 0
-    assert checkout.calls == ["venv", "lock", "package"]
-    assert checkout.stamp.exists()
-
-
-def test_full_disk_is_seen_before_the_download(checkout):
-    checkout.python("python3", (3, 12, 4))
-    room = "echo '/dev/my disk 90000000 1 1200000 99% /mnt/my disk'"
-    checkout.script("df", f"echo 'Filesystem ...'\n{room}")
-    result = checkout.run()
-    assert result.returncode == 1
-    assert "1200 MB are free" in result.stderr
-    assert len(result.stderr.splitlines()) == 1
-    assert checkout.calls == []
-
-
-def test_environment_of_pip(checkout):
-    checkout.python("python3", (3, 12, 4))
-    elsewhere = {"PYTHONPATH": "/elsewhere", "PYTHONHOME": "/elsewhere"}
-    result = checkout.run(PIP_INDEX_URL="https://mirror.example/simple", **elsewhere)
-    assert result.returncode == 0, result.stderr
-    assert (
-        "lock path=unset index=https://mirror.example/simple"
-        in checkout.calls_file.read_text()
+def test_starts_the_installation_with_what_it_found(checkout):
+    python = checkout.python("python3", (3, 12, 4))
+    result = checkout.run(
+        PYTHONPATH="/elsewhere", PYTHONHOME="/elsewhere", PIP_INDEX_URL="https://mirror"
     )
+    assert (result.returncode, result.stderr) == (0, "")
+    start = f"{python} -E -s scripts/install.py"
+    line = checkout.calls_file.read_text()
+    assert line == f"{start} path=unset index=https://mirror\n"
 
 
-def test_interrupted_installation_is_not_trusted(checkout):
-    checkout.python("python3", (3, 12, 4))
-    checkout.pip_file.write_text("echo 'Collecting absl-py==2.5.1'\nsleep 60\n")
-    process = subprocess.Popen(
-        checkout.command(),
-        env=checkout.environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        # A runner in the background may have been started with it ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    deadline = time.monotonic() + 30
-    while "lock" not in checkout.calls_file.read_text():
-        assert time.monotonic() < deadline, "pip was not started"
-        time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGINT)
-    error = process.communicate(timeout=30)[1]
-    assert process.returncode == 130
-    assert error == "setup: interrupted; run the same command again to finish.\n"
-    assert not checkout.stamp.exists()
+@pytest.mark.parametrize("status", [0, 1, 130])
+def test_an_environment_that_runs_is_asked_first(checkout, status):
+    checkout.venv(status)
+    assert checkout.run().returncode == status
+    assert checkout.calls == [REFRESH]
 
-    checkout.pip_file.write_text("exit 0\n")
-    assert checkout.calls
+
+def test_an_environment_that_must_be_made_anew(checkout):
+    checkout.venv(75)
+    python = checkout.python("python3", (3, 12, 4))
     assert checkout.run().returncode == 0
-    assert checkout.calls == ["venv", "lock", "package"]
+    assert checkout.calls == [REFRESH, f"{python} -E -s scripts/install.py"]
+
+
+def test_an_environment_whose_python_is_gone(checkout):
+    checkout.venv(0)
+    inner = checkout.root / ".venv" / "bin" / "python"
+    inner.unlink()
+    inner.symlink_to("/no/such/python")
+    python = checkout.python("python3", (3, 12, 4))
+    assert checkout.run().returncode == 0
+    assert checkout.calls == [f"{python} -E -s scripts/install.py"]
+
+
+def test_a_chosen_python_comes_before_the_environment(checkout):
+    checkout.venv(0)
+    python = checkout.python("my-python", (3, 13, 1))
+    assert checkout.run(PYTHON=str(python)).returncode == 0
+    assert checkout.calls == [f"{python} -E -s scripts/install.py"]
+
+
+def test_unknown_argument(checkout):
+    result = checkout.run("--fnd")
+    assert (result.returncode, checkout.calls) == (1, [])
+    assert "unknown argument: --fnd" in result.stderr

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -66,6 +67,64 @@ def test_files_exist(path):
     assert names and all((ROOT / name).is_file() for name in names)
 
 
+def commands(path) -> list[str]:
+    """Return the lines of a shell script that are run with `timed`."""
+    text = path.read_text(encoding="utf-8")
+    return re.findall(r"^timed (.+)$", text, re.MULTILINE)
+
+
+@each_workflow
+def test_one_way_to_prepare_a_machine(path):
+    """Here, on GitHub and in a fresh clone: the same script, before anything else."""
+    steps = [line for text in scripts(read(path)) for line in text.splitlines()]
+    assert steps[0] == "bash .ci/packages"
+    ours = commands(ROOT / ".ci" / "run")
+    assert ours == ["bash .ci/packages", "make book", "make test"]
+    assert [line for line in steps if line in ours] == ours
+    for file in [path, ROOT / ".ci" / "run"]:
+        text = file.read_text(encoding="utf-8")
+        assert not re.search(r"apt-get|sysctl|apt\.txt", text)
+
+
+def prepare(folder, *commands, limit="0", user="0") -> list[str]:
+    """Run .ci/packages with stand-ins; return what it would change."""
+    shutil.copytree(ROOT / ".ci", folder / "a clone" / ".ci")
+    programs = folder / "bin"
+    programs.mkdir()
+    stand_ins = {name: 'echo "$(basename "$0") $*" >>"$CALLS"' for name in commands}
+    stand_ins |= {
+        "apt-get": 'echo "apt-get $*" >>"$CALLS"',
+        "sudo": 'echo sudo >>"$CALLS"; exec "$@"',
+        "id": f"echo {user}",
+        "sysctl": f'[ $1 = -n ] && echo {limit} || echo "sysctl $*" >>"$CALLS"',
+    }
+    for name, text in stand_ins.items():
+        (programs / name).write_text(f"#!/bin/sh\n{text}\n")
+        (programs / name).chmod(0o755)
+    for name in ("bash", "sh", "env", "dirname"):
+        (programs / name).symlink_to(shutil.which(name))
+    calls = folder / "calls"
+    calls.touch()
+    run("bash .ci/packages", folder / "a clone", PATH=str(programs), CALLS=str(calls))
+    return calls.read_text().splitlines()
+
+
+def test_packages_of_debian(tmp_path):
+    update, install = prepare(tmp_path)
+    assert update == "apt-get update -qq"
+    assert install.split()[-2:] == ["chromium", "bubblewrap"]
+    assert "--no-install-recommends" in install
+
+
+def test_packages_on_githubs_runner(tmp_path):
+    """It has Chrome, a user who is not root, and Ubuntu's ban on namespaces."""
+    calls = prepare(tmp_path, "google-chrome", limit="1", user="1001")
+    assert calls[0::2] == ["sudo"] * 3
+    assert calls[3].split()[-1] == "bubblewrap" and "chromium" not in calls[3]
+    ban = "kernel.apparmor_restrict_unprivileged_userns"
+    assert calls[5] == f"sysctl -q -w {ban}=0"
+
+
 def test_checks_run_on_both_ends_of_the_range():
     workflow = named("ci")
     assert {"push", "pull_request"} <= workflow["on"].keys()
@@ -99,7 +158,15 @@ def test_weekly_check():
 
 def run(text: str, folder: Path, **variables) -> str:
     """Run a step as the runner does; return what it prints."""
-    shell = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", text]
+    shell = [
+        shutil.which("bash"),
+        "--noprofile",
+        "--norc",
+        "-eo",
+        "pipefail",
+        "-c",
+        text,
+    ]
     environment = os.environ | variables
     done = subprocess.run(
         shell, cwd=folder, env=environment, capture_output=True, text=True
@@ -110,19 +177,19 @@ def run(text: str, folder: Path, **variables) -> str:
 
 @pytest.mark.parametrize("times", [1, 2])
 def test_what_is_published(tmp_path, times):
-    """The branch holds the pages, the notebooks and nothing of the sources."""
+    """The branch is the folder that was tested, and nothing of the sources."""
     remote, clone = tmp_path / "remote.git", tmp_path / "clone"
     run(
         f"""
         git init --quiet --bare -b main "{remote}"
         git clone --quiet "{remote}" "{clone}" 2>/dev/null; cd "{clone}"
-        mkdir -p book _build/html/book _build/notebooks
+        mkdir -p book _build/html/book _build/html/notebooks _build/notebooks
         echo /_build/ >.gitignore; touch book/page.md
         git -c user.name=a -c user.email=a@example.org add .
         git -c user.name=a -c user.email=a@example.org commit --quiet -m source
         git push --quiet origin HEAD
-        touch _build/html/index.html _build/html/book/page.html
-        touch _build/notebooks/page.ipynb
+        touch _build/html/index.html _build/html/book/page.html _build/html/.nojekyll
+        touch _build/html/notebooks/page.ipynb _build/notebooks/not-this.ipynb
         """,
         tmp_path,
     )

@@ -23,7 +23,9 @@ IMPORT = re.compile(r'^import .* from "(.+)\.js";$', re.MULTILINE)
 #: Made here, no file.
 CONSTANTS = "constants"
 #: Of `coursekit.clinic.diagnosis.rules`: those that the lab's rules use.
-THRESHOLDS = "VANISHED GROWN TREND SKILL PATIENCE DIVERGED LASTING DEAD".split()
+THRESHOLDS = (
+    "VANISHED SHRUNK GROWN TREND SKILL LEARNED EMPTY PATIENCE DIVERGED LASTING DEAD"
+).split()
 #: Samples of the lab's one batch.
 BATCH = 64
 
