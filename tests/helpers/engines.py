@@ -23,16 +23,15 @@ import pytest
 import browser
 
 SYSTEM_PYTHON = "/usr/bin/python3"
-WEBKIT = "python3-gi-cairo gir1.2-gtk-3.0 gir1.2-webkit2-4.1 xvfb xdotool"
+WEBKIT = "gir1.2-gtk-3.0 gir1.2-webkit2-4.1 python3-gi-cairo xauth xdotool xvfb"
 #: WebDriver's code points and X's names of keys.
 KEYS = {"ArrowRight": ("\ue014", "Right"), "ArrowLeft": ("\ue012", "Left")}
-KEYS |= {"PageUp": ("\ue00e", "Prior"), "Home": ("\ue011", "Home")}
-#: `browser.display.document_color_use` 2 and a theme of the system's: forced colours.
+#: Nothing is asked and nothing is fetched; the system's appearance is light.
 PREFERENCES = {
     "browser.shell.checkDefaultBrowser": False,
     "datareporting.policy.dataSubmissionEnabled": False,
     "app.update.enabled": False,
-    "layout.css.prefers-color-scheme.content-override": 2,
+    "layout.css.prefers-color-scheme.content-override": 1,
 }
 
 
@@ -116,8 +115,9 @@ class Firefox:
         return self.run(body, self.context)
 
     def press(self, key):
-        value = KEYS[key][0] if key in KEYS else key
-        actions = [{"type": kind, "value": value} for kind in ("keyDown", "keyUp")]
+        actions = [
+            {"type": kind, "value": KEYS[key][0]} for kind in ("keyDown", "keyUp")
+        ]
         keyboard = {"type": "key", "id": "keyboard", "actions": actions}
         self.call("input.performActions", context=self.context, actions=[keyboard])
 
@@ -142,7 +142,7 @@ class WebKit:
         return call
 
     def press(self, key):
-        self.__getattr__("press")(KEYS[key][1] if key in KEYS else key)
+        self.__getattr__("press")(KEYS[key][1])
 
     def screenshot(self):
         return base64.b64decode(self.__getattr__("screenshot")())
@@ -158,8 +158,11 @@ def chromium():
 def firefox():
     path = next(filter(None, map(shutil.which, ("firefox-esr", "firefox"))), None)
     if path is None:
-        pytest.skip("no Firefox: install Debian's package firefox-esr")
-    websocket = pytest.importorskip("websocket", reason="install websocket-client")
+        browser.unavailable("no Firefox: install Debian's package firefox-esr")
+    try:
+        import websocket
+    except ImportError:
+        browser.unavailable("nothing to speak to Firefox: install websocket-client")
     with tempfile.TemporaryDirectory() as profile:
         lines = [
             f"user_pref({json.dumps(k)}, {json.dumps(v)});"
@@ -195,7 +198,7 @@ def webkit():
         not there
         or subprocess.run([SYSTEM_PYTHON, "-c", known], capture_output=True).returncode
     ):
-        pytest.skip(f"no WebKit: install Debian's packages {WEBKIT}")
+        browser.unavailable(f"no WebKit: install Debian's packages {WEBKIT}")
     view = Path(__file__).with_name("webkit_view.py")
     # the system's Python must not meet the packages of this one
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}

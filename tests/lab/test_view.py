@@ -105,7 +105,7 @@ def test_predict_then_reveal(visit):
     wait_for_step(page, 0)
     assert page.locator(".lab-answer").inner_text().startswith("No: near .13.")
     assert page.get_by_label("Standard deviation").is_visible()
-    assert "Vanishing" in page.locator(".lab-verdict").inner_text()
+    assert "Before training: vanishing." in page.locator(".lab-verdict").inner_text()
 
 
 def test_a_right_guess(visit):
@@ -119,11 +119,13 @@ def test_the_slider_tips_the_line(visit):
     page = visit("landing")
     wait_for_step(page, 0)
     verdict = page.locator(".lab-verdict")
-    assert "Vanishing" in verdict.inner_text()
+    assert "Before training: vanishing." in verdict.inner_text()
     slide(page, "Standard deviation", -0.3)
     page.wait_for_function(
-        "document.querySelector('.lab-verdict').textContent.startsWith('Exploding')"
+        "document.querySelector('.lab-verdict').textContent"
+        ".startsWith('Before training: exploding.')"
     )
+    assert "without bound" not in verdict.inner_text(), "no step was taken"
     assert page.locator(".lab-theory").count() == 1
 
 
@@ -177,6 +179,74 @@ def test_the_line_of_theory_only_before_training(visit):
     page.get_by_role("button", name="One step").click()
     wait_for_step(page, 1)
     assert page.locator(".lab-chart-gradient .lab-theory").count() == 0
+
+
+@pytest.fixture(scope="module")
+def speech(chromium):
+    """Return what the lab says to a row of (text, step, running, milliseconds)."""
+    values = {"PATIENCE": bundle.constants()["RULES"]["PATIENCE"]}
+    source = bundle.joined(["view/verdict"], values, "return Verdict;")
+
+    def speech(rows):
+        return chromium.new_page().evaluate(
+            f"""(rows) => {{
+                const verdict = new ({source.rstrip().rstrip(";")})();
+                const report = (text) => ({{ verdict: "no_gradient", text }});
+                return rows.map(([text, step, running, now]) =>
+                    verdict.say({{ report: report(text), step, running }}, now));
+            }}""",
+            rows,
+        )
+
+    return speech
+
+
+def test_another_answer_is_told_when_it_has_lasted(speech):
+    rows = [["A: word. Why 1.", 0, False, 0]]
+    rows += [[f"{'BC'[n % 2]} {n}.", 10 * n, True, 100 * n] for n in range(1, 40)]
+    rows += [[f"D {n} %.", 400 + 10 * n, True, 4000 + 100 * n] for n in range(20)]
+    rows += [["E.", 600, True, 6000], ["E.", 601, False, 6001]]
+    said = speech(rows)
+    changes = [n for n in range(1, len(said)) if said[n] != said[n - 1]]
+    assert said[0] == "Before training: no gradient. Why 1."
+    # D lasts for a second, and then its number is kept up
+    assert said[49] == said[0] and said[50] == "D 10 %." and said[59] == "D 19 %."
+    assert changes[0] == 50 and said[60] == "D 19 %."
+    assert said[61] == "E.", "who pauses sees the report"
+
+
+def test_a_fast_run_and_a_slow_one_wait_as_well(speech):
+    fast = [["A. b.", 0, False, 0]] + [["B.", 100 * n, True, 90 * n] for n in (1, 2, 3)]
+    slow = [["A. b.", 0, False, 0]] + [["B.", n, True, 2000 * n] for n in (1, 2, 30)]
+    for rows in (fast, slow):
+        said = speech(rows)
+        assert set(said) == {said[0]}
+
+
+@pytest.mark.parametrize("name", ["initializers", "batchnorm"])
+def test_the_verdict_does_not_flicker(visit, name):
+    """Of the answers of the rules, 17 in 970 steps before, few are told."""
+    page = visit(name)
+    page.get_by_role("radio").first.check()
+    page.get_by_role("button", name="Show me").click()
+    wait_for_step(page, 0)
+    page.evaluate(
+        """() => {
+            globalThis.told = [];
+            const place = document.querySelector(".lab-verdict");
+            new MutationObserver(() => {
+                const text = place.textContent.replace(/\\d[\\d.e-]*/g, "#");
+                if (text !== told.at(-1)) told.push(text);
+            }).observe(place, { childList: true });
+        }"""
+    )
+    page.get_by_role("button", name="Run").click()
+    wait_for_step(page, 600)
+    page.get_by_role("button", name="Pause").click()
+    page.get_by_role("button", name="Run").wait_for()
+    told = page.evaluate("told")
+    assert len(told) <= 5, told
+    assert page.locator(".lab-numbers").inner_text().endswith("ms a step.")
 
 
 def test_never_starts_by_itself(visit):
@@ -253,7 +323,7 @@ def test_a_screen_reader_hears_the_verdict(visit):
     wait_for_step(page, 0)
     spoken = page.locator(".lab-spoken[role=status]")
     page.wait_for_function(
-        "document.querySelector('.lab-spoken').textContent.includes('Vanishing')"
+        "document.querySelector('.lab-spoken').textContent.includes('vanishing')"
     )
     assert spoken.inner_text().startswith("Step 0.")
     label = page.locator(".lab-chart-gradient svg").get_attribute("aria-label")

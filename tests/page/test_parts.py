@@ -7,6 +7,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 import browser
+import engines
 
 HTML = Path(__file__).parents[2] / "_build" / "html"
 CHAPTERS = sorted((HTML / "book").glob("*.html"))
@@ -348,3 +349,62 @@ def test_print_opens_the_solutions(visit):
     page.emulate_media(media="print")
     assert code.is_visible()
     assert not page.locator(".bd-sidebar-primary").is_visible()
+
+
+@pytest.mark.parametrize("name", engines.ENGINES)
+def test_signatures_fit_on_a_phone_in_every_engine(desk, name):
+    with engines.ENGINES[name]() as engine:
+        for width in (360, 320):
+            engine.size(width, 800)
+            engine.goto(desk[0] + "book/reference/api.html")
+            root = "document.documentElement"
+            wide = engine.evaluate(f"return [{root}.scrollWidth, {root}.clientWidth]")
+            assert wide[0] <= wide[1], width
+
+
+def test_the_book_s_address_tells_what_is_there():
+    page = soup(HTML / "index.html")
+    first = soup(HTML / "book" / "index.html")
+    assert page.html["lang"] == "en" and page.title.get_text() == "Vanishing and " + (
+        "exploding gradients"
+    )
+    for name in ("description", "viewport"):
+        assert page.select_one(f"meta[name={name}]")["content"]
+    for name in ("og:title", "og:description"):
+        assert page.select_one(f"meta[property='{name}']")["content"]
+    own = first.select_one("meta[name=description]")["content"]
+    assert page.select_one("meta[name=description]")["content"] == own
+    refresh = page.select_one("meta[http-equiv=refresh]")["content"]
+    assert refresh.endswith("url=book/index.html")
+    assert page.body.a["href"] == "book/index.html"
+
+
+def test_pages_work_where_nothing_may_be_stored(desk, visit):
+    address = f"{desk[0]}book/vanishing.html"
+    page = visit("book/vanishing.html", viewport=PHONE)
+    errors = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.set_content(
+        f"<iframe sandbox=allow-scripts width=360 height=700 src='{address}'></iframe>"
+    )
+    frame = page.frame_locator("iframe")
+    frame.locator(".primary-toggle").click()
+    button = frame.locator("#pst-primary-sidebar-modal .drawer-close")
+    button.click()
+    button.wait_for(state="hidden")
+    switch = frame.locator(".theme-switch-button").last
+    switch.click()
+    assert frame.locator("html").get_attribute("data-mode")
+    assert errors == []
+
+
+def test_the_focus_of_a_fold_is_seen_inside_of_its_box(visit):
+    page = visit("book/vanishing.html")
+    summary = page.locator("details.admonition > summary").first
+    page.keyboard.press("Tab")
+    summary.focus()
+    style = (
+        "(e) => [getComputedStyle(e).outlineStyle, getComputedStyle(e).outlineOffset]"
+    )
+    kind, offset = summary.evaluate(style)
+    assert kind == "solid" and float(offset.removesuffix("px")) <= -2

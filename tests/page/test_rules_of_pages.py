@@ -37,6 +37,8 @@ RULES = {
         "wcag22aa",
         "best-practice",
     ],
+    # an experiment of axe's, for which Chromium shows no other sign
+    "rules": {"label-content-name-mismatch": {"enabled": True}},
     "resultTypes": ["violations"],
 }
 
@@ -77,6 +79,10 @@ UNREACHABLE = """() => [...document.querySelectorAll(".bd-article *")].filter((e
   && e.clientWidth && e.tabIndex < 0
   && !e.querySelector("a, button, input, [tabindex]"))
   .map((e) => `${e.tagName}.${e.className}`)"""
+# Printed lines that end beside their box.
+LONG = """() => [...document.querySelectorAll(".bd-article .output pre")]
+  .filter((e) => e.scrollWidth > e.clientWidth + 1)
+  .map((e) => `${e.scrollWidth} > ${e.clientWidth}: ${e.textContent.slice(0, 60)}`)"""
 # What paper would hide: it has no scroll bars.
 HIDDEN = """() => [...document.querySelectorAll(".bd-article *")].filter((e) => {
   const style = getComputedStyle(e);
@@ -152,6 +158,7 @@ def look(desk, name):
     found.weight = sum(map(size, found.paths))
     found.lab = any(path.endswith("lab.js") for path in found.paths)
     found.shift = page.evaluate("window.shift")
+    found.long = page.evaluate(LONG)
     found.light = violations(desk.axe, page)
     page.evaluate("document.documentElement.dataset.theme = 'dark'")
     # colours fade over
@@ -212,6 +219,10 @@ def test_accessible(seen, theme):
 def test_fits_on_a_phone(seen):
     assert seen.sideways <= PHONE["width"]
     assert seen.cut == []
+
+
+def test_printed_tables_fit_on_a_desk(seen):
+    assert seen.long == []
 
 
 def test_what_scrolls_is_reached_by_keyboard(seen):

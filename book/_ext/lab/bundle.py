@@ -124,8 +124,10 @@ def joined(names, values, call):
 
 def script():
     """Return the script that pages with a lab load."""
-    worker = joined(WORKER, constants(), "serve(self);")
+    inside = constants()
+    worker = joined(WORKER, inside, "serve(self);")
     values = {"WORKER": worker, "PRESETS": presets()}
+    values["PATIENCE"] = inside["RULES"]["PATIENCE"]
     return joined(VIEW, values, "start();")
 
 

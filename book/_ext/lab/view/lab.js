@@ -10,6 +10,7 @@ import { controls, make, question } from "./controls.js";
 import { kerasCode } from "./keras_code.js";
 import { PRESETS } from "../constants.js";
 import { DEFAULTS, FIELDS, LIVE, fromFragment, toFragment } from "./settings.js";
+import { Verdict } from "./verdict.js";
 
 /** Milliseconds between two pictures of a run; slower for those who want less motion. */
 const EVERY = 100;
@@ -42,6 +43,7 @@ class Lab {
     this.losses = [];
     this.ghost = [];
     this.setup = 0;
+    this.said = new Verdict();
     this.build();
     place.classList.add("lab-live");
     if (this.full) this.restore();
@@ -206,7 +208,8 @@ class Lab {
     const { rows, line, losses, guess, step, report, ms } = this.state;
     const hidden = rows.slice(0, -1);
     const zeros = rows.filter((row) => row.zero).length;
-    this.verdict.textContent = report.text;
+    const said = this.said.say(this.state);
+    if (this.verdict.textContent !== said) this.verdict.textContent = said;
     this.verdict.dataset.verdict = report.verdict;
     this.place.dataset.step = step;
     const time = ms ? `, ${ms.toFixed(1)} ms a step` : "";

@@ -25,7 +25,7 @@ const LAST_STEP = 2000;
  * @property {import("./measure.js").Row[]} rows
  * @property {number[] | null} line theory's, at step 0 only
  * @property {import("./diagnose.js").Judgement & {text: string}} report
- * @property {number} ms a step
+ * @property {number} ms a step, the mean of the run
  * @property {boolean} ended nothing more will happen
  */
 
@@ -39,7 +39,7 @@ export class Session {
     this.first = measure(this.network);
     this.zeros = this.first.map((row) => (row.zero ? 1 : 0));
     this.line = deltaLine(config, this.data);
-    this.ms = 0;
+    this.spent = 0;
   }
 
   get step() {
@@ -55,7 +55,7 @@ export class Session {
     const start = performance.now();
     this.network.update();
     this.losses.push(this.network.backward());
-    this.ms = performance.now() - start;
+    this.spent += performance.now() - start;
     this.network.layers.forEach((layer, l) => {
       this.zeros[l] = layer.dW.every((g) => g === 0) ? this.zeros[l] + 1 : 0;
     });
@@ -67,7 +67,8 @@ export class Session {
     const trace = this.trace();
     return {
       step, losses, rows: trace.probes.at(-1).rows, guess: this.data.guess,
-      ms: this.ms, ended: this.ended,
+      // the mean: the clock of some browsers knows whole milliseconds only
+      ms: step ? this.spent / step : 0, ended: this.ended,
       line: step ? null : this.line,
       report: diagnose(trace),
     };

@@ -7,11 +7,10 @@
 
   function markBoxes() {
     for (const box of document.querySelectorAll(BOXES)) {
-      if (box.scrollWidth > box.clientWidth + 1) {
-        box.tabIndex = 0;
-      } else {
-        box.removeAttribute("tabindex");
-      }
+      const wider = box.scrollWidth > box.clientWidth + 1;
+      box.classList.toggle("wider", wider);
+      if (wider) box.tabIndex = 0;
+      else box.removeAttribute("tabindex");
     }
   }
 
