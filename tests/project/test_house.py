@@ -270,6 +270,15 @@ def test_the_face_offers_its_names_and_no_more():
     assert dir(clinic) == sorted(clinic.__all__)
 
 
+def test_tests_mirror_the_tree():
+    for name in ("coursekit", "coursegrade"):
+        for path in (ROOT / "tests" / name).rglob("test_*.py"):
+            mirrored = ROOT / "src" / path.parent.relative_to(ROOT / "tests")
+            assert (mirrored / "__init__.py").is_file(), path
+    for name in ("lab", "notebooks", "page"):
+        assert (ROOT / "book" / "_ext" / name / "__init__.py").is_file()
+
+
 def test_no_file_changes_the_path_of_imports():
     """Pytest's `pythonpath` and the Makefile's list say where modules are."""
     forbidden = {"sys.path", "spec_from_file_location", "runpy", "syspath_prepend"}
