@@ -7,7 +7,6 @@ Debian's package chromium and the test extra's playwright.
 """
 
 import os
-import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -20,11 +19,12 @@ import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 import browser as browser_of_tests  # noqa: E402
+import chromium  # noqa: E402
 import coursekit  # noqa: E402
 from _ratio import interleave, parser, ratio, report, row  # noqa: E402
 from lab import bundle  # noqa: E402
 
-DEPTH, WIDTH, BATCH, STEPS = 20, 64, 64, 100
+DEPTH, WIDTH, STEPS = 20, 64, 100
 STEP_RATIO, SLIDER_SECONDS = 1.5, 0.1
 CONFIG = """({ data: "digits", depth: 20, width: 64, activation: "tanh",
     initializer: "lecun_normal", stddev: 0.1, rate: 0.01, clip: "none", limit: 1,
@@ -49,7 +49,7 @@ SLIDE = """(position) => new Promise((done) => {
 def tensorflow_steps():
     """Return a function that takes ``STEPS`` compiled steps."""
     (x, y), _ = coursekit.data.digits()
-    x, y = tf.constant(x[:BATCH]), tf.constant(y[:BATCH])
+    x, y = tf.constant(x[: bundle.BATCH]), tf.constant(y[: bundle.BATCH])
     model = coursekit.models.mlp(
         DEPTH, width=WIDTH, activation="tanh", kernel_initializer="lecun_normal", seed=1
     )
@@ -111,8 +111,8 @@ def slider_seconds(browser, rounds):
 def main():
     """Print a line a promise."""
     args = parser(__doc__, 12).parse_args()
-    if shutil.which("chromium") is None:
-        sys.exit("no browser: install Debian's package chromium")
+    if chromium.executable() is None:
+        sys.exit(chromium.MISSING)
     with browser_of_tests.chromium() as browser:
         ways = {"lab": worker_steps(browser), "tensorflow": tensorflow_steps()}
         found = interleave(ways, args.rounds)

@@ -11,11 +11,11 @@ import sys
 from pathlib import Path
 
 import jupytext
-import yaml
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell
 
-ROOT = Path(__file__).parents[1]
+from contents import ROOT, chapters
+
 FORMATS = {"image/svg+xml": "svg", "application/pdf": "pdf"}
 # After the style of the course, which chooses a format of its own.
 BOTH = (
@@ -28,14 +28,9 @@ LICENCE = (
 )
 
 
-def pages():
-    """Return the names of the pages that have code."""
-    toc = yaml.safe_load((ROOT / "_toc.yml").read_text("utf-8"))
-    files = [chapter["file"] for chapter in toc["parts"][0]["chapters"]]
-    texts = {
-        Path(file).name: (ROOT / f"{file}.md").read_text("utf-8") for file in files
-    }
-    return [name for name, text in texts.items() if "{code-cell}" in text]
+def with_code():
+    """Return the names of the chapters that have code."""
+    return [name for name, text in chapters().items() if "{code-cell}" in text]
 
 
 def write(page, out):
@@ -69,7 +64,7 @@ def main(arguments):
     out = Path(arguments[0])
     out.mkdir(parents=True, exist_ok=True)
     (out / "LICENCE.txt").write_text(LICENCE, encoding="utf-8")
-    for page in arguments[1:] or pages():
+    for page in arguments[1:] or with_code():
         print(f"{page}: {write(page, out)} figures", flush=True)
     print(out)
 

@@ -8,7 +8,6 @@ figure, solutions are open. Links between pages lead to the place in the PDF.
 
 import copy
 import posixpath
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,16 +16,18 @@ from urllib.parse import unquote, urlsplit
 
 from bs4 import BeautifulSoup
 
+import chromium
+
 ROOT = Path(__file__).resolve().parents[1]
 HTML = ROOT / "_build" / "html"
 TARGET = ROOT / "_build" / "book.pdf"
 FIRST = "book/index.html"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --no-first-run --no-pdf-header-footer "
-    "--disable-background-networking --disable-component-update --disable-sync "
-    "--generate-pdf-document-outline"
-).split()
+FLAGS = [
+    *chromium.FLAGS,
+    "--headless",
+    "--no-pdf-header-footer",
+    "--generate-pdf-document-outline",
+]
 STYLE = """
 @page { size: A4; margin: 18mm 20mm 20mm;
   @bottom-center { content: counter(page); font: 9pt sans-serif; } }
@@ -60,7 +61,9 @@ def article(page: str, known: set[str]):
         sys.exit(f"{page} has no article: was the theme changed?")
     folder = posixpath.dirname(page)
     for tag in found.find_all(id=True):
-        tag["id"] = anchor(page, tag["id"])
+        # those of a figure are the only ones of the book; see page/figures.py
+        if not tag.find_parent("svg"):
+            tag["id"] = anchor(page, tag["id"])
     for tag in found.find_all("img"):
         tag["src"] = "html/" + posixpath.normpath(f"{folder}/{tag['src']}")
         # on paper all are in sight
@@ -109,9 +112,9 @@ def whole() -> str:
 def main() -> None:
     if not (HTML / FIRST).is_file():
         sys.exit("no pages in _build/html: run `make book` first")
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    browser = chromium.executable()
     if browser is None:
-        sys.exit("no browser: install Debian's package chromium")
+        sys.exit(chromium.MISSING)
     page = HTML.parent / "book.html"
     page.write_text(whole(), encoding="utf-8")
     with tempfile.TemporaryDirectory() as profile:

@@ -15,6 +15,8 @@ import yaml
 from markdown_it import MarkdownIt
 from mdit_py_plugins.colon_fence import colon_fence_plugin
 
+from contents import chapters
+
 ROOT = Path(__file__).parents[1]
 _ROLE = re.compile(r"\{[\w:]+\}`([^`<]*?)\s*(?:<[^`>]*>)?`")
 _SPECIAL = re.compile(r"([\\~=#{}:])")
@@ -70,10 +72,8 @@ def bank(root):
     """Return the whole bank of the book in a folder."""
     parts = ["// Questions of a course on vanishing and exploding gradients, CC BY 4.0"]
     presets = yaml.safe_load((root / "book/_ext/lab/presets.yml").read_text("utf-8"))
-    chapters = yaml.safe_load((root / "_toc.yml").read_text("utf-8"))["parts"][0]
-    for chapter in chapters["chapters"]:
-        page = Path(chapter["file"]).name
-        found = predictions((root / f"book/{page}.md").read_text("utf-8"))
+    for page, text in chapters(root).items():
+        found = predictions(text)
         made = [
             essay(f"{page} {number}", question, verdict)
             for number, (question, verdict) in enumerate(found, 1)

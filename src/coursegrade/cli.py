@@ -3,7 +3,6 @@
 import argparse
 import os
 import sys
-from datetime import datetime
 from pathlib import Path
 
 from coursekit.grading import PUBLIC
@@ -20,80 +19,90 @@ def parser():
         description="Release assignments and grade them.",
     )
     commands = top.add_subparsers(dest="command", required=True)
-    one = commands.add_parser("release", help="make the students' notebook of a master")
-    one.add_argument("master", help="the master, a MyST notebook, or its name")
-    one.add_argument("--out", default="released", help="folder of the notebook")
-    one.add_argument(
-        "--nbgrader",
-        metavar="COURSE",
-        help="nbgrader's course folder, "
-        "which gets the notebook with solutions, in source/",
-    )
-    one.add_argument(
-        "--repository",
-        default=os.environ.get("GITHUB_REPOSITORY", ""),
-        metavar="OWNER/NAME",
-        help="where Colab installs the helpers from",
-    )
-    one.add_argument(
-        "--no-check",
-        action="store_true",
-        help="do not grade the master's own solution first",
-    )
-    two = commands.add_parser("grade", help="grade a folder or zip of notebooks")
-    two.add_argument("master", help="the master, a MyST notebook, or its name")
-    two.add_argument("submissions", help="folder or zip of notebooks")
-    two.add_argument("--out", default="grades", help="folder of grades and feedback")
-    two.add_argument(
-        "--marks", help="CSV with a person's points: id, task, points, comment"
-    )
-    two.add_argument("--due", type=_time, help="when it was due, 2026-12-01T23:59")
-    two.add_argument(
-        "--penalty",
-        type=float,
-        default=0.0,
-        help="part of the points that each late day takes, such as 0.1",
-    )
-    two.add_argument(
-        "--regrade",
-        action="append",
-        default=[],
-        metavar="ID",
-        help="grade this student once more",
-    )
-    two.add_argument(
-        "--task", action="append", default=[], help="grade only this task once more"
-    )
-    two.add_argument(
-        "--roster",
-        help="CSV with columns submission (what the file's name says) and id",
-    )
-    two.add_argument("--worksheet", help="Moodle's grading worksheet, to be filled in")
-    two.add_argument(
-        "--jobs",
-        type=int,
-        help="how many are graded at a time; as many as cores if not given",
-    )
-    two.add_argument("--scheduler", default="", help="a Dask scheduler, tcp://...")
-    three = commands.add_parser("simulate", help="make a pretend class to try this")
-    three.add_argument("master", help="the master, a MyST notebook, or its name")
-    three.add_argument("--out", default="submissions", help="folder of the notebooks")
-    three.add_argument("--students", type=int, default=30, help="how many")
-    three.add_argument("--expected", help="CSV of the status that each task should get")
-    for command in (one, two, three):
+    made = [
+        commands.add_parser("release", help="make the students' notebook of a master"),
+        commands.add_parser("grade", help="grade a folder or zip of notebooks"),
+        commands.add_parser("simulate", help="make a pretend class to try this"),
+    ]
+    for command, add in zip(made, (_of_release, _of_grade, _of_simulate), strict=True):
+        command.add_argument("master", help="the master, a MyST notebook, or its name")
+        add(command.add_argument)
         command.add_argument(
             "--secret",
             default=os.environ.get("COURSEKIT_SECRET") or PUBLIC,
             help="the class secret; better in the "
             "variable COURSEKIT_SECRET, which no process list shows",
         )
-    for command in (one, two):
+    for command in made[:2]:
         command.add_argument(
             "--trust",
             action="store_true",
             help="without a sandbox: only for work you would run in your own shell",
         )
     return top
+
+
+def _of_release(add):
+    add("--out", default="released", help="folder of the notebook")
+    add(
+        "--nbgrader",
+        metavar="COURSE",
+        help="nbgrader's course folder, "
+        "which gets the notebook with solutions, in source/",
+    )
+    add(
+        "--repository",
+        metavar="OWNER/NAME",
+        help="where Colab installs the helpers from; this package's own, if left out",
+    )
+    add("--commit", help="the commit there; this package's own, if left out")
+    add(
+        "--solution",
+        action="store_true",
+        help="write the notebook with solutions, for students to read afterwards",
+    )
+    add(
+        "--no-check",
+        action="store_true",
+        help="do not grade the master's own solution first",
+    )
+
+
+def _of_grade(add):
+    add("submissions", help="folder or zip of notebooks")
+    add("--out", default="grades", help="folder of grades and feedback")
+    add("--dry-run", action="store_true", help="only say what would change")
+    add("--marks", help="CSV with a person's points: id, task, points, comment")
+    add("--due", help="when it was due, 2026-12-01T23:59; kept, as the next six are")
+    add(
+        "--timezone", help="of times that name none, Europe/Berlin; else this machine's"
+    )
+    add("--penalty", help="what each late day takes of the points, 10%% or 0.1")
+    add("--times", help="CSV of when work was handed in: id, time")
+    add("--extensions", help="CSV of other due times: id, due")
+    add("--roster", help="CSV of the class: id and, if names differ, submission")
+    add("--worksheet", help="Moodle's worksheet or Canvas's gradebook, to be filled in")
+    add("--column", help="its column of grades, where it is not found by itself")
+    add(
+        "--regrade",
+        action="append",
+        default=[],
+        metavar="ID",
+        help="grade this student once more",
+    )
+    add("--task", action="append", default=[], help="grade only this task once more")
+    add(
+        "--jobs",
+        type=int,
+        help="how many are graded at a time; as many as cores if not given",
+    )
+    add("--scheduler", default="", help="a Dask scheduler, tcp://...")
+
+
+def _of_simulate(add):
+    add("--out", default="submissions", help="folder of the notebooks")
+    add("--students", type=int, default=30, help="how many")
+    add("--expected", help="CSV of the status that each task should get")
 
 
 def main(arguments=None):
@@ -148,7 +157,6 @@ def _release(options):
     from coursegrade import release
     from coursegrade.assignment.master import read_master
     from coursegrade.examiner.client import stop
-    from coursekit.colab import commit
 
     path = find_master(options.master)
     master = read_master(path)
@@ -159,64 +167,29 @@ def _release(options):
             release.check_master(text, options.secret, options.trust)
         finally:
             stop()
-    where = (options.secret, options.repository, commit(path.parent))
+    name, commit = release.helpers(options.repository, options.commit)
+    where = (options.secret, name, commit)
     made = release.write_release(master, options.out, *where)
     print(f"{made}: {len(master.tasks)} tasks, {master.points:g} points")
+    if options.solution:
+        print(release.write_solution(master, options.out, *where))
     if options.nbgrader:
         print(release.write_source(master, options.nbgrader, *where))
+    if not (name and commit):
+        print(
+            "No repository and commit are known: in Colab the notebook cannot install "
+            "the helpers. Give --repository and --commit.",
+            file=sys.stderr,
+        )
     if options.secret == PUBLIC:
         print("No --secret: whoever has this repository can draw the hidden inputs.")
     return 0
 
 
 def _grade(options):
-    from tqdm import tqdm
+    from coursegrade.grade import grade
 
-    from coursegrade.assignment.master import read_master
-    from coursegrade.examiner import client
-    from coursegrade.gradebook import feedback, intake, marks, tables, whole_class
-
-    path = find_master(options.master)
-    master = read_master(path)
-    roster = tables.read_roster(options.roster) if options.roster else None
-    submissions = intake.collect(options.submissions, roster)
-    out = Path(options.out) / master.name
-    new = {}
-    if options.marks:
-        new = marks.read_marks(options.marks, master, {one.id for one in submissions})
-    settings = whole_class.Settings(
-        options.secret, options.trust, options.jobs, options.scheduler
-    )
-    if options.trust:
-        print("Without a sandbox (--trust): each row says so.", file=sys.stderr)
-    try:
-        entries = whole_class.grade_class(
-            path.read_text(encoding="utf-8"),
-            submissions,
-            out,
-            settings,
-            again=options.regrade,
-            only=options.task,
-            progress=lambda count: tqdm(total=count, desc=master.name, unit="notebook"),
-        )
-    finally:
-        client.stop()
-    entries = marks.apply(entries, marks.remember(out, new))
-    sums = tables.totals(master, entries, options.due, options.penalty)
-    grades = tables.write_grades(out, master, entries)
-    tables.write_totals(out, sums)
-    tables.write_review(out, master, entries)
-    if options.worksheet:
-        tables.fill_worksheet(options.worksheet, out, sums)
-    summary = feedback.write_pages(out, master, entries, sums)
-    waiting = sum(len(one["open"]) for one in sums.values())
-    print(f"{len(entries)} submissions: {grades}, {summary}")
-    if waiting:
-        print(
-            f"{waiting} tasks wait for a person: fill in {out / 'review.csv'} and "
-            "run the same command with --marks"
-        )
-    return 0
+    return grade(find_master(options.master), options)
 
 
 def _simulate(options):
@@ -231,15 +204,6 @@ def _simulate(options):
         write_expected(options.expected, expected)
     print(f"{options.students} notebooks in {options.out}")
     return 0
-
-
-def _time(text):
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is no time; write it like 2026-12-01T23:59"
-        ) from None
 
 
 if __name__ == "__main__":

@@ -1,19 +1,29 @@
 """Make the notebook that students receive, and the one that nbgrader starts from."""
 
+import json
+import os
 import re
+import subprocess
+from dataclasses import replace
+from importlib import metadata, util
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from coursegrade.assignment.master import (
+    BEGIN_SOLUTION,
+    END_SOLUTION,
     MasterError,
     marker,
     parse_master,
     released_source,
 )
 from coursegrade.examiner.client import grade_submission
-from coursekit.colab import METADATA, setup_source
+from coursegrade.statuses import Status
+from coursekit import colab
 from coursekit.grading import PUBLIC, class_key
 
 _KEY_LINE = re.compile(r"^class_key\s*=.*$", re.MULTILINE)
+_GITHUB = re.compile(r"https://github\.com/([\w.-]+/[\w.-]+?)(?:\.git)?/?", re.ASCII)
 _DIRECTIVE = re.compile(r"^\s*(`{3,}|:{3,})\{|\{[a-z:]+\}`", re.MULTILINE)
 
 
@@ -37,14 +47,99 @@ def released_notebook(master, secret=PUBLIC, repository="", commit=""):
         If a text cell has a directive or role, which Colab shows raw.
     """
     key = class_key(secret, master.name)
-    return _notebook(master, key, released_source, setup_source(repository, commit))
+    return _notebook(
+        master, key, released_source, colab.setup_source(repository, commit)
+    )
 
 
 def source_notebook(master, secret=PUBLIC, repository="", commit=""):
     """Return the instructor's notebook for nbgrader's ``source`` folder."""
     key = class_key(secret, master.name)
-    setup = setup_source(repository, commit)
+    setup = colab.setup_source(repository, commit)
     return _notebook(master, key, lambda cell: cell.source, setup)
+
+
+def solution_notebook(master, secret=PUBLIC, repository="", commit=""):
+    """Return a notebook with the solutions and without hidden tests, for students."""
+
+    def text_of(cell):
+        return released_source(replace(cell, source=_unmarked(cell.source)))
+
+    key = class_key(secret, master.name)
+    return _notebook(master, key, text_of, colab.setup_source(repository, commit))
+
+
+def _unmarked(source):
+    """Return a cell's text with the solution, without the lines around it."""
+    marks = (BEGIN_SOLUTION, END_SOLUTION)
+    return "\n".join(line for line in source.splitlines() if line.strip() not in marks)
+
+
+def helpers(repository=None, commit=None):
+    """Return the repository and the commit from which Colab installs the helpers.
+
+    They are those of this package, wherever the master lies: what pip was told when it
+    installed the package from a repository, or the clone that it lies in. There, the
+    variable ``GITHUB_REPOSITORY`` counts if GitHub runs on that clone, else ``url`` in
+    the clone's ``_config.yml``.
+
+    Parameters
+    ----------
+    repository, commit : str, optional
+        What a person says instead.
+
+    Returns
+    -------
+    tuple of str
+        Empty texts where nothing is known.
+    """
+    own, own_commit = _installed() or _cloned()
+    if repository and own and repository != own:
+        # Another repository does not have this commit.
+        own_commit = ""
+    return repository or own, commit or own_commit
+
+
+def _told():
+    """Return what pip was told when it installed this package (PEP 610)."""
+    try:
+        told = metadata.distribution("gradient-coursekit").read_text("direct_url.json")
+    except metadata.PackageNotFoundError:
+        told = None
+    return json.loads(told or "{}")
+
+
+def _installed():
+    """Return repository and commit of a package that pip took from GitHub, or None."""
+    told = _told()
+    name = _GITHUB.fullmatch(told.get("url", ""))
+    commit = told.get("vcs_info", {}).get("commit_id", "")
+    return (name[1], commit) if name and commit else None
+
+
+def _cloned():
+    """Return repository and commit of the clone that this package comes from."""
+    root = Path(util.find_spec("coursekit").origin).parents[2]
+    if not (root / ".git").exists():
+        root = Path(unquote(urlsplit(_told().get("url", "")).path) or root)
+    if not (root / ".git").exists():
+        return "", ""
+    runs_on = os.environ.get("GITHUB_WORKSPACE") or root
+    mine = Path(runs_on).resolve() == root.resolve()
+    name = os.environ.get("GITHUB_REPOSITORY", "") if mine else ""
+    config = root / "_config.yml"
+    if not name and config.is_file():
+        # Sphinx's own reader of this file is not among a grader's packages.
+        lines = config.read_text(encoding="utf-8").partition("\nrepository:\n")[2]
+        url = re.match(r"(?:[ #].*\n)*? +url: *[\"']?([^\s\"']+)", lines)
+        match = _GITHUB.fullmatch(url[1]) if url else None
+        name = match[1] if match else ""
+    git = ["git", "-C", str(root), "rev-parse", "HEAD"]
+    try:
+        run = subprocess.run(git, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return name, ""
+    return name, run.stdout.strip()
 
 
 def check_master(text, secret=PUBLIC, trust=False, students=5):
@@ -72,13 +167,13 @@ def check_master(text, secret=PUBLIC, trust=False, students=5):
     solution, empty = source_notebook(master, secret), released_notebook(master, secret)
     for number in range(students):
         for row in _graded(text, solution, f"check{number}", secret, trust):
-            if row["status"] != "ok":
+            if row["status"] != Status.OK:
                 raise MasterError(
                     f"task {row['task']}: the master's own solution gets "
                     f"{row['status']}: {row['message']} (student check{number})"
                 )
     for row in _graded(text, empty, "check0", secret, trust, force=True):
-        if row["status"] == "ok":
+        if row["status"] == Status.OK:
             raise MasterError(
                 f"task {row['task']}: its tests pass without an answer; "
                 "assert something that only an answer makes true"
@@ -94,30 +189,36 @@ def _graded(text, notebook, student, secret, trust, force=False):
     job |= {"secret": secret, "trust": trust, "tasks": names, "force": force}
     rows = grade_submission(job)
     for row in rows:
-        if row["status"] == "not_graded":
+        if row["status"] == Status.NOT_GRADED:
             raise MasterError(f"task {row['task']}: {row['message']}")
     return rows
 
 
-def write_release(master, out, secret=PUBLIC, repository="", commit=""):
-    """Write a master's student notebook into a folder; return its path."""
-    import nbformat
+def write_release(master, out, *where):
+    """Write a master's student notebook into a folder; return its path.
 
-    out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
-    path = out / f"{master.name}.ipynb"
-    nbformat.write(released_notebook(master, secret, repository, commit), path)
-    return path
+    ``where`` is what :func:`released_notebook` takes besides the master.
+    """
+    return _write(released_notebook(master, *where), out, master.name)
 
 
-def write_source(master, course, secret=PUBLIC, repository="", commit=""):
+def write_solution(master, out, *where):
+    """Write the notebook with solutions beside the students'; return its path."""
+    return _write(solution_notebook(master, *where), out, f"{master.name}_solution")
+
+
+def write_source(master, course, *where):
     """Write nbgrader's source notebook into a course folder; return its path."""
+    folder = Path(course) / "source" / master.name
+    return _write(source_notebook(master, *where), folder, master.name)
+
+
+def _write(notebook, folder, name):
     import nbformat
 
-    folder = Path(course) / "source" / master.name
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{master.name}.ipynb"
-    nbformat.write(source_notebook(master, secret, repository, commit), path)
+    path = Path(folder) / f"{name}.ipynb"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(notebook, path)
     return path
 
 
@@ -143,9 +244,13 @@ def _notebook(master, key, text_of, setup):
             # Open to the student, and no answer: nbgrader would empty it.
             made.metadata["coursekit"] = {"grade_id": cell.id}
         elif cell.id:
-            made.metadata["nbgrader"] = _nbgrader(cell, master)
+            made.metadata["nbgrader"] = known = _nbgrader(cell, master)
+            # What Jupyter and VS Code keep from being changed by accident.
+            made.metadata["deletable"] = False
+            if known["locked"]:
+                made.metadata["editable"] = False
         cells.append(made)
-    return new_notebook(cells=cells, metadata=METADATA)
+    return new_notebook(cells=cells, metadata=colab.METADATA)
 
 
 def _nbgrader(cell, master):

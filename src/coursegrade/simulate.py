@@ -5,6 +5,7 @@ from pathlib import Path
 
 from coursegrade.assignment import needs
 from coursegrade.assignment.master import released_source
+from coursegrade.statuses import Status
 from coursekit.grading import PUBLIC
 
 KINDS = (
@@ -20,7 +21,13 @@ KINDS = (
     "loops",
 )
 # What a kind's task gets, and the code behind the master's own solution.
-_STATUS = {"wrong": "wrong", "exits": "died", "reads": "wrong", "loops": "timeout"}
+_STATUS = {
+    "wrong": Status.WRONG,
+    "unfinished": Status.MISSING,
+    "exits": Status.DIED,
+    "reads": Status.WRONG,
+    "loops": Status.TIMEOUT,
+}
 _CODE = {
     "wrong": "",
     "exits": "import os\nos._exit(0)",
@@ -81,9 +88,9 @@ def simulate(master, out, students=30, secret=PUBLIC):
                 cell.source = f"{first}\n{_answer(cells[cell_id], kind)}"
         nbformat.write(made, out / f"{student}.ipynb")
         for one in master.tasks.values():
-            status = "needs_review" if one.manual else "ok"
+            status = Status.NEEDS_REVIEW if one.manual else Status.OK
             if kind != "good" and one.name == task.name:
-                status = _STATUS.get(kind, "missing")
+                status = _STATUS[kind]
             expected.append(
                 {"id": student, "kind": kind, "task": one.name, "status": status}
             )

@@ -29,8 +29,10 @@ __getattr__, __dir__, __all__ = attach(
         "reproducible": "seeds",
         "GradientMonitor": "clinic",
         "diagnose": "clinic",
+        "try_remedies": "clinic",
     },
     modules={
+        "answers": "answers",
         "data": "data",
         "models": "models",
         "plots": "plots",

@@ -42,41 +42,53 @@ def largest_curvature(
         If the model has no trainable variable, or ``steps`` is below 1.
     """
     import keras
-    import tensorflow as tf
 
+    from coursekit._backend import check_backend
+
+    check_backend()
     if steps < 1:
         raise ValueError(f"steps={steps}: give 1 or more")
     variables = model.trainable_variables
     if not variables:
         raise ValueError(f"model {model.name!r} has no trainable variable")
 
+    multiply = _hessian_product(model, x, y, loss, training)
+    start = [
+        keras.random.normal(v.shape, seed=seed + number, dtype=v.dtype)
+        for number, v in enumerate(variables)
+    ]
+    kept = model.get_weights()
+    try:
+        found = []
+        for setting in [kept] if weights is None else weights:
+            model.set_weights(setting)
+            found.append(_growth(multiply, start, steps))
+    finally:
+        model.set_weights(kept)
+    return found[0] if weights is None else np.array(found)
+
+
+def _hessian_product(model, x, y, loss, training):
+    """Return a function that multiplies a list of tensors by the Hessian."""
+    import tensorflow as tf
+
     @tf.function
     def multiply(vector):
-        values = [variable.value for variable in variables]
+        values = [variable.value for variable in model.trainable_variables]
         with tf.GradientTape() as outer:
             with tf.GradientTape() as inner:
                 scalar = loss(y, model(x, training=training))
             gradient = inner.gradient(scalar, values)
         return outer.gradient(gradient, values, vector, unconnected_gradients="zero")
 
-    start = [
-        keras.random.normal(v.shape, seed=seed + number, dtype=v.dtype)
-        for number, v in enumerate(variables)
-    ]
+    return multiply
 
-    def measure():
-        vector = start
-        for _ in range(steps):
-            norm = tf.linalg.global_norm(vector)
-            vector = multiply([tf.math.divide_no_nan(part, norm) for part in vector])
-        return float(tf.linalg.global_norm(vector))
 
-    kept = model.get_weights()
-    try:
-        found = []
-        for setting in [kept] if weights is None else weights:
-            model.set_weights(setting)
-            found.append(measure())
-    finally:
-        model.set_weights(kept)
-    return found[0] if weights is None else np.array(found)
+def _growth(multiply, vector, steps):
+    """Return by how much the last of so many products lengthens the vector."""
+    import tensorflow as tf
+
+    for _ in range(steps):
+        norm = tf.linalg.global_norm(vector)
+        vector = multiply([tf.math.divide_no_nan(part, norm) for part in vector])
+    return float(tf.linalg.global_norm(vector))

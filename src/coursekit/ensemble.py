@@ -13,7 +13,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from coursekit._backend import check_backend
 from coursekit._progress import progress
+
+check_backend()
 
 # Their update of an entry depends on that entry alone. Lamb, Muon and
 # Adafactor look at whole variables and would mix the members.

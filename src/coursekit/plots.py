@@ -6,14 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-__all__ = [
-    "use_style",
-    "depth_profile",
-    "seed_band",
-    "layer_change",
-    "history",
-    "activation_histogram",
-]
+__all__ = ["use_style", "depth_profile", "seed_band", "layer_change", "history"]
 
 #: The text colour of course.mplstyle: on the book's pages it follows the theme.
 INK = "#1a1b1c"
@@ -185,42 +178,6 @@ def history(values, theory=None, ax=None, xlabel="step", ylabel="value", band=Fa
     if theory is not None:
         ax.plot(np.arange(len(theory)), theory, label="theory", **THEORY)
     ax.set(yscale="log", xlabel=xlabel, ylabel=ylabel)
-    ax.legend()
-    return ax
-
-
-def activation_histogram(activations, bins=40, ax=None):
-    """Draw how the activations of each layer are distributed.
-
-    Parameters
-    ----------
-    activations : dict of str to array_like
-        A label and the activations, of any shape.
-    bins : int
-    ax : matplotlib.axes.Axes, optional
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        Steps outline the share of the activations in each bin.
-
-    Raises
-    ------
-    ValueError
-        If nothing finite is given.
-    """
-    flat = {k: np.ravel(np.asarray(v, "float64")) for k, v in activations.items()}
-    flat = {k: v[np.isfinite(v)] for k, v in flat.items()}
-    everything = np.concatenate([*flat.values(), np.empty(0)])
-    if not everything.size:
-        raise ValueError("activations hold no finite number")
-    edges = np.histogram_bin_edges(everything, bins)
-    ax = axes_or_new(ax)
-    styles = ["-", "--", "-.", ":"]
-    for number, (label, values) in enumerate(flat.items()):
-        share = np.histogram(values, edges)[0] / max(1, values.size)
-        ax.stairs(share, edges, label=label, linestyle=styles[number % 4], linewidth=2)
-    ax.set(xlabel="activation", ylabel="share")
     ax.legend()
     return ax
 

@@ -1,13 +1,20 @@
 """One batch through one model: what every layer sends up and gets back."""
 
 import math
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from coursekit._norms import stable_norm
+from coursekit._progress import progress
 
 __all__ = ["ProbeReport", "probe", "slope"]
+
+# So many entries are turned into float64 at a time: 8 MB.
+BLOCK = 2**20
 
 
 @dataclass(frozen=True)
@@ -97,7 +104,9 @@ def slope(norms):
         return float((ends[0] - ends[1]) / (len(norms) - 1))
 
 
-def probe(model, x, y, loss=None, sample_weight=None, training=True):
+def probe(
+    model, x, y=None, loss=None, sample_weight=None, training=True, verbose="auto"
+):
     """Measure activations and gradients of one batch, layer by layer.
 
     The model is left as it was: weights, moving averages, metrics and random
@@ -110,13 +119,18 @@ def probe(model, x, y, loss=None, sample_weight=None, training=True):
         With at least one layer that holds a kernel: dense, convolution,
         recurrent, attention; nested, shared and subclassed as you like.
     x, y : arrays, or lists or dicts of them
-        One batch, as ``model.fit`` takes it, samples along the first axis.
+        One batch, as ``model.fit`` takes it, samples along the first axis. Or
+        for x a ``tf.data.Dataset`` or ``keras.utils.PyDataset`` of batches,
+        without y: its first batch is taken.
     loss : str, callable or keras.losses.Loss, optional
         Needed if the model is not compiled; by default the compiled loss.
     sample_weight : array, optional
         As ``model.fit`` takes it; with the compiled loss only.
     training : bool
         Run as in training (batch statistics, dropout) or as in inference.
+    verbose : {"auto", True, False}
+        A progress bar over the layers, on the way up and in the sums; by default
+        for long probes that somebody watches.
 
     Returns
     -------
@@ -129,59 +143,162 @@ def probe(model, x, y, loss=None, sample_weight=None, training=True):
     ValueError
         If the model has no kernel or no loss, or the batch does not fit it.
     """
-    return probe_with_outputs(model, x, y, loss, sample_weight, training)[0]
+    return probe_with_outputs(model, x, y, loss, sample_weight, training, verbose)[0]
 
 
-def probe_with_outputs(model, x, y, loss=None, sample_weight=None, training=True):
+def probe_with_outputs(
+    model, x, y=None, loss=None, sample_weight=None, training=True, verbose=False
+):
     """Return what :func:`probe` returns, and the outputs of the model."""
     import keras
-    import tensorflow as tf
 
     from coursekit import _taps
 
     if not isinstance(model, keras.Model):
         raise TypeError(f"model is a {type(model).__name__}: give a keras.Model")
-    size = _batch_size(x, y)
+    x, y, sample_weight = one_batch(model, x, y, sample_weight)
+    size = len(keras.tree.flatten(x)[0])
     if loss is None and not model.compiled:
         raise ValueError(
             "the model has no loss: compile it, or pass loss=, for instance "
             "loss='sparse_categorical_crossentropy'"
         )
-    eager_before = tf.config.functions_run_eagerly()
-    # inside a tf.function the taps would see symbolic tensors
-    tf.config.run_functions_eagerly(True)
-    try:
+    with _eagerly():
         if not model.built:
             model(keras.tree.map_structure(lambda a: a[:1], x), training=False)
-        kernels = _taps.kernels(model)
-        if not kernels:
+        count = sum(bool(_taps.own_kernels(layer)) for layer in _taps.leaves(model))
+        if not count:
             raise ValueError(f"model {model.name!r} has no layer with a kernel")
-        with unchanged(model), _taps.tapped(model) as rows:
-            with tf.GradientTape() as tape:
-                tape.watch([kernel.value for kernel in kernels])
-                outputs = model(x, training=training)
-                value = loss_value(model, x, y, outputs, loss, sample_weight)
-                scaled, scale = _scaled_as_in_training(model, value)
-            gradients = _gradients(tape, scaled, rows)
-    finally:
-        tf.config.run_functions_eagerly(eager_before)
-    samples = 1 if _is_sum(loss if loss is not None else model.loss) else size
-    report = _report(rows, gradients, scale, samples, size, float(value))
+        samples = 1 if _is_sum(loss if loss is not None else model.loss) else size
+        with progress(2 * count, verbose) as bar:
+
+            def value_of(outputs):
+                return loss_value(model, x, y, outputs, loss, sample_weight)
+
+            found = _forward_and_back(model, x, value_of, training, bar)
+            outputs, value, scale, rows, gradients = found
+            # Summed over the batch, ||delta||**2 is samples**2 times that of the
+            # mean loss's gradient; its mean over the batch divides by its size.
+            per_sample = samples / math.sqrt(size) / scale
+            report = _report(rows, gradients, per_sample, scale, value, bar)
     return report, outputs
 
 
-def _batch_size(x, y):
+@contextmanager
+def _eagerly():
+    """Run functions eagerly: inside a graph the taps would see symbols."""
+    import tensorflow as tf
+
+    before = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(before)
+
+
+def _forward_and_back(model, x, value_of, training, bar):
+    """Return outputs, loss, loss scale, the rows and the gradients of each."""
+    import tensorflow as tf
+
+    from coursekit import _taps
+
+    with unchanged(model), _taps.tapped(model, bar.update) as rows:
+        with tf.GradientTape() as tape:
+            tape.watch([kernel.value for kernel in _taps.kernels(model)])
+            outputs = model(x, training=training)
+            value = value_of(outputs)
+            scaled, scale = _scaled_as_in_training(model, value)
+        gradients = _gradients(tape, scaled, rows)
+    return outputs, float(value), scale, rows, gradients
+
+
+def one_batch(model, x, y, sample_weight=None):
+    """Return x, y and sample weights of one batch, checked.
+
+    Raises
+    ------
+    ValueError
+        If they are no batch of arrays, with what to give instead.
+    """
     import keras
 
+    if y is None:
+        x, y, sample_weight = _first_batch(x, sample_weight)
     if x is None or y is None:
         raise ValueError("give both x and y: one batch, as model.fit takes it")
-    sizes = [len(a) for a in keras.tree.flatten(x) + keras.tree.flatten(y)]
+    if _is_dataset(y):
+        raise ValueError(f"y is a {type(y).__name__}: give the dataset as x alone")
+    shapes = {name: _shapes(name, part) for name, part in (("x", x), ("y", y))}
+    _check_batch_axis(model, shapes["x"])
+    flat = shapes["x"] + shapes["y"]
+    if () in flat:
+        raise ValueError(
+            "x or y is a single number: one sample needs a batch axis, "
+            "x[None] and y[None]"
+        )
+    sizes = [shape[0] for shape in flat]
     if len(set(sizes)) != 1 or sizes[0] == 0:
         raise ValueError(
             f"x and y hold {', '.join(map(str, sizes))} samples: "
             "give the same number, 1 or more"
         )
-    return sizes[0]
+    return keras.tree.map_structure(_as_array, (x, y)) + (sample_weight,)
+
+
+def _is_dataset(data):
+    import keras
+    import tensorflow as tf
+
+    kinds = tf.data.Dataset, tf.data.Iterator, keras.utils.PyDataset, Iterator
+    return isinstance(data, kinds)
+
+
+def _first_batch(x, sample_weight):
+    """Return the first batch of a dataset; of anything else y is missing."""
+    import keras
+
+    if not _is_dataset(x):
+        return x, None, sample_weight
+    batch = x[0] if isinstance(x, keras.utils.PyDataset) else next(iter(x))
+    return keras.utils.unpack_x_y_sample_weight(batch)
+
+
+def _shapes(name, data):
+    """Return the shape of every array."""
+    import keras
+
+    if _is_dataset(data):
+        raise ValueError(
+            f"{name} is a {type(data).__name__}: give it as x alone, without y, or "
+            "one batch of it, x, y = next(iter(dataset))"
+        )
+    flat = keras.tree.flatten(data)
+    if isinstance(data, list | tuple) and not all(hasattr(a, "shape") for a in flat):
+        raise ValueError(
+            f"{name} is a {type(data).__name__} of numbers: give arrays, samples along "
+            f"the first axis, such as np.asarray({name}); a list stands for several "
+            "inputs or outputs"
+        )
+    return [tuple(np.shape(a)) for a in flat]
+
+
+def _check_batch_axis(model, shapes):
+    """Refuse one sample without a batch axis, where the model tells its inputs."""
+    wanted = [tuple(i.shape) for i in getattr(model, "inputs", None) or []]
+    for want, shape in zip(wanted, shapes, strict=False):
+        # Keras adds a last axis of 1 to a batch of numbers
+        if want[1:] == (1,) or len(shape) != len(want) - 1:
+            continue
+        if all(w in (None, s) for w, s in zip(want[1:], shape, strict=True)):
+            raise ValueError(
+                f"x of shape {shape} is one sample without a batch axis: give "
+                "x[None] and y[None]"
+            )
+
+
+def _as_array(data):
+    return data if hasattr(data, "shape") else np.asarray(data)
 
 
 def loss_value(model, x, y, outputs, loss, sample_weight):
@@ -259,34 +376,45 @@ def _gradients(tape, loss, rows):
         for row in rows
     ]
     found = tape.gradient(loss, sources, unconnected_gradients="zero")
-    return tf.nest.map_structure(
-        lambda g: np.asarray(tf.convert_to_tensor(g), dtype="float64"), found
-    )
+    return tf.nest.map_structure(tf.convert_to_tensor, found)
 
 
-def _report(rows, gradients, scale, samples, size, loss):
+def _report(rows, gradients, per_sample, scale, loss, bar):
+    """Sum the rows up, and let go of the tensors of each that is done."""
     from coursekit import _taps
 
-    # Summed over the batch, ||delta||**2 is samples**2 times that of the mean
-    # loss's gradient; its mean over the batch divides by the batch size.
-    per_sample = samples / math.sqrt(size) / scale
-    moments, deltas, kernels, zeros, time_norm = [], [], [], [], {}
-    for row, (dz, dw, dh) in zip(rows, gradients, strict=True):
-        h = [np.asarray(a, dtype="float64") for a in row.activations]
-        moments.append(sum((a**2).sum() for a in h) / sum(a.size for a in h))
-        deltas.append(per_sample * stable_norm(dz))
-        kernels.append(stable_norm(dw) / scale)
-        zeros.append(sum(not g.any() for g in dw))
+    found, names, time_norm = defaultdict(list), [], {}
+    for row in rows:
+        dz, dw, dh = gradients.pop(0)
+        names.append(row.name)
+        found["activation_ms"].append(_mean_square(row.activations))
+        found["delta_norm"].append(per_sample * _norm(dz))
+        found["kernel_gradient_norm"].append(_norm(dw) / scale)
+        found["dead_fraction"].append(_taps.dead_fraction(row, dz))
+        found["saturated_fraction"].append(_taps.saturated_fraction(row))
+        found["zero_gradients"].append(int(sum(not np.any(g) for g in dw)))
         if row.states:
-            time_norm[row.name] = per_sample * np.array([stable_norm([g]) for g in dh])
-    return ProbeReport(
-        layers=[row.name for row in rows],
-        activation_ms=np.array(moments),
-        delta_norm=np.array(deltas),
-        kernel_gradient_norm=np.array(kernels),
-        dead_fraction=np.array([_taps.dead_fraction(row) for row in rows]),
-        saturated_fraction=np.array([_taps.saturated_fraction(row) for row in rows]),
-        zero_gradients=np.array(zeros, dtype=int),
-        time_norm=time_norm,
-        loss=loss,
-    )
+            time_norm[row.name] = per_sample * np.array([_norm([g]) for g in dh])
+        row.let_go()
+        bar.update()
+    arrays = {name: np.array(values) for name, values in found.items()}
+    return ProbeReport(layers=names, time_norm=time_norm, loss=loss, **arrays)
+
+
+def _blocks(tensors):
+    """Yield all entries as float64, some megabytes at a time."""
+    for tensor in tensors:
+        flat = np.asarray(tensor).ravel()
+        for start in range(0, flat.size, BLOCK):
+            yield np.asarray(flat[start : start + BLOCK], "float64")
+
+
+def _norm(tensors):
+    """Return the Euclidean norm of all entries."""
+    norms = [stable_norm([block]) for block in _blocks(tensors)]
+    return stable_norm([norms])
+
+
+def _mean_square(tensors):
+    total = sum((block**2).sum() for block in _blocks(tensors))
+    return total / sum(np.size(tensor) for tensor in tensors)

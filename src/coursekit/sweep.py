@@ -51,23 +51,7 @@ def delta_sweep(model, weights, x, y, loss):
         raise ValueError(f"model {model.name!r} has no kernel yet: build it first")
     weights = _checked(model, weights)
     loss = keras.losses.get(loss)
-    order = {id(v): n for n, v in enumerate(model.weights)}
-    trained = [order[id(v)] for v in model.trainable_variables]
-    # seeds of dropout are variables, but no weights
-    fixed = [order.get(id(v), v) for v in model.non_trainable_variables]
-    x, y = tf.constant(np.asarray(x)), tf.constant(np.asarray(y))
-    size = float(np.sqrt(x.shape[0]))
-
-    def member(values):
-        trainable = [values[n] for n in trained]
-        other = [values[n] if isinstance(n, int) else n.value for n in fixed]
-        with _taps.tapped(model) as rows, tf.GradientTape() as tape:
-            tape.watch(trainable)
-            outputs, _ = model.stateless_call(trainable, other, x, training=True)
-            value = tf.reduce_mean(loss(y, outputs))
-        return tape.gradient(
-            value, [row.pre_activations for row in rows], unconnected_gradients="zero"
-        )
+    member = _member(model, x, y, loss)
 
     def block(*values):
         deltas = tf.vectorized_map(member, list(values))
@@ -88,7 +72,33 @@ def delta_sweep(model, weights, x, y, loss):
     found = [
         run(*[w[part] for w in weights]).numpy() for part in numbers.reshape(-1, chunk)
     ]
-    return size * np.concatenate(found)[:members]
+    return float(np.sqrt(len(x))) * np.concatenate(found)[:members]
+
+
+def _member(model, x, y, loss):
+    """Return the function of one member's weights that gives its deltas."""
+    import tensorflow as tf
+
+    from coursekit import _taps
+
+    order = {id(v): n for n, v in enumerate(model.weights)}
+    trained = [order[id(v)] for v in model.trainable_variables]
+    # seeds of dropout are variables, but no weights
+    fixed = [order.get(id(v), v) for v in model.non_trainable_variables]
+    x, y = tf.constant(np.asarray(x)), tf.constant(np.asarray(y))
+
+    def member(values):
+        trainable = [values[n] for n in trained]
+        other = [values[n] if isinstance(n, int) else n.value for n in fixed]
+        with _taps.tapped(model) as rows, tf.GradientTape() as tape:
+            tape.watch(trainable)
+            outputs, _ = model.stateless_call(trainable, other, x, training=True)
+            value = tf.reduce_mean(loss(y, outputs))
+        return tape.gradient(
+            value, [row.pre_activations for row in rows], unconnected_gradients="zero"
+        )
+
+    return member
 
 
 def _checked(model, weights):

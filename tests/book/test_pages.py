@@ -3,6 +3,7 @@
 import os
 import posixpath
 import re
+import sys
 from functools import cache
 from pathlib import Path
 from statistics import median
@@ -97,7 +98,7 @@ def test_no_dead_links(page):
 
 
 def test_a_dead_link_is_found(tmp_path, monkeypatch):
-    monkeypatch.setattr("test_pages.HTML", tmp_path)
+    monkeypatch.setattr(sys.modules[__name__], "HTML", tmp_path)
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "page.html").write_text('<p id="here">')
     good = ["", "#here", "page.html#here", "../a/page.html?v=1", "https://x.org/y#z"]

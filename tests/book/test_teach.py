@@ -11,8 +11,8 @@ import pytest
 
 import figures
 import quiz
-from coursegrade.examiner.client import STATUSES
 from coursegrade.gradebook.tables import COLUMNS
+from coursegrade.statuses import Status
 from submissions import grader_environment, sandbox_or_skip
 
 ROOT = Path(__file__).parents[2]
@@ -62,7 +62,12 @@ def test_the_walk_of_the_page(tmp_path):
 
 def test_the_page_names_every_status_and_column():
     section = PAGE.partition("A status is one of")[2].partition("##")[0]
-    assert set(re.findall(r"`(\w+)`", section)) == set(STATUSES)
+    assert set(re.findall(r"`(\w+)`", section)) == set(Status)
+    # What takes no point says so.
+    for line in section.replace("\n  ", " ").splitlines():
+        worth = {Status(name).points for name in re.findall(r"`(\w+)`", line)}
+        free = "not 0" in line or "No point is taken" in line
+        assert ("open" in worth) == free, line
     assert ", ".join(COLUMNS) in PAGE
 
 

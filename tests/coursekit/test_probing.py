@@ -328,6 +328,320 @@ def test_subclassed_model_that_was_never_called(batch):
     assert np.isfinite(report.saturated_fraction[:3]).all()
 
 
+# --- what follows a kernel -------------------------------------------------
+
+LOW = keras.initializers.Constant(-100.0)
+
+
+class _OwnScale(layers.Layer):
+    """A normalization that no list knows."""
+
+    def build(self, shape):
+        self.gain = self.add_weight(shape=(shape[-1],), initializer="ones")
+
+    def call(self, x):
+        size = keras.ops.mean(keras.ops.square(x), axis=-1, keepdims=True)
+        return x * keras.ops.rsqrt(size + 1e-6) * self.gain
+
+
+class _OwnDropout(layers.Layer):
+    """Noise without a seed generator of its own."""
+
+    def call(self, x, training=False):
+        noise = tf.random.stateless_uniform(tf.shape(x), [1, 2])
+        return tf.where(noise < 0.5, 0.0, x) if training else x
+
+
+def _regression():
+    x = np.random.default_rng(0).normal(size=(64, 8)).astype("float32")
+    return x, x[:, :1] - x[:, 1:2]
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        list,
+        lambda: [layers.LayerNormalization()],
+        lambda: [layers.RMSNormalization()],
+        lambda: [layers.UnitNormalization()],
+        lambda: [layers.GroupNormalization(4)],
+        lambda: [_OwnScale()],
+        lambda: [layers.Rescaling(2.0), layers.ActivityRegularization(l2=0.0)],
+        lambda: [keras.Sequential([_OwnScale()])],
+    ],
+)
+def test_an_activation_is_found_behind_any_normalization(between):
+    x, y = _regression()
+    below = layers.Dense(32, bias_initializer=LOW)
+    model = keras.Sequential(
+        [keras.Input((8,)), below, *between(), layers.Activation("relu")]
+    )
+    out = model(x, training=True)
+    model.add(layers.Dense(1))
+    report = probe(model, x, y, "mse")
+    assert report.dead_fraction[0] == np.mean(np.all(out == 0, axis=0))
+    assert report.activation_ms[0] == pytest.approx(np.mean(out**2), rel=1e-4)
+
+
+def test_a_prelu_behind_a_convolution_is_no_kernel(images):
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 1)),
+            layers.Conv2D(4, 3),
+            layers.PReLU(name="prelu"),
+            layers.Flatten(),
+            layers.Dense(10),
+        ]
+    )
+    assert len(probe(model, *images, loss=LOGITS).layers) == 2
+
+
+class _Calls(keras.Model):
+    """Dense layers with a function between them."""
+
+    def __init__(self, function, bias=-20.0):
+        super().__init__()
+        self.function = function
+        low = keras.initializers.Constant(bias)
+        self.a = layers.Dense(16, name="a")
+        self.b = layers.Dense(16, bias_initializer=low, name="b")
+        self.c = layers.Dense(1, name="c")
+
+    def call(self, x):
+        return self.c(self.function(self.b(self.function(self.a(x)))))
+
+
+def _functional(function):
+    low = keras.initializers.Constant(-20.0)
+    i = keras.Input((8,))
+    h = function(layers.Dense(16, name="a")(i))
+    h = function(layers.Dense(16, bias_initializer=low, name="b")(h))
+    return keras.Model(i, layers.Dense(1, name="c")(h))
+
+
+def _layer(make):
+    return lambda x: make()(x)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        lambda: _functional(_layer(lambda: layers.Activation("relu"))),
+        lambda: _functional(_layer(layers.ReLU)),
+        lambda: _functional(_layer(lambda: layers.Lambda(tf.nn.relu))),
+        lambda: _functional(keras.ops.relu),
+        lambda: _functional(keras.ops.relu6),
+        lambda: _functional(keras.activations.relu),
+        lambda: _functional(lambda x: keras.ops.maximum(x, 0.0)),
+        lambda: _Calls(tf.nn.relu),
+        lambda: _Calls(keras.ops.relu),
+        lambda: _Calls(lambda x: tf.maximum(x, 0.0)),
+        lambda: _Calls(lambda x: keras.ops.where(x > 0, x, keras.ops.zeros_like(x))),
+        # erf is -1 there in float32
+        lambda: _Calls(lambda x: 0.5 * x * (1 + tf.math.erf(x / 1.4142))),
+    ],
+)
+def test_a_relu_is_one_in_every_form(model):
+    report = probe(model(), *_regression(), "mse")
+    assert report.layers == ["a", "b", "c"]
+    assert report.dead_fraction[1] == 1
+    assert report.activation_ms[1] == 0
+    # the layer below is alive, though no gradient reaches it
+    assert report.dead_fraction[0] < 1 and report.delta_norm[0] == 0
+    assert report.dead_fraction[2] == 0
+
+
+def test_a_gelu_written_out_is_followed_to_its_end():
+    x, y = _regression()
+
+    def gelu(z):
+        return 0.5 * z * (1 + tf.math.erf(z / 1.4142135))
+
+    model = _Calls(gelu, bias=0.0)
+    report = probe(model, x, y, "mse")
+    h = gelu(model.a(x))
+    assert report.activation_ms[0] == pytest.approx(np.mean(h**2), rel=1e-5)
+
+
+def test_a_saturated_function_between_layers():
+    x, y = _regression()
+    for function in (tf.tanh, keras.ops.tanh, keras.layers.Lambda(tf.tanh)):
+        report = probe(_Calls(function, bias=3.0), x, y, "mse")
+        assert report.saturated_fraction[1] > 0.5
+        assert np.isnan(report.saturated_fraction[2])
+    # the sigmoid inside of a swish is no activation
+    swish = probe(_Calls(tf.nn.silu, bias=20.0), x, y, "mse")
+    assert np.isnan(swish.saturated_fraction[1])
+
+
+@pytest.mark.parametrize(
+    "noise",
+    [
+        lambda: layers.Dropout(0.9),
+        lambda: layers.GaussianNoise(1.0),
+        lambda: layers.AlphaDropout(0.9),
+        _OwnDropout,
+    ],
+)
+def test_noise_is_no_activation(noise):
+    x, y = _regression()
+    below = layers.Dense(32)
+    model = keras.Sequential([keras.Input((8,)), below, noise(), layers.Dense(1)])
+    found = probe(model, x, y, "mse").activation_ms[0]
+    assert found == pytest.approx(np.mean(np.square(below(x))), rel=1e-5)
+
+
+class _Aside(keras.Model):
+    """Does something else with an activation before the next layer reads it."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = layers.Dense(16), layers.Dense(1)
+
+    def call(self, x):
+        h = tf.nn.relu(self.a(x))
+        self.add_loss(tf.reduce_mean(h**4))
+        tf.zeros_like(h), tf.cast(h > 0, "float32")
+        return self.b(h)
+
+
+def test_what_the_next_layer_reads_is_the_activation():
+    x, y = _regression()
+    model = _Aside()
+    report = probe(model, x, y, "mse")
+    h = tf.nn.relu(model.a(x))
+    assert report.activation_ms[0] == pytest.approx(np.mean(h**2), rel=1e-5)
+    assert report.dead_fraction[0] < 1
+
+
+def test_a_sum_of_two_branches_is_neither():
+    x, y = _regression()
+    i = keras.Input((8,))
+    a, b = layers.Dense(8, name="a")(i), layers.Dense(8, name="b")(i)
+    model = keras.Model(i, layers.Dense(1)(keras.ops.relu(a + b - 1e3)))
+    report = probe(model, x, y, "mse")
+    for name in "ab":
+        h = model.get_layer(name)(x)
+        found = report.activation_ms[report.layers.index(name)]
+        assert found == pytest.approx(np.mean(h**2), rel=1e-5)
+    assert not report.dead_fraction.any()
+
+
+class _OwnKernel(layers.Layer):
+    """A kernel and a ReLU of its own; an attribute that its call ignores."""
+
+    def __init__(self, units, bias=0.0):
+        super().__init__()
+        self.units, self.start, self.activation = units, bias, tf.nn.relu
+
+    def build(self, shape):
+        self.w = self.add_weight(shape=(shape[-1], self.units), name="w")
+        self.b = self.add_weight(
+            shape=(self.units,), initializer=keras.initializers.Constant(self.start)
+        )
+
+    def call(self, x):
+        return tf.nn.relu(x @ self.w + self.b)
+
+
+def test_a_layer_whose_activation_is_never_called():
+    x, y = _regression()
+    model = keras.Sequential([keras.Input((8,)), _OwnKernel(8), layers.Dense(1)])
+    report = probe(model, x, y, "mse")
+    own, head = model.layers
+    with tf.GradientTape() as tape:
+        z = x @ own.w.value + own.b.value
+        tape.watch(z)
+        loss = tf.reduce_mean((head(tf.nn.relu(z)) - y) ** 2)
+    expected = _rms(tape.gradient(loss, z))
+    assert report.delta_norm[0] == pytest.approx(expected, rel=1e-5)
+    dead = keras.Sequential([keras.Input((8,)), _OwnKernel(8, -1e3), layers.Dense(1)])
+    assert probe(dead, x, y, "mse").dead_fraction.tolist() == [1, 0]
+
+
+# --- an exact zero is not always a death ------------------------------------
+
+
+def _residual(gamma):
+    def conv(h, name=None):
+        layer = layers.Conv2D(
+            8, 3, padding="same", use_bias=False, kernel_initializer="he_normal"
+        )
+        layer.name = name or layer.name
+        return layer(h)
+
+    i = keras.Input((12, 12, 3))
+    h = layers.ReLU()(layers.BatchNormalization()(conv(i)))
+    for k in range(2):
+        b = layers.ReLU()(layers.BatchNormalization()(conv(h)))
+        b = conv(b, f"b{k}_conv2")
+        b = layers.BatchNormalization(gamma_initializer=gamma)(b)
+        h = layers.ReLU()(layers.Add()([h, b]))
+    return keras.Model(i, layers.Dense(3)(layers.GlobalAveragePooling2D()(h)))
+
+
+@pytest.mark.parametrize("gamma", ["ones", "zeros"])
+def test_a_residual_branch_that_starts_at_zero_is_not_dead(gamma):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(16, 12, 12, 3)).astype("float32")
+    report = probe(_residual(gamma), x, rng.integers(0, 3, 16), LOGITS)
+    assert report.dead_fraction[report.layers.index("b0_conv2")] == 0
+    assert not report.dead_fraction.any()
+
+
+class _ReZero(keras.Model):
+    """``x + alpha * f(x)`` with a trained alpha that starts at 0."""
+
+    def __init__(self):
+        super().__init__()
+        self.a = layers.Dense(8, "relu", bias_initializer="ones", name="a")
+        self.alpha = self.add_weight(shape=(), initializer="zeros", name="alpha")
+        self.head = layers.Dense(1, name="head")
+
+    def call(self, x):
+        return self.head(x + self.alpha * self.a(x))
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        lambda: _ReZero(),
+        # a kernel of zeros, as in the last layer of a block or of LoRA
+        lambda: keras.Sequential(
+            [
+                layers.Dense(8, kernel_initializer="zeros", name="a"),
+                layers.Dense(1, name="head"),
+            ]
+        ),
+        lambda: keras.Sequential(
+            [
+                layers.Dense(8, "tanh", kernel_initializer="zeros", name="a"),
+                layers.Dense(1, name="head"),
+            ]
+        ),
+    ],
+)
+def test_a_unit_that_moves_at_the_first_step_is_not_dead(model):
+    assert not probe(model(), *_regression(), "mse").dead_fraction.any()
+
+
+def test_a_relu_behind_a_zero_factor_passes_nothing():
+    zeros = layers.Dense(8, kernel_initializer="zeros", name="a")
+    model = keras.Sequential([zeros, layers.ReLU(), layers.Dense(1, name="head")])
+    assert probe(model, *_regression(), "mse").dead_fraction.tolist() == [1, 0]
+
+
+def test_a_dead_relu_stays_dead_behind_a_normalization():
+    model = keras.Sequential(
+        [
+            layers.Dense(8, "relu", bias_initializer=LOW, name="a"),
+            layers.BatchNormalization(beta_initializer="ones"),
+            layers.Dense(1, name="head"),
+        ]
+    )
+    assert probe(model, *_regression(), "mse").dead_fraction[0] == 1
+
+
 # --- recurrence -----------------------------------------------------------
 
 

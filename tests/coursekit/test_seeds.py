@@ -1,8 +1,14 @@
-"""Numbers as the course prints them."""
+"""Seeds that repeat a run, and numbers as the course prints them."""
 
+import random
+
+import keras
+import numpy as np
 import pytest
+import tensorflow as tf
+from tensorflow.python.framework import config
 
-from coursekit import mean_sd
+from coursekit import mean_sd, reproducible
 
 
 def test_mean_and_population_sd():
@@ -18,3 +24,51 @@ def test_a_zero_has_no_sign():
 def test_one_number_a_seed(values):
     with pytest.raises(ValueError, match="give one number a seed"):
         mean_sd(values)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_reproducible_refuses_a_seed_out_of_range(seed):
+    with pytest.raises(ValueError, match=f"seed={seed}: .*0 to"):
+        reproducible(seed)
+
+
+@pytest.mark.parametrize("seed", [None, 1.0, "1"])
+def test_reproducible_refuses_what_is_no_integer(seed):
+    with pytest.raises(TypeError, match="seed=.*integer"):
+        reproducible(seed)
+
+
+@pytest.fixture
+def chance_allowed_afterwards():
+    rounded = tf.config.experimental.tensor_float_32_execution_enabled()
+    yield
+    config.disable_op_determinism()
+    tf.config.experimental.enable_tensor_float_32_execution(rounded)
+
+
+@pytest.mark.usefixtures("chance_allowed_afterwards")
+def test_reproducible_repeats_every_source_of_chance():
+    def draw(seed):
+        reproducible(seed)
+        return [
+            random.random(),
+            np.random.rand(),
+            float(tf.random.normal(())),
+            float(keras.random.normal(())),
+        ]
+
+    first = draw(np.int64(3))
+    assert draw(3) == first
+    assert all(a != b for a, b in zip(draw(4), first, strict=True))
+    assert config.is_op_determinism_enabled()
+
+
+@pytest.mark.usefixtures("chance_allowed_afterwards")
+def test_reproducible_multiplies_in_float32():
+    tf.config.experimental.enable_tensor_float_32_execution(True)
+    reproducible(0)
+    assert not tf.config.experimental.tensor_float_32_execution_enabled()
+    # 1 + 2**-12 is 1 in TF32, which keeps 10 bits
+    factor = tf.fill([64, 64], 1 + 2**-12)
+    product = factor @ tf.eye(64)
+    np.testing.assert_array_equal(product, factor)

@@ -3,21 +3,13 @@
 import functools
 import http.server
 import os
-import shutil
 import threading
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+import chromium as names
 
 
 def unavailable(reason):
@@ -29,26 +21,34 @@ def unavailable(reason):
 
 def executable():
     """Return the browser's path, or skip the test with what to install."""
-    names = ("chromium", "chromium-browser", "google-chrome")
-    path = next(filter(None, map(shutil.which, names)), None)
-    if path is None:
-        unavailable("no browser: install Debian's package chromium")
-    return path
+    return names.executable() or unavailable(names.MISSING)
+
+
+#: The browser that runs: Playwright allows one of its kind in a process.
+_running = []
 
 
 @contextmanager
 def chromium():
-    """Start the browser, or skip the test with the name of what to install."""
+    """Start the browser, or skip the test with the name of what to install.
+
+    Inside of another `chromium()` it is the same browser.
+    """
+    if _running:
+        yield _running[0]
+        return
     path = executable()
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
         unavailable("no driver for the browser: install pytest-playwright")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=path, args=names.FLAGS)
+        _running.append(browser)
         try:
             yield browser
         finally:
+            _running.clear()
             browser.close()
 
 

@@ -1,5 +1,6 @@
 """What the grading tests share: a sandbox or a skip, notebooks with answers."""
 
+import csv
 import os
 from pathlib import Path
 
@@ -10,6 +11,10 @@ from coursegrade.assignment.master import read_master
 from coursegrade.release import source_notebook
 from coursegrade.sandbox import bubblewrap
 from hostile import grade_id
+
+ROOT = Path(__file__).parents[2]
+TINY = ROOT / "tests/data/tiny.md"
+MASTER = read_master(TINY)
 
 
 def sandbox_or_skip():
@@ -39,3 +44,29 @@ def solved(master_path, student, secret="public", change=None):
         if name in (change or {}):
             cell.source = cell.source.partition("\n")[0] + "\n" + change[name]
     return nbformat.writes(made).encode()
+
+
+def rows_of(path):
+    """Return the rows of a CSV as dicts."""
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def entry(student="ann", statuses=("ok", "wrong", "ok", "needs_review"), **more):
+    """Return an entry of the journal for a student of the tiny assignment."""
+    rows = []
+    for task, status in zip(MASTER.tasks.values(), statuses, strict=True):
+        points = {"ok": task.points, "needs_review": None}.get(status, 0)
+        rows.append(
+            {
+                "task": task.name,
+                "points": points,
+                "of": task.points,
+                "status": status,
+                "message": "",
+                "seconds": 0.5,
+            }
+        )
+    made = {"id": student, "name": "", "where": student, "rows": rows}
+    made |= {"late": None, "digest": "d", "stamp": "s"}
+    return made | more

@@ -1,11 +1,11 @@
 """Write tests/lab/reference.json: what TensorFlow computes for the lab's networks.
 
 Each case draws the kernels that the lab draws, with the generator of
-`book/_ext/lab/random.js` written again here, puts them into a Keras model, and keeps
+`lab/worker/random.js` written again here, puts them into a Keras model, and keeps
 delta and kernel gradient of each layer at the start, the losses of 20 steps, and the
 verdict of `coursekit.diagnose` before training. Run it after a change of the cases:
 
-    .venv/bin/python tests/lab/reference.py
+    PYTHONPATH=book/_ext .venv/bin/python tests/lab/reference.py
 """
 
 import json
@@ -17,9 +17,10 @@ import keras
 import numpy as np
 
 import coursekit
+from lab import bundle
 
 OUT = Path(__file__).with_name("reference.json")
-ROWS, STEPS = 64, 20
+STEPS = 20
 MASK = 2**32 - 1
 BASE = {
     "data": "digits",
@@ -152,7 +153,7 @@ def result(case, x, y):
 def main():
     (x, y), _ = coursekit.data.digits()
     cases = [{**BASE, **changes} for changes in CASES]
-    rows = [result(case, x[:ROWS], y[:ROWS]) for case in cases]
+    rows = [result(case, x[: bundle.BATCH], y[: bundle.BATCH]) for case in cases]
     OUT.parent.mkdir(exist_ok=True)
     lines = ",\n".join(json.dumps(row) for row in rows)
     OUT.write_text(f"[\n{lines}\n]\n", encoding="utf-8")

@@ -7,6 +7,7 @@ from html import escape
 import pytest
 
 import browser
+import engines
 from lab import bundle
 
 #: gzipped bytes of script and style together
@@ -124,6 +125,49 @@ def test_the_slider_tips_the_line(visit):
         "document.querySelector('.lab-verdict').textContent.startsWith('Exploding')"
     )
     assert page.locator(".lab-theory").count() == 1
+
+
+KEYED = """
+const input = document.querySelector("[data-key=stddev] input");
+return [input.value, document.querySelector("[data-key=stddev] output").textContent];
+"""
+
+
+@pytest.mark.parametrize("name", engines.ENGINES)
+def test_arrow_keys_reach_every_round_value_in_every_engine(folder, name):
+    with engines.ENGINES[name]() as engine:
+        engine.size(900, 900)
+        engine.goto((folder / "landing.html").as_uri())
+        engine.evaluate("document.querySelector('[data-key=stddev] input').focus()")
+        seen = [engine.evaluate(KEYED)[1]]
+        for key in ["ArrowRight"] * 16 + ["ArrowLeft"] * 2:
+            engine.press(key)
+            seen.append(engine.evaluate(KEYED)[1])
+    assert " ".join(seen) == (
+        "0.06 0.063 0.066 0.07 0.072 0.076 0.08 0.083 0.087 0.09 0.095 0.1 0.105 "
+        "0.11 0.115 0.12 0.125 0.12 0.115"
+    )
+
+
+def test_no_two_steps_of_a_slider_are_alike(visit):
+    """Nor does a step go back, and each brings its own value when it is set."""
+    page = visit("full", "#lab?clip=norm&skip=true")
+    wait_for_step(page, 0)
+    for key in ("stddev", "rate", "limit", "scale", "depth", "width"):
+        values = page.locator(f"[data-key={key}] input").evaluate(
+            """(input) => {
+                const output = input.previousElementSibling, found = [];
+                input.value = input.min;
+                for (;;) {
+                    input.dispatchEvent(new Event("input", { bubbles: true }));
+                    found.push(Number(output.textContent));
+                    const before = input.value;
+                    input.stepUp();
+                    if (input.value === before) return found;
+                }
+            }"""
+        )
+        assert len(values) > 7 and values == sorted(set(values)), key
 
 
 def test_the_line_of_theory_only_before_training(visit):

@@ -11,10 +11,8 @@ from types import SimpleNamespace
 import pytest
 import yaml
 from bs4 import BeautifulSoup
-from sphinx.errors import ExtensionError
 
 from page import buttons
-from repository import repository
 
 ROOT = Path(__file__).parents[2]
 COLAB = "https://colab.research.google.com/github/owner/name/blob/gh-pages/"
@@ -31,13 +29,6 @@ def no_variable(monkeypatch):
 
 
 @pytest.mark.usefixtures("no_variable")
-@pytest.mark.parametrize("end", ["", "/", ".git"])
-def test_repository_of_the_configuration(end):
-    config = configuration(f"https://github.com/owner/na.me{end}")
-    assert repository(config) == "owner/na.me"
-
-
-@pytest.mark.usefixtures("no_variable")
 def test_no_repository():
     config = configuration()
     buttons.set_repository(None, config)
@@ -51,19 +42,6 @@ def test_variable_comes_first(monkeypatch):
     config = configuration("https://github.com/owner/name")
     buttons.set_repository(None, config)
     assert config.html_theme_options["repository_url"] == "https://github.com/a/fork"
-
-
-@pytest.mark.parametrize("name", ["fork", "a/fork/", "a/b/c", 'a/b"\nimport os', "a/é"])
-def test_wrong_variable(monkeypatch, name):
-    monkeypatch.setenv("GITHUB_REPOSITORY", name)
-    with pytest.raises(ExtensionError, match="not owner/name"):
-        repository(configuration())
-
-
-@pytest.mark.usefixtures("no_variable")
-def test_wrong_address():
-    with pytest.raises(ExtensionError, match="not https://github.com/owner/name"):
-        repository(configuration("https://example.org/owner/name"))
 
 
 def build(folder: Path, repository: str) -> Path:

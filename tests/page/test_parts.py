@@ -112,49 +112,6 @@ def test_no_id_twice():
         assert len(ids) == len(set(ids)), path.name
 
 
-def test_pictures_have_a_size_and_come_when_needed():
-    for path in CHAPTERS:
-        open_ones = []
-        for image in soup(path).select(".bd-article img"):
-            assert int(image["width"]) > 50 and int(image["height"]) > 50
-            hidden = image.find_parent(
-                ["details", "section"], class_=["dropdown", "lab"]
-            )
-            if hidden:
-                assert image["loading"] == "lazy"
-            else:
-                open_ones.append(image.get("loading"))
-        assert open_ones[1:] == ["lazy"] * len(open_ones[1:])
-        assert not open_ones or open_ones[0] is None
-
-
-def brightness(page, locator):
-    """Return the mean of a picture's darkest and lightest tenth, 0 to 255."""
-    import io
-
-    import matplotlib.pyplot as plt
-    import numpy as np
-
-    pixels = plt.imread(io.BytesIO(locator.screenshot()))[..., :3].mean(axis=2)
-    return np.quantile(pixels, [0.005, 0.5]) * 255, np.quantile(pixels, 0.995) * 255
-
-
-@pytest.mark.parametrize("system", ["light", "dark"])
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_figures_follow_the_switch_of_the_theme(visit, theme, system):
-    """Whatever the system asks for: text is dark on light, or light on dark."""
-    page = visit("book/vanishing.html", color_scheme=system)
-    page.evaluate("(t) => { document.documentElement.dataset.theme = t }", theme)
-    figure = page.locator(".bd-article figure img").first
-    figure.scroll_into_view_if_needed()
-    page.wait_for_timeout(300)
-    (dark, paper), light = brightness(page, figure)
-    if theme == "light":
-        assert paper > 240 and dark < 80
-    else:
-        assert paper < 40 and light > 150
-
-
 def test_system_decides_first(visit):
     page = visit("book/index.html", color_scheme="dark")
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"

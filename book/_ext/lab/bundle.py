@@ -1,13 +1,16 @@
 """Make one classic script of the lab's modules: it also runs from a file.
 
 Browsers refuse `import` from `file://`, so the modules are put one after the other
-into one function, in the order of their dependence, without their `import` lines,
+into one function, each behind those that it imports, without their `import` lines,
 the word `export`, and comments. All top-level names must differ; a test of the
 bundle sees to it. The worker's modules become a text that the page turns into a
 worker. What Python knows better (thresholds, digits) goes in as constants.
 """
 
 import json
+import posixpath
+import re
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import yaml
@@ -15,15 +18,49 @@ import yaml
 from lab import wasm
 
 FOLDER = Path(__file__).parent
-ENGINE = ("random", "activations", "gemm", "data", "engine", "measure", "theory")
-WORKER = tuple(f"worker/{name}" for name in (*ENGINE, "diagnose", "worker"))
-VIEW = tuple(
-    f"view/{name}" for name in ("settings", "charts", "keras_code", "controls", "lab")
-)
+#: A line that names another module, with its path from the one that imports it.
+IMPORT = re.compile(r'^import .* from "(.+)\.js";$', re.MULTILINE)
+#: Made here, no file.
+CONSTANTS = "constants"
 #: Of `coursekit.clinic.diagnosis.rules`: those that the lab's rules use.
-THRESHOLDS = "VANISHED GROWN TREND SKILL PATIENCE DIVERGED LASTING DEAD".split()
-#: Samples of the lab's batch; `BATCH` in `data.js`.
-DIGITS = 64
+THRESHOLDS = (
+    "VANISHED SHRUNK GROWN TREND SKILL LEARNED EMPTY PATIENCE DIVERGED LASTING DEAD"
+).split()
+#: Samples of the lab's one batch.
+BATCH = 64
+
+
+def text_of(module):
+    return (FOLDER / f"{module}.js").read_text(encoding="utf-8")
+
+
+def needed(module):
+    """Return what a module imports, as paths from the lab's folder."""
+    folder = posixpath.dirname(module)
+    paths = IMPORT.findall(text_of(module))
+    found = {posixpath.normpath(posixpath.join(folder, path)) for path in paths}
+    return sorted(found - {CONSTANTS})
+
+
+def modules(entry):
+    """Return a module and all that it needs, each behind those that it imports.
+
+    Raises
+    ------
+    graphlib.CycleError
+        If modules import each other in a circle.
+    """
+    graph, waiting = {}, [entry]
+    while waiting:
+        module = waiting.pop()
+        if module not in graph:
+            graph[module] = needed(module)
+            waiting += graph[module]
+    return tuple(TopologicalSorter(graph).static_order())
+
+
+WORKER = modules("worker/worker")
+VIEW = modules("view/lab")
 
 
 def constants():
@@ -33,6 +70,7 @@ def constants():
     return {
         "RULES": {name: getattr(rules, name) for name in THRESHOLDS},
         "SENTENCES": rules.SENTENCES,
+        "BATCH": BATCH,
         "DIGITS": digits(),
         "GEMM": wasm.encoded(),
     }
@@ -44,10 +82,10 @@ def digits():
 
     raw, labels = data.shuffled()
     train = raw[: data.TRAIN_SIZE]
-    ink = raw[:DIGITS].astype(int).ravel()
+    ink = raw[:BATCH].astype(int).ravel()
     return {
         "ink": "".join(chr(97 + value) for value in ink),
-        "labels": "".join(map(str, labels[:DIGITS])),
+        "labels": "".join(map(str, labels[:BATCH])),
         # 12 digits are enough for the same 32-bit floats as in Python
         "mean": [float(f"{v:.12g}") for v in train.mean(axis=0)],
         "sd": [float(f"{v:.12g}") for v in train.std(axis=0) + 0.01],
@@ -79,7 +117,7 @@ def plain(source):
 def joined(names, values, call):
     """Return modules and constants as one function that ends with a call."""
     sources = [declared(values)]
-    sources += [(FOLDER / f"{n}.js").read_text(encoding="utf-8") for n in names]
+    sources += map(text_of, names)
     body = "\n".join(map(plain, sources))
     return f'(() => {{\n"use strict";\n{body}\n{call}\n}})();\n'
 

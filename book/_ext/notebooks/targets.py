@@ -30,7 +30,7 @@ class Citations:
 
     def _one(self, key: str, in_text: bool) -> str:
         if key not in self.entries:
-            raise MarkdownError(f"no entry {key} in the bibliography", key)
+            raise MarkdownError(f"no entry {key} in the bibliography")
         entry = self.entries[key]
         fields, people = entry.fields, entry.persons
         names = [
@@ -54,53 +54,66 @@ def _decode(latex: str) -> str:
     return Text.from_latex(latex).render_as("text")
 
 
-def references(app, docname: str, citations: Citations, images: str) -> References:
-    """Look up labels, numbers and titles in Sphinx's environment."""
-    env = app.env
-    std = env.get_domain("std")
-    folder = Path(docname).parent
+class Labels:
+    """What Sphinx's environment knows of labels, numbers, titles and pages."""
 
-    def title(label: str) -> str:
-        if exercise(label):
-            return f"Exercise {exercise(label)}"
-        if label.lower() in std.labels:
-            return std.labels[label.lower()][2]
-        if label.lower() in std.anonlabels:
-            return number(label)
-        for name, text in env.titles.items():
+    def __init__(self, app, docname: str) -> None:
+        self.env, self.forms = app.env, app.config.numfig_format
+        self.docname = docname
+        self.std = app.env.get_domain("std")
+
+    def title(self, label: str) -> str:
+        if number := self.exercise(label):
+            return f"Exercise {number}"
+        if label.lower() in self.std.labels:
+            return self.std.labels[label.lower()][2]
+        if label.lower() in self.std.anonlabels:
+            return self.number(label)
+        for name, text in self.env.titles.items():
             if Path(name).name == label:
                 return text.astext()
-        raise MarkdownError(f"no label {label}", label)
+        raise MarkdownError(f"no label {label}")
 
-    def numbered(kind: str, label: str) -> str:
-        page, anchor = std.anonlabels.get(label.lower(), ("", ""))[:2]
-        found = env.toc_fignumbers.get(page, {}).get(kind, {}).get(anchor, ())
+    def number(self, label: str) -> str:
+        for kind, form in self.forms.items():
+            if found := self._numbered(kind, label):
+                return form % found
+        raise MarkdownError(f"no number for {label}")
+
+    def exercise(self, label: str) -> str:
+        return self._numbered("exercise", label)
+
+    def _numbered(self, kind: str, label: str) -> str:
+        page, anchor = self.std.anonlabels.get(label.lower(), ("", ""))[:2]
+        found = self.env.toc_fignumbers.get(page, {}).get(kind, {}).get(anchor, ())
         return ".".join(map(str, found))
 
-    def number(label: str) -> str:
-        for kind, form in app.config.numfig_format.items():
-            found = numbered(kind, label)
-            if found:
-                return form % found
-        raise MarkdownError(f"no number for {label}", label)
+    def equation(self, label: str) -> str:
+        found = self.env.get_domain("math").equations.get(label)
+        return str(found[1]) if found and found[0] == self.docname else ""
 
-    def document(target: str) -> str:
-        name = target.lstrip("/")
-        if not target.startswith("/"):
-            name = os.path.normpath(folder / target).replace(os.sep, "/")
-        if name not in env.titles:
-            raise MarkdownError(f"no page {target}", target)
-        return env.titles[name].astext()
+    def document(self, target: str) -> str:
+        name = target.lstrip("/") if target.startswith("/") else self.path(target)
+        if name not in self.env.titles:
+            raise MarkdownError(f"no page {target}")
+        return self.env.titles[name].astext()
 
-    def equation(label: str) -> str:
-        found = env.get_domain("math").equations.get(label)
-        return str(found[1]) if found and found[0] == docname else ""
+    def path(self, target: str) -> str:
+        """Return a path from the root for one that counts from the page."""
+        path = os.path.normpath(Path(self.docname).parent / target)
+        return path.replace(os.sep, "/")
 
-    def image(target: str) -> str:
-        path = os.path.normpath(folder / target).replace(os.sep, "/")
-        return images + path
 
-    def exercise(label: str) -> str:
-        return numbered("exercise", label)
-
-    return References(title, number, document, equation, citations, image, exercise)
+def references(app, docname: str, citations: Citations, images: str) -> References:
+    """Return what a page may refer to; ``images`` stands before a picture's path."""
+    labels = Labels(app, docname)
+    return References(
+        title=labels.title,
+        number=labels.number,
+        document=labels.document,
+        equation=labels.equation,
+        cite=citations,
+        image=lambda target: images + labels.path(target),
+        exercise=labels.exercise,
+        syntax=app.env.myst_config,
+    )

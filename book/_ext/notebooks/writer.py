@@ -1,12 +1,11 @@
 """Write the pages that have code as notebooks for Colab and JupyterLab."""
 
 import re
-import shutil
 from pathlib import Path
 
-import jupytext
 import nbformat
 from jupyter_cache import get_cache
+from myst_nb.core.read import read_myst_markdown_notebook
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from pybtex.database import parse_file
 from sphinx.errors import ExtensionError
@@ -16,8 +15,8 @@ from notebooks.plain_markdown import (
     MarkdownError,
     References,
     check,
-    convert,
     convert_cells,
+    inline,
 )
 from notebooks.targets import Citations, page_of, references
 from repository import repository
@@ -41,13 +40,13 @@ def caption(cell, refs: References) -> str:
     if not figure.get("caption"):
         return ""
     start = f"**{refs.number(figure['name'])}** " if "name" in figure else ""
-    return start + convert(str(figure["caption"]), refs).strip()
+    return start + inline(str(figure["caption"]).strip(), refs)
 
 
-def plain_notebook(cells: list, page: str, refs: References, first: str):
-    """Return the notebook of a page's cells."""
+def plain_notebook(cells: list, page: str, refs: References, first: str, starts=()):
+    """Return the notebook of a page's cells, which start at these lines of it."""
     new = [new_code_cell(first, execution_count=1)]
-    for kind, content in convert_cells(cells, refs):
+    for kind, content in convert_cells(cells, refs, starts):
         if kind == "markdown":
             new.append(new_markdown_cell(content))
             continue
@@ -69,7 +68,7 @@ def plain_notebook(cells: list, page: str, refs: References, first: str):
         # nbformat's own ids are random: each build would change the files.
         cell.id = f"{name}-{index}" if index else f"{name}-setup"
         if cell.cell_type == "markdown":
-            check(cell.source)
+            check(cell.source, refs)
         elif cell.execution_count is not None:
             count += 1
             cell.execution_count = count
@@ -92,55 +91,62 @@ def executed_cells(app, docname: str, notebook) -> list:
         raise ExtensionError(f"{docname}: no executed notebook") from None
 
 
-def write(path: Path, content: str) -> None:
-    """Write a file unless it is the same already."""
-    if not path.is_file() or path.read_text(encoding="utf-8") != content:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content, encoding="utf-8")
+def read(app, docname: str):
+    """Return a page as a notebook, as the build reads it, and its cells' lines."""
+    text = Path(app.env.doc2path(docname)).read_text(encoding="utf-8")
+    notebook = read_myst_markdown_notebook(
+        text, config=app.env.myst_config, add_source_map=True
+    )
+    lines = text.split("\n")
+    starts = notebook.metadata.pop("source_map")
+    for number, start in enumerate(starts):
+        # The reader leaves out blank lines before a text.
+        while start < len(lines) and not lines[start].strip():
+            start += 1
+        starts[number] = start
+    return notebook, starts
 
 
-def where(text: str, snippet: str) -> str:
-    """Return ":line" of the first line of a snippet."""
-    first = snippet.strip().split("\n")[0]
-    for number, line in enumerate(text.split("\n"), start=1):
-        if first and first in line:
-            return f":{number}"
-    return ""
+def page_notebook(app, docname: str, refs: References, first: str) -> str:
+    """Return the notebook of a page as the text of its file."""
+    notebook, starts = read(app, docname)
+    take_outputs(notebook.cells, executed_cells(app, docname, notebook), docname)
+    try:
+        page = page_of(app.env, docname)
+        plain = plain_notebook(notebook.cells, page, refs, first, starts)
+    except MarkdownError as error:
+        raise ExtensionError(f"{docname}.md:{error.line + 1}: {error}") from error
+    nbformat.validate(plain)
+    return nbformat.writes(plain) + "\n"
+
+
+def store(folder: Path, files: dict[str, str]) -> None:
+    """Make a folder hold these notebooks and no others; the same stay untouched."""
+    for name, content in files.items():
+        path = folder / name
+        if not path.is_file() or path.read_text(encoding="utf-8") != content:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(content, encoding="utf-8")
+    for path in folder.rglob("*.ipynb"):
+        if path.relative_to(folder).as_posix() not in files:
+            path.unlink()
 
 
 def write_notebooks(app, exception) -> None:
+    """Write all notebooks, for Colab and beside the pages for the download button."""
     if exception is not None or app.builder.name != "html":
         return
-    root, folder = Path(app.srcdir), Path(app.outdir).parent / "notebooks"
+    root, out = Path(app.srcdir), Path(app.outdir)
     name, revision = repository(app.config), commit(root)
+    first = setup_source(name, revision)
     # Seen from `_build/notebooks` when there is no address.
     images = f"https://raw.githubusercontent.com/{name}/{revision}/"
     images = images if name and revision else "../../"
     citations = Citations(parse_file(str(root / "book" / "references.bib"), "bibtex"))
-    written = set()
+    files = {}
     for docname in sorted(app.env.found_docs):
-        page = page_of(app.env, docname)
-        if not page:
-            continue
-        text = Path(app.env.doc2path(docname)).read_text(encoding="utf-8")
-        notebook = jupytext.reads(text, fmt="md:myst")
-        take_outputs(notebook.cells, executed_cells(app, docname, notebook), docname)
-        refs = references(app, docname, citations, images)
-        try:
-            first = setup_source(name, revision)
-            plain = plain_notebook(notebook.cells, page, refs, first)
-        except MarkdownError as error:
-            line = where(text, error.snippet)
-            raise ExtensionError(f"{docname}.md{line}: {error}") from error
-        nbformat.validate(plain)
-        path = folder / f"{page}.ipynb"
-        write(path, nbformat.writes(plain) + "\n")
-        written.add(path)
-    for path in set(folder.rglob("*.ipynb")) - written:
-        path.unlink()
-    # Beside the pages, where the download button finds them.
-    copies = Path(app.outdir) / "notebooks"
-    if copies.is_dir():
-        shutil.rmtree(copies)
-    if folder.is_dir():
-        shutil.copytree(folder, copies)
+        if page := page_of(app.env, docname):
+            refs = references(app, docname, citations, images)
+            files[f"{page}.ipynb"] = page_notebook(app, docname, refs, first)
+    for folder in (out.parent / "notebooks", out / "notebooks"):
+        store(folder, files)

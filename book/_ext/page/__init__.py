@@ -16,10 +16,7 @@ The templates override the theme's by name. ``tests/page/test_*.py`` load every 
 in a browser: an update of the theme that undoes one of these turns them red.
 """
 
-import hashlib
-from pathlib import Path
-
-from . import (
+from page import (
     assets,
     buttons,
     chapter,
@@ -28,31 +25,25 @@ from . import (
     glossary,
     head,
     maths,
+    own_files,
     references,
 )
 
-FOLDER = Path(__file__).parent
-MODULES = (assets, maths, figures, folds, glossary, references, head, chapter, buttons)
-
-
-def own_state(app, config) -> None:
-    """Write all pages again when a file of this folder has changed."""
-    digest = hashlib.sha256()
-    for path in sorted(path for path in FOLDER.rglob("*.*") if path.is_file()):
-        if path.suffix in {".py", ".html", ".css", ".js"}:
-            digest.update(path.read_bytes())
-    config.page_state = digest.hexdigest()
-
-
-def use_templates(app, config) -> None:
-    """Let Sphinx look here first; the path must not depend on the folder of conf."""
-    config.templates_path = [str(FOLDER / "templates"), *config.templates_path]
+MODULES = (
+    own_files,
+    assets,
+    maths,
+    figures,
+    folds,
+    glossary,
+    references,
+    head,
+    chapter,
+    buttons,
+)
 
 
 def setup(app):
-    app.add_config_value("page_state", "", "html", [str])
-    app.connect("config-inited", own_state)
-    app.connect("config-inited", use_templates)
     for module in MODULES:
         module.setup(app)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

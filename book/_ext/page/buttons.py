@@ -1,8 +1,7 @@
 """Give each page its buttons: Colab, the notebook, the repository, an issue.
 
-One setting names the repository: the variable `GITHUB_REPOSITORY`, which
-GitHub's own runners set, or else `repository: url:` in `_config.yml`. Without
-it, a page offers its notebook for download and nothing else.
+Without a repository (see repository.py) a page offers its notebook for download and
+nothing else.
 """
 
 from notebooks.targets import page_of

@@ -1,7 +1,7 @@
-"""What a page says of itself: description, card, address; and the page for 404.
+"""What a page says of itself: description, card, address; the pages for 404 and /.
 
 Addresses must be whole in cards, sitemaps and canonical links. They are known when
-the repository is (see launch.py): GitHub publishes ``owner/name`` as
+the repository is (see repository.py): GitHub publishes ``owner/name`` as
 ``https://owner.github.io/name/``. ``html: baseurl:`` in `_config.yml` comes first.
 """
 
@@ -71,7 +71,8 @@ def add_head(app, pagename, templatename, context, doctree) -> None:
     context["metatags"] = ""
     # Colours without a script; with one, layout.html asks the system or the reader.
     context["default_mode"] = "light"
-    context["description"] = description(doctree) or context["docstitle"]
+    known = context.get("description") or description(doctree)
+    context["description"] = known or context["docstitle"]
     base = app.config.html_baseurl
     context["card_url"] = f"{base}_static/page/card.png" if base else ""
     context["card_size"] = CARD
@@ -86,6 +87,20 @@ def lost_page(app):
     start, search = uri("404", app.config.root_doc), "search.html"
     body = LOST.format(start=start, search=search)
     yield "404", {"title": "Not found", "body": body}, "page.html"
+
+
+def root_page(app):
+    """Yield what stands at the book's address, and leads on to its first page."""
+    first = app.config.root_doc
+    base = app.config.html_baseurl
+    address = base + app.builder.get_target_uri(first) if base else ""
+    context = {
+        "title": app.config.html_title,
+        "first": app.builder.get_relative_uri("index", first),
+        "canonical": address,
+        "description": description(app.env.get_doctree(first)),
+    }
+    yield "index", context, "root.html"
 
 
 def write_card(app) -> None:
@@ -132,5 +147,6 @@ def setup(app):
     app.connect("config-inited", set_address)
     app.connect("builder-inited", write_card)
     app.connect("html-collect-pages", lost_page)
+    app.connect("html-collect-pages", root_page)
     app.connect("html-page-context", add_head)
     app.connect("build-finished", write_sitemap)

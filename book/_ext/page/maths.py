@@ -10,6 +10,7 @@ the package ``ziamath`` ships.
 import re
 from html import escape
 from importlib import resources
+from itertools import dropwhile
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -20,7 +21,7 @@ from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util import logging
 from sphinx.util.math import get_node_equation_number
 
-from .assets import subset
+from page.assets import subset
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +30,10 @@ BARS = {"‖", "|", "∥"}
 SIGNS = {"−", "-", "+", "±"}
 OPENING = {"(", "[", "⟨", ","}
 #: Letters rather than operators, in TeX.
-ORDINARY = {"/", "∂"}
+ORDINARY = {"/", "∂", "…", "⊤"}
+#: Not larger in a displayed formula, as sums are.
+SMALL = {"⊙"}
+SCRIPTED = {"msub", "msup", "msubsup"}
 PRIME = "′"
 #: No line begins with one of these.
 PUNCTUATION = re.compile(r"[.,:;)?!’-]+")
@@ -88,23 +92,47 @@ def check(tree) -> None:
 
 def tidy(tree) -> None:
     """Give a tree the spaces and sizes that TeX gives the same formula."""
+    for element in list(tree.iter()):
+        relate(element)
+        raise_primes(element)
     for element in tree.iter():
         before = None
         for child in list(element):
-            own = text(child)
-            if name(child) == "mo" and own in ORDINARY:
-                child.attrib.update(lspace="0", rspace="0")
-            elif name(child) == "mo" and own in BARS:
-                # grows with \left and \right only
-                if "stretchy" not in child.attrib:
-                    child.set("stretchy", "false")
-            elif name(child) == "mo" and own in SIGNS and follows_operator(before):
-                child.attrib.update(form="prefix", lspace="0", rspace="0")
+            if name(child) == "mo":
+                space_operator(child, before)
             before = child
     for element in tree.iter():
-        straighten(element)
+        tighten_scripts(element)
         space_functions(element)
         lift_root(element)
+
+
+def space_operator(operator, before) -> None:
+    """Tell browsers, whose dictionaries differ, what to leave around an operator."""
+    own = text(operator)
+    if own in ORDINARY | BARS:
+        operator.attrib.update(lspace="0", rspace="0")
+    if own in BARS and "stretchy" not in operator.attrib:
+        # grows with \left and \right only
+        operator.set("stretchy", "false")
+    if own in SMALL:
+        operator.set("largeop", "false")
+    if own in SIGNS and follows_operator(before):
+        operator.attrib.update(form="prefix", lspace="0", rspace="0")
+
+
+def relate(element) -> None:
+    """Make a relation of what is an ASCII tilde otherwise."""
+    if name(element) == "mi" and text(element) == "~":
+        element.tag, element.text = f"{{{NAMESPACE}}}mo", "∼"
+
+
+def tighten_scripts(element) -> None:
+    """Leave no space around the operators of a script, as TeX does."""
+    if name(element) in SCRIPTED:
+        for script in element[1:]:
+            for operator in script.iter(f"{{{NAMESPACE}}}mo"):
+                operator.attrib.update(lspace="0", rspace="0")
 
 
 def follows_operator(before) -> bool:
@@ -115,10 +143,27 @@ def follows_operator(before) -> bool:
     return name(before) == "mo" and (relation or text(before) in OPENING)
 
 
-def straighten(element) -> None:
-    """Put a prime beside its letter: the font has raised it already."""
-    if name(element) == "msup" and text(element[1]) == PRIME:
+def raise_primes(element) -> None:
+    """Put primes beside their letter: the font has raised them already."""
+    if name(element) not in ("msup", "msubsup"):
+        return
+    above = element[-1]
+    parts = list(above) if name(above) == "mrow" else [above]
+    rest = list(dropwhile(lambda part: text(part) == PRIME, parts))
+    primes = parts[: len(parts) - len(rest)]
+    if not primes:
+        return
+    row = ET.Element(f"{{{NAMESPACE}}}mrow")
+    row.extend([element[0], *primes])
+    element[0] = row
+    element.remove(above)
+    if rest:
+        script = ET.SubElement(element, f"{{{NAMESPACE}}}mrow")
+        script.extend(rest)
+    elif name(element) == "msup":
         element.tag = f"{{{NAMESPACE}}}mrow"
+    else:
+        element.tag = f"{{{NAMESPACE}}}msub"
 
 
 def space_functions(element) -> None:

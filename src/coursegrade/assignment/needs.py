@@ -16,8 +16,13 @@ def tree_of(source):
 
 def defined(source):
     """Return the names that a cell binds at its top level."""
+    return bound(tree_of(source))
+
+
+def bound(tree):
+    """Return the names that a syntax tree binds in its outermost scope."""
     found = set()
-    for node in _own_scope(tree_of(source)):
+    for node in (tree, *_own_scope(tree)):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             found.add(node.name)
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):

@@ -2,35 +2,29 @@
 
 A process that grades has one child, the examiner, which imports TensorFlow and
 starts the sandbox once. For each thread it forks a server, and the thread talks to
-its server alone.
+its server alone. What may be a neighbour's doing is done once more without any.
 """
 
 import atexit
-import json
+import contextlib
 import os
 import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 
 from coursegrade.assignment.master import parse_master
+from coursegrade.border import channel
 from coursegrade.examiner.notebook import UnreadableError, read_notebook
-from coursegrade.sandbox.bubblewrap import SandboxError, package_path
+from coursegrade.sandbox import start
+from coursegrade.sandbox.bubblewrap import SandboxError
+from coursegrade.statuses import Status
 
-STATUSES = (
-    "ok",
-    "wrong",
-    "error",
-    "timeout",
-    "memory",
-    "died",
-    "missing",
-    "unreadable",
-    "needs_review",
-    "not_graded",
-)
 START_SECONDS = 240
+# Each cell and test has its own limit: this one is for an examiner that hangs.
+HANG_SECONDS = 4 * 3600
 _examiners, _servers = {}, {}
 _lock = threading.Lock()
 _stops = 0
@@ -40,18 +34,10 @@ class _Examiner:
     """A process of :mod:`coursegrade.examiner.server`."""
 
     def __init__(self, trust):
-        self.control, theirs = socket.socketpair()
+        self.gone = False
+        self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         command = [sys.executable, "-m", "coursegrade.examiner.server"]
         command.append(str(theirs.fileno()))
-        environment = {
-            **os.environ,
-            "PYTHONPATH": package_path(),
-            "TF_CPP_MIN_LOG_LEVEL": "3",
-            "KERAS_BACKEND": "tensorflow",
-            "MPLBACKEND": "agg",
-            "TF_NUM_INTRAOP_THREADS": "1",
-            "TF_NUM_INTEROP_THREADS": "1",
-        }
         with theirs:
             self.process = subprocess.Popen(
                 [*command, "--trust"] if trust else command,
@@ -60,15 +46,15 @@ class _Examiner:
                 stderr=None
                 if os.environ.get("COURSEKIT_DEBUG")
                 else subprocess.DEVNULL,
-                env=environment,
+                env=start.environment(inside=False),
                 pass_fds=[theirs.fileno()],
                 # Ctrl-C is for the grader, which then ends this process.
                 start_new_session=True,
             )
-        self.control.settimeout(START_SECONDS)
+        deadline = time.monotonic() + START_SECONDS
         try:
-            said = json.loads(self.control.recv(4096))
-        except (OSError, ValueError):
+            said, _ = channel.receive_packet(self.control, deadline=deadline)
+        except (OSError, ValueError, channel.ClosedError):
             said = {}
         if "ready" not in said:
             self.close()
@@ -76,7 +62,12 @@ class _Examiner:
                 said.get("unavailable", "the grader's process did not start")
             )
 
+    def usable(self):
+        """Return whether it can grade: it runs, and so does its sandbox."""
+        return not self.gone and self.process.poll() is None
+
     def close(self):
+        """End it with its sandbox."""
         self.control.close()
         self.process.kill()
         self.process.wait()
@@ -88,53 +79,76 @@ class _Server:
     def __init__(self, examiner):
         self.examiner, self.pid = examiner, 0
         self.sock, theirs = socket.socketpair()
-        with theirs:
-            socket.send_fds(examiner.control, [b"serve"], [theirs.fileno()])
-        self.lines = self.sock.makefile("r", encoding="utf-8")
-        first = self.next(START_SECONDS)
-        if first is None:
-            self.close()
-            raise OSError("the grader's process is gone")
-        self.pid = first["pid"]
-
-    def next(self, seconds):
-        """Return what the server says next, or None if it says nothing more."""
-        self.sock.settimeout(seconds)
         try:
-            line = self.lines.readline()
-        except OSError:
-            return None
-        # A line that the process's death cut off is not read.
-        return json.loads(line) if line.endswith("\n") else None
+            with theirs:
+                channel.send_packet(examiner.control, {}, [theirs.fileno()])
+            deadline = time.monotonic() + START_SECONDS
+            self.pid = channel.receive(self.sock, deadline)["pid"]
+        except (OSError, channel.ClosedError):
+            self.close()
+            raise OSError("the grader's process is gone") from None
 
-    def ask(self, job, seconds):
+    def ask(self, job):
         """Return a job's rows, and what failed in the grader itself, if so."""
         rows = []
         try:
-            self.sock.settimeout(seconds)
-            self.sock.sendall(json.dumps(job).encode() + b"\n")
-        except OSError:
-            return rows, "the grader's process is gone"
-        while True:
-            said = self.next(seconds)
-            if said is None:
-                return rows, "the grader's process ended or hangs"
-            if "done" in said:
-                return rows, ""
-            if "failed" in said:
-                self.next(seconds)
-                return rows, said["failed"]
-            rows.append(said)
+            self.sock.settimeout(HANG_SECONDS)
+            channel.send(self.sock, job)
+            while True:
+                said = channel.receive(self.sock, time.monotonic() + HANG_SECONDS)
+                if "done" in said:
+                    self.examiner.gone |= said["gone"]
+                    return rows, said["done"]
+                rows.append(said)
+        except (OSError, channel.ClosedError):
+            return rows, "the grader's process ended or hangs"
 
     def close(self):
         """End the server and the fork that grades for it."""
-        self.lines.close()
         self.sock.close()
         if self.pid:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+
+
+class _Gate:
+    """Lets many in at a time, or one alone."""
+
+    def __init__(self):
+        self.changed = threading.Condition()
+        self.inside = self.waiting = 0
+
+    @contextlib.contextmanager
+    def among_others(self):
+        """Be inside with others, while nobody wants to be alone."""
+        with self.changed:
+            self.changed.wait_for(lambda: not self.waiting and self.inside >= 0)
+            self.inside += 1
+        try:
+            yield
+        finally:
+            self._leave()
+
+    @contextlib.contextmanager
+    def alone(self):
+        """Be inside when all others have left."""
+        with self.changed:
+            self.waiting += 1
+            self.changed.wait_for(lambda: self.inside == 0)
+            self.waiting -= 1
+            self.inside = -1
+        try:
+            yield
+        finally:
+            self._leave()
+
+    def _leave(self):
+        with self.changed:
+            self.inside = max(0, self.inside - 1)
+            self.changed.notify_all()
+
+
+_gate = _Gate()
 
 
 def grade_submission(job):
@@ -165,7 +179,8 @@ def grade_submission(job):
             raise UnreadableError(job["problem"])
         cells = read_notebook(job["data"])
     except UnreadableError as error:
-        rows = [dict(task=n, status="unreadable", message=str(error)) for n in names]
+        said = {"status": Status.UNREADABLE, "message": str(error)}
+        rows = [{"task": name, **said} for name in names]
         return [_finish(row, master, job) for row in rows]
     sent = {
         "master": job["master"],
@@ -175,39 +190,43 @@ def grade_submission(job):
         "tasks": list(names),
         "force": bool(job.get("force")),
     }
-    # Each task's cells and test may be run once more for each that is lost.
-    seconds = 240 + 4 * sum(master.tasks[name].seconds for name in names)
-    rows, failed = [], ""
     stops = _stops
-    for _ in range(2):
-        if _stops != stops:
-            # Stopped meanwhile: this thread is left over, and starts nothing.
-            break
-        try:
-            server = _server(job["trust"])
-        except OSError as error:
-            failed = str(error)
-            continue
-        more, failed = server.ask(sent, seconds)
-        rows += more
-        done = {row["task"] for row in rows}
-        sent["tasks"] = [name for name in names if name not in done]
-        if not failed:
-            break
+    with _gate.among_others():
+        rows, failed = _asked(sent, job["trust"])
+    rows = {row["task"]: row for row in rows}
+    sent["tasks"] = [
+        name for name in names if name not in rows or Status(rows[name]["status"]).alone
+    ]
+    # Stopped meanwhile: this thread is left over, and starts nothing.
+    if sent["tasks"] and _stops == stops:
+        sent["alone"] = True
+        for name in sent["tasks"]:
+            rows.pop(name, None)
+        with _gate.alone():
+            more, failed = _asked(sent, job["trust"])
+        rows |= {row["task"]: row for row in more}
+    for name in names:
+        if name not in rows:
+            # Our failure, not the student's: no point is taken, a person looks.
+            rows[name] = {"task": name, "status": Status.NOT_GRADED, "message": failed}
+    return [_finish(rows[name], master, job) for name in names]
+
+
+def _asked(job, trust):
+    """Return the rows that this thread's server gives, and what failed."""
+    try:
+        server = _server(trust)
+    except OSError as error:
+        return [], str(error)
+    rows, failed = server.ask(job)
+    if failed:
         _forget(server)
-    for name in sent["tasks"]:
-        # Our failure, not the student's: no point is taken, a person looks.
-        rows.append(dict(task=name, status="not_graded", message=failed))
-    order = {name: index for index, name in enumerate(names)}
-    rows.sort(key=lambda row: order[row["task"]])
-    return [_finish(row, master, job) for row in rows]
+    return rows, failed
 
 
 def _finish(row, master, job):
-    task, status = master.tasks[row["task"]], row["status"]
-    points = task.points if status == "ok" else 0
-    if status in ("needs_review", "not_graded"):
-        points = None
+    task, status = master.tasks[row["task"]], Status(row["status"])
+    points = {"all": task.points, "none": 0, "open": None}[status.points]
     message = row["message"]
     if job["trust"]:
         message = f"{message} [graded without a sandbox]".strip()
@@ -226,7 +245,9 @@ def _server(trust):
     me = (os.getpid(), threading.get_ident(), trust)
     with _lock:
         examiner = _examiners.get(me[::2])
-        if examiner is None or examiner.process.poll() is not None:
+        if examiner is None or not examiner.usable():
+            if examiner is not None:
+                examiner.close()
             examiner = _examiners[me[::2]] = _Examiner(trust)
         server = _servers.get(me)
         if server is None or server.examiner is not examiner:

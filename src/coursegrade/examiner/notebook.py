@@ -1,12 +1,18 @@
 """Read a submitted notebook without trusting it; put its cells in order."""
 
+import ast
 import json
 from dataclasses import dataclass
 
+from coursegrade.assignment import needs
 from coursegrade.assignment.master import marker, released_source
 
 LIMIT_MB = 20
 MAX_CELLS = 20_000
+# No longer cell's text is looked into for names.
+MAX_TREE = 100_000
+# Roles of the cells that a student leaves as they are.
+_FIXED = ("given", "student", "test")
 
 
 class UnreadableError(ValueError):
@@ -26,12 +32,14 @@ class Submitted:
 class Step:
     """One thing to do in the sandbox: run a text, or keep a task's names.
 
-    ``task`` is the task that pays for it, empty for cells of no task.
+    ``task`` is the task that pays for it, empty for cells of no task. ``cell`` is
+    the number of the notebook's cell, from 1, or 0 for one of the master's.
     """
 
     do: str
     source: str = ""
     task: str = ""
+    cell: int = 0
 
 
 def read_notebook(data):
@@ -50,49 +58,73 @@ def read_notebook(data):
     if not data.strip():
         raise UnreadableError("the file is empty: download the notebook again")
     try:
-        cells = json.loads(data.decode("utf-8-sig"))["cells"]
-        if len(cells) > MAX_CELLS:
-            raise UnreadableError(f"more than {MAX_CELLS} cells")
-        return [_submitted(cell) for cell in cells]
-    except UnreadableError:
-        raise
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        made = json.loads(data.decode("utf-8-sig"))
+    except (ValueError, RecursionError):
+        made = None
+    cells = made.get("cells") if isinstance(made, dict) else None
+    if isinstance(made, dict) and "worksheets" in made and cells is None:
+        raise UnreadableError(
+            "a notebook of an old format: open it in Jupyter, save it, and hand it "
+            "in again"
+        )
+    if isinstance(cells, list) and len(cells) > MAX_CELLS:
+        raise UnreadableError(f"more than {MAX_CELLS} cells")
+    texts = [_submitted(cell) for cell in cells] if isinstance(cells, list) else []
+    if not isinstance(cells, list) or (cells and not any(one.source for one in texts)):
         raise UnreadableError(
             "not a notebook: hand in the .ipynb file itself (Colab: File, "
             "Download, Download .ipynb)"
-        ) from None
+        )
+    return texts
 
 
 def _submitted(cell):
-    source = cell["source"]
-    if not isinstance(source, str):
-        source = "".join(source)
-    metadata = cell.get("metadata") or {}
+    """Return a cell as far as it can be read; a damaged one is an empty one."""
+    if not isinstance(cell, dict):
+        return Submitted("", "", False)
+    source = cell.get("source")
+    if isinstance(source, list):
+        source = "".join(line for line in source if isinstance(line, str))
+    metadata = cell.get("metadata")
+    metadata = metadata if isinstance(metadata, dict) else {}
     known = metadata.get("nbgrader") or metadata.get("coursekit") or {}
     cell_id = known.get("grade_id", "") if isinstance(known, dict) else ""
-    return Submitted(str(cell_id), source, cell["cell_type"] == "code")
+    text = source if isinstance(source, str) else ""
+    return Submitted(str(cell_id), text, cell.get("cell_type") == "code")
 
 
 def match(master, submitted):
-    """Return the submission's cells by the master's ids.
+    """Return for each cell of a submission the master's cells that it is, a list.
 
-    A cell is known by its metadata or, where a tool dropped that, by the first
-    line that every released answer has. The first cell of an id counts, so a
-    copy at the end does not replace the answer above its test.
+    A cell is known by its metadata or, where a tool dropped that, by the line that
+    every released answer begins with, wherever it stands now. A cell of the
+    student's own that defines what an answer should define is an answer: it was
+    written anew, below the one that was meant for it, or without its first line.
+    One that was merged with another is both.
     """
-    by_id, by_marker = {}, {}
-    for cell in submitted:
-        if cell.id:
-            by_id.setdefault(cell.id, cell)
-        first = cell.source.lstrip().partition("\n")[0].strip()
-        by_marker.setdefault(first, cell)
+    by_id = {cell.id: cell for cell in master.cells if cell.id}
     answers = [cell for cell in master.cells if cell.role in ("answer", "manual")]
-    found = {}
-    for cell in answers:
-        mine = by_id.get(cell.id) or by_marker.get(marker(cell))
-        if mine is not None:
-            found[cell.id] = mine
-    return found
+    by_marker = {marker(cell): cell for cell in answers}
+    by_name = {
+        name: cell
+        for cell in answers
+        if cell.role == "answer"
+        for name in needs.defined(cell.source)
+    }
+
+    def known(cell):
+        found = [by_id[cell.id]] if cell.id in by_id else []
+        if found and found[0].role in _FIXED:
+            return found
+        lines = {line.strip() for line in cell.source.splitlines()}
+        found += [one for line, one in by_marker.items() if line in lines]
+        # The text first: a syntax tree of each of ten thousand cells takes long.
+        if cell.code and any(name in cell.source for name in by_name):
+            names = needs.bound(_tree(cell.source))
+            found += [one for name, one in by_name.items() if name in names]
+        return list(dict.fromkeys(found))
+
+    return [known(cell) for cell in submitted]
 
 
 def plan(master, submitted, student_source):
@@ -100,7 +132,9 @@ def plan(master, submitted, student_source):
 
     The student's own cells run where the student put them. Cells that are not
     the student's to change come from the master: what was edited counts for
-    nothing, what was deleted is there. Tests are not run here at all.
+    nothing, what was deleted is there, what was moved below an answer that needs
+    it stands above. What was added to them, an import say, counts. Tests are not
+    run here at all: names are kept where a test stands.
 
     Parameters
     ----------
@@ -109,49 +143,118 @@ def plan(master, submitted, student_source):
     student_source : str
         What the cell with the student's id is replaced by.
     """
-    found = match(master, submitted)
-    owner = {id(cell): name for name, cell in found.items()}
-    order = [cell for cell in master.cells if cell.id]
-    position = {cell.id: index for index, cell in enumerate(order)}
-    steps, reached = [], 0
+    known = match(master, submitted)
+    before = {}
+    for cell, index in _places(master, known):
+        if cell.role == "test":
+            step = Step("keep", task=cell.task)
+        else:
+            text = student_source if cell.role == "student" else cell.source
+            step = Step("run", text)
+        before.setdefault(index, []).append(step)
+    fixed = [cell for cell in master.cells if cell.role in _FIXED]
+    taken = {name for cell in fixed for name in needs.defined(cell.source)}
+    steps = []
+    for index, (cell, mine) in enumerate(zip(submitted, known, strict=True)):
+        steps += before.get(index, [])
+        if mine and mine[0].role in _FIXED:
+            if cell.code and _bare(cell.source) != _bare(released_source(mine[0])):
+                steps.append(Step("run", _added(cell.source, taken), cell=index + 1))
+        elif cell.code:
+            task = mine[0].task if mine else ""
+            steps.append(Step("run", cell.source, task, index + 1))
+    return steps + before.get(len(submitted), [])
 
-    def up_to(stop):
-        # The master's own cells that stand before the next known one.
-        nonlocal reached
-        for cell in order[reached:stop]:
-            if cell.role == "given":
-                steps.append(Step("run", cell.source))
-            elif cell.role == "student":
-                steps.append(Step("run", student_source))
-            elif cell.role == "test":
-                steps.append(Step("keep", task=cell.task))
-        reached = max(reached, stop)
 
-    for cell in submitted:
-        name = owner.get(id(cell), cell.id)
-        place = position.get(name, -1)
-        role = order[place].role if place >= 0 else ""
-        answer = role in ("answer", "manual")
-        if place >= 0:
-            # A second copy of an answer runs too, as it did for the student.
-            up_to(place if answer else place + 1)
-        if cell.code and (answer or not role):
-            steps.append(Step("run", cell.source, order[place].task if answer else ""))
-    up_to(len(order))
-    return steps
+def up_to(steps, task):
+    """Return the steps that stand above a task's test, and the test."""
+    return steps[: steps.index(Step("keep", task=task)) + 1]
+
+
+def below(steps, task, name):
+    """Return the number of the cell that defines a name below a test, or 0."""
+    for step in steps[len(up_to(steps, task)) :]:
+        if name in step.source and name in needs.bound(_tree(step.source)):
+            return step.cell
+    return 0
 
 
 def unanswered(master, task, submitted):
     """Return why a task has no answer to grade, or an empty text."""
-    found = match(master, submitted)
-    absent = [cell.id for cell in task.answers if cell.id not in found]
-    if len(absent) == len(task.answers):
+    written = answers(master, task, submitted)
+    if not written:
         return "the answer cell is not in the notebook"
-    for cell in task.answers:
-        given = found.get(cell.id)
-        if given and _bare(given.source) != _bare(released_source(cell)):
-            return ""
-    return "not answered: the cell is as it was released"
+    bare = [_bare(released_source(cell)) for cell in task.answers]
+    if all(_bare(cell.source) in bare for cell in written):
+        return "not answered: the cell is as it was released"
+    return ""
+
+
+def answers(master, task, submitted):
+    """Return the cells of a submission that answer a task, in order.
+
+    To a text belong the text cells that follow it up to the next known cell.
+    """
+    texts = {cell.source.strip() for cell in master.cells if cell.role == "text"}
+    found, inside = [], False
+    for cell, mine in zip(submitted, match(master, submitted), strict=True):
+        if mine:
+            inside = not set(task.answers).isdisjoint(mine)
+        elif task.manual and cell.source.strip() in texts | {""}:
+            continue
+        if inside and (mine or (task.manual and not cell.code)):
+            found.append(cell)
+    return found
+
+
+def _places(master, known):
+    """Yield the master's own cells, each with the index that it stands before."""
+    order = {cell.id: number for number, cell in enumerate(master.cells) if cell.id}
+    spots = {}
+    for index, cells in enumerate(known):
+        for cell in cells:
+            spots.setdefault(cell.id, []).append(index)
+    for cell in master.cells:
+        own = spots.get(cell.id, [])
+        if cell.role == "test":
+            mine = [
+                index
+                for other in master.tasks[cell.task].answers
+                for index in spots.get(other.id, [])
+            ]
+            # Its last copy, or below the answer where it was deleted.
+            yield cell, own[-1] if own else max(mine, default=len(known) - 1) + 1
+        elif cell.role in _FIXED:
+            later = [
+                spots[other.id][0]
+                for other in master.cells
+                if other.role == "answer" and other.id in spots
+                if order[other.id] > order[cell.id]
+            ]
+            yield cell, min(own[:1] + later, default=len(known))
+
+
+def _added(source, taken):
+    """Return those statements of a changed cell that bind new names alone."""
+    kept = []
+    for node in _tree(source).body:
+        names = needs.bound(node)
+        if names and not names & taken:
+            kept.append(ast.unparse(node))
+    return "\n".join(kept)
+
+
+def _tree(source):
+    """Return the syntax tree of a stranger's cell, empty where there is none."""
+    if len(source) > MAX_TREE:
+        source = ""
+    lines = source.splitlines()
+    # Magics in plain lines, without IPython's own reader: it may take long.
+    plain = ["" if line.lstrip()[:1] in ("%", "!") else line for line in lines]
+    try:
+        return ast.parse("\n".join(plain))
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        return ast.parse("")
 
 
 def _bare(source):

@@ -2,13 +2,12 @@
 
 ``python -m coursegrade.examiner.server FD`` imports TensorFlow, starts the sandbox,
 and then forks a server for each socket that it gets through the socket FD. A server
-reads one job a line and writes its results, a JSON line each. Each job runs in a
-fork with limits of its own, so that a model too large to build, or a test that never
-ends, costs one task and not the class.
+reads jobs and writes their rows, a message each. Each job runs in a fork with limits
+of its own, so that a model too large to build, or a test that never ends, costs one
+task and not the class.
 """
 
 import contextlib
-import json
 import os
 import resource
 import signal
@@ -18,15 +17,22 @@ import time
 import traceback
 
 from coursegrade.assignment.master import parse_master
+from coursegrade.border import channel
 from coursegrade.examiner import notebook
-from coursegrade.examiner.session import Session
-from coursegrade.examiner.task_tests import check_task
+from coursegrade.examiner.session import BUSY, WARM_SECONDS, Session
+from coursegrade.examiner.task_tests import TOO_LONG, TimeUp, check_task
+from coursegrade.sandbox import start
 from coursegrade.sandbox.bubblewrap import Sandbox, SandboxError
+from coursegrade.statuses import Status
 from coursekit.grading import class_key, seed_hidden_inputs
 
 ROOM = {"processes": 96, "file_mb": 64}
 FREE_SECONDS = 120.0
+# Building what was returned takes some, besides the test's own time.
+BUILD_SECONDS = 5
 EXAMINER_MB = 1536
+# More CPU time than that is used by what no exception reaches, code in C++.
+DEAF_SECONDS = 30
 
 
 def grade(job, sandbox, write):
@@ -34,7 +40,8 @@ def grade(job, sandbox, write):
 
     ``job`` has ``master`` (text), ``cells`` (of the submission), ``student``
     (id), ``secret`` and ``tasks`` (names still to do); with ``force``, tasks
-    without an answer are tested as well.
+    without an answer are tested as well, and with ``alone``, each in a room of its
+    own, in which nothing has run but what stands above its test.
     """
     master = parse_master(job["master"])
     submitted = [notebook.Submitted(*cell) for cell in job["cells"]]
@@ -46,49 +53,83 @@ def grade(job, sandbox, write):
     source = "\n".join(f"{name} = {value!r}" for name, value in student.items())
     steps = notebook.plan(master, submitted, source)
     seconds = {name: task.seconds for name, task in master.tasks.items()}
+    seconds[""] = FREE_SECONDS
     limits = {**ROOM, "memory_mb": master.memory_mb}
-    session = Session(
-        lambda: sandbox.room(**limits), steps, {**seconds, "": FREE_SECONDS}
-    )
+
+    def session(steps, **options):
+        return Session(lambda: sandbox.room(**limits), steps, seconds, **options)
+
     todo = []
     for name in job["tasks"]:
         task = master.tasks[name]
         why = notebook.unanswered(master, task, submitted)
         # A release is also tried without answers: do the tests see that?
         if why and not job.get("force"):
-            write(task=name, status="missing", message=why, seconds=0.0)
+            write(task=name, status=Status.MISSING, message=why, seconds=0.0)
         elif task.manual:
-            write(task=name, status="needs_review", message="", seconds=0.0)
+            write(task=name, status=Status.NEEDS_REVIEW, message="", seconds=0.0)
         else:
             todo.append(task)
-    if todo:
-        write(begins="")
-        session.run()
+    together = None if job.get("alone") else session(steps)
     for task in todo:
-        write(begins=task.name)
-        start = time.monotonic()
-        session.ensure()
-        with _alarm(task.seconds + 5):
-            status, message = check_task(master, task, session, student)
-        used = session.spent.get(task.name, 0.0) + time.monotonic() - start
-        write(task=task.name, status=status, message=message, seconds=round(used, 2))
-    session.close()
+        write(begins=task.name if together is None else "")
+        room = together or session(notebook.up_to(steps, task.name), search=True)
+        row = _tested(master, task, room, student, write)
+        if together is None:
+            if row["status"] == Status.DIED and room.room is None and room.innocent():
+                row = _tested(master, task, room, student, write)
+            room.close()
+        write(**row)
+    if together is not None:
+        together.close()
+
+
+def _tested(master, task, session, student, write):
+    """Return the row of a task."""
+    session.run()
+    write(begins=task.name)
+    begun = time.monotonic()
+    with _alarm(task.seconds + BUILD_SECONDS) as alarm:
+        status, message = check_task(master, task, session, student)
+    if alarm["rang"]:
+        # Whatever was made of the exception on its way.
+        status, message = Status.TIMEOUT, TOO_LONG
+    used = session.spent.get(task.name, 0.0) + time.monotonic() - begun
+    row = {"task": task.name, "status": status, "message": message}
+    return {**row, "seconds": round(used, 2)}
 
 
 @contextlib.contextmanager
 def _alarm(seconds):
-    """Raise TimeoutError in what takes longer."""
+    """Raise TimeUp in what computes longer, or takes much longer by the clock."""
+    alarm = {"rang": False, "set": True}
 
     def ring(number, frame):
-        raise TimeoutError
+        if alarm["set"]:
+            alarm["rang"] = True
+            raise TimeUp
 
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    most = int(time.process_time() + seconds + DEAF_SECONDS)
+    resource.setrlimit(resource.RLIMIT_CPU, (most, hard))
+    timers = (
+        (signal.SIGPROF, signal.ITIMER_PROF, seconds),
+        (signal.SIGALRM, signal.ITIMER_REAL, BUSY * seconds + WARM_SECONDS),
+    )
+    before = [signal.signal(number, ring) for number, _, _ in timers]
     try:
-        yield
+        for _, timer, wait in timers:
+            # Once more each second, where the exception was caught.
+            signal.setitimer(timer, wait, 1)
+        yield alarm
+    except TimeUp:
+        pass
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        alarm["set"] = False
+        for (number, timer, _), old in zip(timers, before, strict=True):
+            signal.setitimer(timer, 0)
+            signal.signal(number, old)
+        resource.setrlimit(resource.RLIMIT_CPU, (hard, hard))
 
 
 def main(argv):
@@ -97,24 +138,18 @@ def main(argv):
     try:
         sandbox = Sandbox(trust="--trust" in argv)
         # What the forks need, imported once while the sandbox does the same.
-        import jupytext  # noqa: F401
-        import keras  # noqa: F401
-        from IPython.core import inputtransformer2  # noqa: F401
-
-        import coursekit
-
-        for name in coursekit.__all__:
-            getattr(coursekit, name)
+        start.preload("jupytext", "keras", "IPython.core.inputtransformer2")
         sandbox.wait()
     except SandboxError as error:
-        control.sendall(json.dumps({"unavailable": str(error)}).encode())
+        channel.send_packet(control, {"unavailable": str(error)})
         return
-    control.sendall(json.dumps({"ready": True}).encode())
+    channel.send_packet(control, {"ready": True})
     # Nobody asks how a server ended: its socket tells.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while True:
-        data, fds, _, _ = socket.recv_fds(control, 16, 1)
-        if not data:
+        try:
+            _, fds = channel.receive_packet(control, most=1)
+        except channel.ClosedError:
             break
         if os.fork() == 0:
             try:
@@ -131,47 +166,51 @@ def _serve(sock, sandbox):
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     # Who ends this process's group ends the fork that grades, too.
     os.setpgid(0, 0)
-    with sock, sock.makefile("r") as lines, sock.makefile("w") as out:
-        print(json.dumps({"pid": os.getpid()}), file=out, flush=True)
-        for line in lines:
-            _one(json.loads(line), sandbox, out)
-            print(json.dumps({"done": True}), file=out, flush=True)
+    channel.send(sock, {"pid": os.getpid()})
+    with contextlib.suppress(channel.ClosedError, OSError):
+        while True:
+            job = channel.receive(sock)
+            # Read once here, for all forks.
+            parse_master(job["master"])
+            failed = _one(job, sandbox, sock)
+            gone = bool(failed) and sandbox.gone()
+            channel.send(sock, {"done": failed, "gone": gone})
 
 
-def _one(job, sandbox, out):
-    """Grade a job in a fork; where it dies, blame the task and go on."""
+def _one(job, sandbox, sock):
+    """Grade a job in a fork; where it dies, blame the task and go on.
+
+    Returns what failed in the grader itself, or an empty text.
+    """
     while job["tasks"]:
-        told, tell = os.pipe()
+        rows, tell = socket.socketpair()
         pid = os.fork()
         if pid == 0:
-            os.close(told)
+            rows.close()
+            sock.close()
             _child(job, sandbox, tell)
-        os.close(tell)
-        current = None
-        with os.fdopen(told) as rows:
-            for line in rows:
-                row = json.loads(line)
-                if "begins" in row:
-                    current = row["begins"]
-                    continue
-                if "failed" in row:
-                    print(json.dumps(row), file=out, flush=True)
-                    os.waitpid(pid, 0)
-                    return
-                job["tasks"].remove(row["task"])
-                current = None
-                print(json.dumps(row), file=out, flush=True)
-        _, status = os.waitpid(pid, 0)
-        if status == 0:
-            return
+        tell.close()
+        current, failed = None, ""
+        with rows, contextlib.suppress(channel.ClosedError):
+            while not failed:
+                row = channel.receive(rows)
+                failed = row.get("failed", "")
+                if "task" in row:
+                    job["tasks"].remove(row["task"])
+                    channel.send(sock, row)
+                current = row.get("begins")
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        if failed or status == 0:
+            return failed
         if not current:
-            text = f"the grader's process ended with status {status}"
-            print(json.dumps({"failed": text}), file=out, flush=True)
-            return
+            return f"the grader's process ended with status {status}"
         job["tasks"].remove(current)
-        row = {"task": current, "status": "died", "seconds": 0.0}
+        row = {"task": current, "status": Status.DIED, "seconds": 0.0}
         row["message"] = "testing what was returned ended the grader's process"
-        print(json.dumps(row), file=out, flush=True)
+        if status == -signal.SIGXCPU:
+            row |= {"status": Status.TIMEOUT, "message": TOO_LONG}
+        channel.send(sock, row)
+    return ""
 
 
 def _child(job, sandbox, tell):
@@ -185,17 +224,15 @@ def _child(job, sandbox, tell):
         # macOS has no /proc and no such limit; only trusted work runs there.
         pass
     try:
-        with os.fdopen(tell, "w") as pipe:
 
-            def write(**row):
-                pipe.write(json.dumps(row) + "\n")
-                pipe.flush()
+        def write(**row):
+            channel.send(tell, row)
 
-            try:
-                grade(job, sandbox, write)
-            except Exception as error:
-                traceback.print_exc()
-                write(failed=f"{type(error).__name__}: {error}"[:300])
+        try:
+            grade(job, sandbox, write)
+        except Exception as error:
+            traceback.print_exc()
+            write(failed=f"{type(error).__name__}: {error}"[:300])
         status = 0
     finally:
         os._exit(status)

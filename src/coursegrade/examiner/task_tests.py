@@ -1,10 +1,16 @@
 """Run a task's tests in the grader, over the values that the room gives."""
 
-import time
 import types
 
 from coursegrade.assignment import needs
 from coursegrade.examiner.session import RoomError
+from coursegrade.statuses import Status
+
+TOO_LONG = "the test took longer than the time allowed"
+
+
+class TimeUp(BaseException):
+    """The CPU time of a test is up; no Exception, which a library may catch."""
 
 
 class RemoteFunction:
@@ -14,14 +20,16 @@ class RemoteFunction:
     changed here. It has to return what it made.
     """
 
-    def __init__(self, session, task, name, deadline):
+    def __init__(self, session, task, name):
         self.__name__ = name
-        self._ask = (session, task, name, deadline)
+        self.session, self.task = session, task
+        self.nothing = False
 
     def __call__(self, *args, **kwargs):
         """Return the function's value, as plain data or a Keras object."""
-        session, task, name, deadline = self._ask
-        return session.call(task, name, args, kwargs, deadline)
+        value = self.session.call(self.task, self.__name__, args, kwargs)
+        self.nothing = value is None
+        return value
 
 
 def check_task(master, task, session, student):
@@ -37,17 +45,19 @@ def check_task(master, task, session, student):
     student : dict
         What the cell with the student's id defines.
     """
-    deadline = time.monotonic() + task.seconds
     given, asked = needs.needed(master.cells, task.test)
     # Its own module, so that functions of given cells find the asked names.
     module = types.ModuleType("test")
     space = module.__dict__
     space.update(student)
+    functions = []
     try:
+        session.ensure(task.name)
         for name in sorted(asked):
-            plain, value = session.get(task.name, name, deadline)
+            plain, value = session.get(task.name, name)
             if not plain:
-                value = RemoteFunction(session, task.name, name, deadline)
+                value = RemoteFunction(session, task.name, name)
+                functions.append(value)
             space[name] = value
         for cell in given:
             exec(compile(needs.tree_of(cell.source), cell.id, "exec"), space)
@@ -55,12 +65,18 @@ def check_task(master, task, session, student):
     except RoomError as error:
         return error.status, error.message
     except AssertionError as error:
-        return "wrong", str(error)[:300] or "a test of this task failed"
+        return Status.WRONG, str(error)[:300] or "a test of this task failed"
     except MemoryError:
-        return "memory", "what was returned needs more memory than is allowed"
-    except TimeoutError:
-        return "timeout", "the test took longer than the time allowed"
+        said = "what was returned needs more memory than is allowed"
+        return Status.MEMORY, said
+    except TimeUp:
+        return Status.TIMEOUT, TOO_LONG
     except Exception as error:
+        for function in functions:
+            if function.nothing:
+                said = f"`{function.__name__}` returned None: is its `return` missing?"
+                return Status.WRONG, said
         # Mostly a value of another type or shape than the test expects.
-        return "wrong", f"the test could not use the answer ({type(error).__name__})"
-    return "ok", ""
+        kind = type(error).__name__
+        return Status.WRONG, f"the test could not use the answer ({kind})"
+    return Status.OK, ""

@@ -7,53 +7,11 @@ the messages that their author wrote for students can stand here.
 import html
 import zipfile
 from pathlib import Path
-from string import Template
 
 from coursegrade.gradebook.intake import file_name
 from coursegrade.gradebook.journal import write_atomically
-
-MEANING = {
-    "ok": "Right.",
-    "wrong": "Not right yet.",
-    "error": "The code raised an error.",
-    "timeout": "Not done within the time allowed.",
-    "memory": "Needed more memory than is allowed.",
-    "died": "The code ended its own process.",
-    "missing": "There is no answer.",
-    "unreadable": "The notebook cannot be read.",
-    "needs_review": "A person will read this.",
-    "not_graded": "Not graded yet; this is not your fault.",
-}
-#: For the others, the meaning says what the message says.
-EXPLAINED = ("ok", "wrong", "error", "missing", "unreadable")
-_PAGE = Template("""\
-<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>$title</title>
-<style>
-:root { color-scheme: light dark; }
-body { font: 1rem/1.5 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto;
-  padding: 0 1rem; }
-table { border-collapse: collapse; width: 100%; }
-th, td { text-align: left; padding: .4rem .8rem .4rem 0; vertical-align: top;
-  border-bottom: 1px solid #8886; }
-td { overflow-wrap: anywhere; }
-td.number, th.number { text-align: right; white-space: nowrap; }
-svg text { fill: currentColor; font: 12px system-ui, sans-serif; }
-svg rect { fill: #3b76af; }
-</style>
-</head>
-<body>
-<main>
-<h1>$title</h1>
-$body
-</main>
-</body>
-</html>
-""")
+from coursegrade.gradebook.pages import PAGE, heading
+from coursegrade.statuses import Status
 
 
 def student_page(master, student, entry, total):
@@ -61,37 +19,64 @@ def student_page(master, student, entry, total):
     lines = []
     for row in entry["rows"]:
         points = "open" if row["points"] is None else f"{row['points']:g}"
-        told = row["message"] if row["status"] in EXPLAINED else ""
-        text = f"{MEANING[row['status']]} {told[:1].upper()}{told[1:]}"
+        task = master.tasks[row["task"]]
         lines.append(
-            f"<tr><th scope='row'>{_safe(row['task'])}</th>"
+            f"<tr><th scope='row'>{_safe(heading(master, task))}<br>"
+            f"<code>{_safe(task.name)}</code></th>"
             f"<td class='number'>{points} of {row['of']:g}</td>"
-            f"<td>{_safe(text)}</td></tr>"
+            f"<td>{_safe(_told(row))}</td></tr>"
         )
-    late = total["late_days"]
-    after = f" after {late} late day{'s' if late != 1 else ''}" if late else ""
-    still = f", {len(total['open'])} still open" if total["open"] else ""
     body = (
-        f"<p>{_safe(student)}: <strong>{total['total']:g} of {total['of']:g} "
-        f"points</strong>{after}{still}.</p>\n<table>\n<thead><tr>"
+        f"<p>{_safe(student)}: {_sum(total)}.</p>\n<table>\n<thead><tr>"
         "<th scope='col'>Task</th><th scope='col' class='number'>Points</th>"
-        "<th scope='col'>What the grader found</th></tr></thead>\n<tbody>\n"
+        "<th scope='col'>What was found</th></tr></thead>\n<tbody>\n"
         + "\n".join(lines)
         + "\n</tbody>\n</table>"
     )
-    return _PAGE.substitute(title=_safe(master.title), body=body)
+    if entry.get("file"):
+        body += f"\n<p>Graded: {_safe(entry['file'])}</p>"
+    return PAGE.substitute(title=_safe(master.title), body=body)
+
+
+def _told(row):
+    """Return the sentences of a row for the student."""
+    status, message = Status(row["status"]), row["message"]
+    if row.get("marked"):
+        part = 0 < row["points"] < row["of"]
+        what = "Partly right." if part else status.meaning
+        return f"{what} A person read it" + (f": {message}" if message else ".")
+    told = message if status.explained else ""
+    return f"{status.meaning} {told[:1].upper()}{told[1:]}".strip()
+
+
+def _sum(total):
+    """Return the points of a student in words, as HTML."""
+    late, value = total["late_days"], total["total"]
+    if value is None:
+        text = f"<strong>{total['points']:g} of {total['of']:g} points</strong>"
+        text += " before late days, which are not counted yet"
+    else:
+        text = f"<strong>{value:g} of {total['of']:g} points</strong>"
+        if isinstance(late, int) and late:
+            text += f" after {late} late day{'s' if late != 1 else ''}"
+    if total["handed_in"]:
+        text += f", handed in {_safe(total['handed_in'])}"
+    return text + (f", {len(total['open'])} still open" if total["open"] else "")
 
 
 def summary_page(master, entries, sums):
     """Return the class's summary: a histogram, and the tasks by status."""
-    values = [one["total"] for one in sums.values()]
-    mean = sum(values) / len(values)
+    here = [one for one in sums.values() if not one["absent"]]
+    values = [one["points"] if one["total"] is None else one["total"] for one in here]
+    mean = sum(values) / max(1, len(values))
+    absent = len(sums) - len(values)
+    gone = f" {absent} handed in nothing." if absent else ""
     counts = {}
     for entry in entries.values():
-        for row in entry["rows"]:
+        for row in [] if entry.get("absent") else entry["rows"]:
             status = counts.setdefault(row["task"], {})
             status[row["status"]] = status.get(row["status"], 0) + 1
-    seen = [name for name in MEANING if any(name in one for one in counts.values())]
+    seen = [name for name in Status if any(name in one for one in counts.values())]
     head = "".join(f"<th scope='col' class='number'>{name}</th>" for name in seen)
     lines = "\n".join(
         f"<tr><th scope='row'>{_safe(task)}</th>"
@@ -101,32 +86,43 @@ def summary_page(master, entries, sums):
     )
     body = (
         f"<p>{len(values)} submissions, {mean:.1f} of {master.points:g} points in the "
-        f"mean.</p>\n{_histogram(values, master.points)}\n<h2>The tasks</h2>\n"
+        f"mean.{gone}</p>\n{_histogram(values, master.points)}\n<h2>The tasks</h2>\n"
         f"<table>\n<thead><tr><th scope='col'>Task</th>{head}</tr></thead>\n"
         f"<tbody>\n{lines}\n</tbody>\n</table>"
     )
-    return _PAGE.substitute(title=_safe(f"{master.title}: the class"), body=body)
+    return PAGE.substitute(title=_safe(f"{master.title}: the class"), body=body)
 
 
 def write_pages(out, master, entries, sums):
-    """Write the pages and Moodle's feedback zip; return the summary's path."""
+    """Write the pages and the platforms' zips of them; return the summary's path."""
     folder = Path(out) / "feedback"
-    pages = {}
+    moodle, canvas = {}, {}
     for student, entry in entries.items():
+        if entry.get("absent"):
+            continue
         page = student_page(master, student, entry, sums[student])
         write_atomically(folder / f"{file_name(student)}.html", page)
-        place = entry["where"] if "_assignsubmission_" in entry["where"] else ""
-        # Moodle finds the student by the name of the folder in the zip.
-        pages[f"{place or file_name(student)}/feedback.html"] = page
-    archive = Path(out) / "moodle_feedback.zip"
-    part = archive.with_name(archive.name + ".part")
-    with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as file:
-        for name, page in sorted(pages.items()):
-            file.writestr(name, page)
-    part.replace(archive)
+        platform, where = entry.get("platform", ""), entry.get("where", "")
+        # Moodle finds the student by the name of the folder in the zip,
+        place = where if platform == "Moodle" else file_name(student)
+        moodle[f"{place}/feedback.html"] = page
+        if platform == "Canvas":
+            # Canvas by _person_upload_ in the name of the file.
+            canvas[f"{where.rstrip('_')}_feedback.html"] = page
+    _write_zip(Path(out) / "moodle_feedback.zip", moodle)
+    if canvas:
+        _write_zip(Path(out) / "canvas_feedback.zip", canvas)
     path = Path(out) / "summary.html"
     write_atomically(path, summary_page(master, entries, sums))
     return path
+
+
+def _write_zip(path, pages):
+    part = path.with_name(path.name + ".part")
+    with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, page in sorted(pages.items()):
+            file.writestr(name, page)
+    part.replace(path)
 
 
 def _histogram(values, most):
@@ -135,7 +131,7 @@ def _histogram(values, most):
     counts = [0] * (bins + 1)
     for value in values:
         counts[min(bins, max(0, int(value)))] += 1
-    width, height, top = 24, 120, max(counts)
+    width, height, top = 24, 120, max(1, *counts)
     bars = []
     for index, count in enumerate(counts):
         tall = height * count / top

@@ -1,45 +1,47 @@
-"""Find the submissions in a folder or zip, under whose names they lie there."""
+"""Who handed in what, and what became of every file."""
 
+import ast
 import hashlib
-import os
 import re
-import stat
-import unicodedata
-import zipfile
-from dataclasses import dataclass
-from datetime import datetime
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass, field
+from pathlib import Path
 
-from coursegrade.examiner.notebook import LIMIT_MB
+from coursegrade.assignment.master import marker
+from coursegrade.examiner.notebook import (
+    UnreadableError,
+    match,
+    read_notebook,
+    unanswered,
+)
+from coursegrade.gradebook import layouts
+from coursegrade.gradebook.hand_ins import File, IntakeError, files_in, plain
+from coursegrade.gradebook.roster import folded, letters
+from coursegrade.gradebook.sheets import guarded, write_sheet
 
-_LIMIT = LIMIT_MB * 2**20
-# "Ada Lovelace_1234567_assignsubmission_file_" and what follows (Moodle).
-_MOODLE = re.compile(r"(?P<name>.*)_(?P<id>\d+)_assignsubmission_(?:file|onlinetext)_?")
-# "lovelaceada_LATE_12345_67890_initializers-2.ipynb" (Canvas).
-_CANVAS = re.compile(r"(?P<name>[^_]+)_(?:LATE_)?(?P<id>\d+)_(?P<file>\d+)_.*")
-_SKIPPED = {"__MACOSX", ".ipynb_checkpoints"}
-
-
-class IntakeError(ValueError):
-    """There is nothing to grade where it was said to be."""
+_MOST = 20  # notebooks of one student that are opened
+OTHER_ID = "the notebook's student_id is"
+_NO_NOTEBOOK = "not a notebook"
 
 
 @dataclass(frozen=True)
 class Submission:
     """One student's notebook.
 
-    ``id`` is the student's; ``name`` what the learning platform called it, or
-    empty; ``where`` the folder's or file's name there, for feedback to go back
-    under. ``data`` are the notebook's bytes, None with a ``problem``.
-    ``submitted`` is the time of the file.
+    ``id`` is the student's; ``owner`` tells what the platform calls the person, and
+    where feedback goes back. ``data`` are the
+    notebook's bytes, None with a ``problem``; ``asked`` is set where the problem is a
+    question to the instructor. ``spelled`` is the id as the notebook writes it,
+    ``answers`` the text of each task's answer cells, ``file`` the notebook's path.
     """
 
     id: str
-    name: str
-    where: str
-    data: bytes | None
-    problem: str
-    submitted: datetime
+    owner: layouts.Owner
+    data: bytes | None = None
+    problem: str = ""
+    asked: bool = False
+    spelled: str = ""
+    answers: dict[str, str] = field(default_factory=dict)
+    file: str = ""
 
     @property
     def digest(self):
@@ -48,124 +50,248 @@ class Submission:
         return hashlib.sha256(content).hexdigest()[:16]
 
 
-def collect(path, ids=None):
-    """Return the submissions of a folder or zip, by id, in order.
+@dataclass(frozen=True)
+class Line:
+    """What became of one file; ``look`` is set where a person must look."""
 
-    One notebook a student, named by the folder or by the file: ``ada.ipynb``,
-    ``ada/work.ipynb``, and the names of Moodle and Canvas. Of several, the
-    latest counts.
+    file: str
+    id: str
+    rule: str
+    what: str
+    why: str = ""
+    look: bool = False
+
+
+@dataclass(frozen=True)
+class Intake:
+    """The submissions by id, the account of all files, and who handed in nothing."""
+
+    submissions: list[Submission]
+    lines: list[Line]
+    absent: list[str]
+
+    @property
+    def look(self):
+        """The lines at which a person must look."""
+        return [line for line in self.lines if line.look]
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A file that is a notebook, or should be one, and how much it answers."""
+
+    file: File
+    problem: str = ""
+    data: bytes = b""
+    cells: tuple = ()
+    held: int = 0
+    answered: int = 0
+
+    @property
+    def content(self):
+        return [(cell.id, cell.source) for cell in self.cells]
+
+
+def collect(path, master, roster=None, chosen=None):
+    """Return the :class:`Intake` of a folder or zip.
 
     Parameters
     ----------
     path : str or pathlib.Path
-    ids : dict of str to str, optional
-        What stands in the name, and the student's id instead (a roster).
+    master : Master
+    roster : Roster, optional
+        Who is in the class, and under which label.
+    chosen : dict of str to str, optional
+        The path of the notebook that counts, by id, where several could.
 
     Raises
     ------
     IntakeError
-        If there is no such folder or zip, or no notebook in it.
+        If there is no such folder or zip, or no hand-in in it.
     """
-    path = Path(path)
-    if path.is_dir():
-        found = _folder(path)
-    elif path.is_file() and zipfile.is_zipfile(path):
-        found = _zip(path)
-    else:
-        raise IntakeError(f"{path}: neither a folder nor a zip of notebooks")
-    latest = {}
-    for parts, data, problem, time in found:
-        label, name, where = _who(parts)
-        student = clean((ids or {}).get(label, label))
-        one = Submission(student, name, where, data, problem, time)
-        if student not in latest or latest[student].submitted <= time:
-            latest[student] = one
-    if not latest:
-        raise IntakeError(f"{path}: no notebook (*.ipynb) in it")
-    return [latest[key] for key in sorted(latest)]
+
+    def holds(file):
+        one = _opened(file, master)
+        return _student_id(one.cells) if one and one.held else None
+
+    files = files_in(path)
+    lines = [Line(f.path, "", "", "set aside", f.aside) for f in files if f.aside]
+    files = [file for file in files if not file.aside]
+    pairs, beside = layouts.owners(files, master.name, roster, holds)
+    lines += [Line(file.path, "", "", "set aside", why) for file, why in beside]
+    groups = {}
+    for file, owner in pairs:
+        known = roster.find(owner.label, owner.name) if roster else ""
+        student = known or owner.label
+        groups.setdefault(student, []).append((file, owner))
+    if not groups:
+        raise IntakeError(
+            f"{path}: no hand-in in it, no file with a notebook (*.ipynb)"
+        )
+    submissions = []
+    for student, members in sorted(groups.items()):
+        stranger = roster is not None and student not in roster.ids
+        wanted = (chosen or {}).get(student, "")
+        one, more = _submission(student, members, master, stranger, wanted)
+        submissions.append(one)
+        lines += more
+    absent = [one for one in roster.ids if one not in groups] if roster else []
+    lines += [Line("", one, "roster", "nothing handed in") for one in absent]
+    return Intake(submissions, lines, absent)
 
 
-def clean(text):
-    """Return a stranger's name as one printable line of at most 80 characters."""
-    text = unicodedata.normalize("NFC", str(text))
-    text = "".join(c if c.isprintable() and c not in "/\\" else "_" for c in text)
-    return text.strip()[:80] or "_"
+def write_intake(out, intake):
+    """Write intake.csv, a line a file and a line for who is absent; return its path."""
+    rows = [
+        [*map(guarded, (one.file, one.id, one.rule, one.what, one.why))]
+        + ["yes" if one.look else ""]
+        for one in intake.lines
+    ]
+    columns = ("file", "id", "rule", "what", "why", "look")
+    return write_sheet(Path(out) / "intake.csv", columns, rows)
 
 
 def file_name(student):
     """Return a name for a student's file that every file system takes."""
-    plain = re.sub(r"[^A-Za-z0-9-]+", "_", student).strip("_")[:60] or "student"
-    if plain == student:
-        return plain
-    return f"{plain}-{hashlib.sha256(student.encode()).hexdigest()[:8]}"
+    short = re.sub(r"[^A-Za-z0-9-]+", "_", student).strip("_")[:60] or "student"
+    if short == student:
+        return short
+    return f"{short}-{hashlib.sha256(student.encode()).hexdigest()[:8]}"
 
 
-def _who(parts):
-    """Return the id, the name and the place that a path's parts tell."""
-    for part in parts:
-        if match := _MOODLE.match(part):
-            return match["id"], match["name"], match[0].rstrip("_") + "_"
-    stem = parts[-1].removesuffix(".ipynb")
-    if match := _CANVAS.fullmatch(stem):
-        return match["id"], match["name"], stem
-    if len(parts) > 1:
-        return parts[0], "", parts[0]
-    return stem, "", stem
+def _submission(student, members, master, stranger, wanted):
+    """Return one student's submission and the lines of its files."""
+    owner = next((one for _, one in members if not one.look), members[0][1])
+    # Notebooks by name first: no folder of other files hides them.
+    order = sorted(members, key=lambda pair: ".ipynb" not in pair[0].parts[-1].lower())
+    opened = [one for file, _ in order if (one := _opened(file, master))]
+    opened, unseen = opened[:_MOST], opened[_MOST:]
+    best, problem, asked = _best(opened, wanted)
+    asked = asked or bool(unseen and not wanted)
+    if asked and not problem:
+        best, problem = None, f"more than {_MOST} notebooks could be the answer"
+    if asked:
+        problem += "; write the one that counts in class.toml, under [chosen]"
+    if not best and not problem:
+        names = ", ".join(filter(None, (file.parts[-1] for file, _ in members[:3])))
+        problem = f"no notebook in it ({names}): hand in the .ipynb file itself"
+    made = {"id": student, "owner": owner, "problem": problem, "asked": asked}
+    notes = ["not on the roster"] if stranger else []
+    if best:
+        spelled, note = _spelling(student, best.cells, master)
+        notes += [note] if note else []
+        notes += [] if best.held else ["holds no cell of the assignment"]
+        made |= {"data": best.data, "spelled": spelled, "file": best.file.path}
+        made["answers"] = _answers(best.cells, master)
+    by_file = {id(one.file): one for one in opened}
+    lines = []
+    for file, one in members:
+        what, why = _account(by_file.get(id(file)), best, asked)
+        if what == "graded":
+            why = "; ".join(notes)
+        elif not best:
+            why = why or problem
+        look = (
+            one.look
+            or what in ("asked", "unreadable")
+            or bool(why and what == "graded")
+        )
+        lines.append(Line(file.path, student, one.rule, what, why, look))
+    return Submission(**made), lines
 
 
-def _wanted(parts):
-    hidden = any(part in _SKIPPED or part.startswith("._") for part in parts)
-    return parts and parts[-1].endswith(".ipynb") and not hidden
+def _account(opened, best, asked):
+    """Return what became of a file of a hand-in, and why."""
+    if best and opened is best:
+        return "graded", ""
+    if opened is None:
+        return ("set aside", _NO_NOTEBOOK) if best or asked else ("unreadable", "")
+    if asked:
+        return "asked", opened.problem
+    if not best:
+        return "unreadable", opened.problem
+    if opened.problem:
+        return "set aside", opened.problem
+    if opened.content == best.content:
+        return "set aside", f"the same as {best.file.path}"
+    return "set aside", f"answers less than {best.file.path}, or was not chosen"
 
 
-def _folder(path):
-    # No link is followed: it could lead to another student's work.
-    for name, folders, files in os.walk(path):
-        folder = Path(name)
-        folders[:] = sorted(f for f in folders if not (folder / f).is_symlink())
-        for name in sorted(files):
-            file = folder / name
-            parts = file.relative_to(path).parts
-            if not _wanted(parts):
-                continue
-            info = file.lstat()
-            time = datetime.fromtimestamp(info.st_mtime)
-            if not stat.S_ISREG(info.st_mode):
-                yield parts, None, "not a file of its own, but a link", time
-            elif info.st_size > _LIMIT:
-                yield parts, None, _too_large(), time
-            else:
-                try:
-                    yield parts, file.read_bytes(), "", time
-                except OSError as error:
-                    yield parts, None, f"cannot be read: {error.strerror}", time
+def _best(opened, wanted):
+    """Return the notebook that counts or None, why there is none, if it is a question.
+
+    The one that holds cells of the assignment counts, of several the one in which
+    something is answered. Two that are left are a question.
+    """
+    if wanted:
+        for one in opened:
+            if one.file.path == wanted:
+                return (None if one.problem else one), one.problem, False
+        return None, f"{wanted!r} is chosen in class.toml and not there", True
+    good = [one for one in opened if not one.problem]
+    for better in ("held", "answered"):
+        good = [one for one in good if getattr(one, better)] or good
+    if not good:
+        return None, (opened[0].problem if opened else ""), False
+    if any(one.content != good[0].content for one in good):
+        names = ", ".join(repr(one.file.path) for one in good[:4])
+        return None, f"{len(good)} notebooks could be the answer: {names}", True
+    return good[0], "", False
 
 
-def _zip(path):
-    # Nothing is unpacked to a name from the zip, and no size in it is believed.
-    with zipfile.ZipFile(path) as archive:
-        for entry in archive.infolist():
-            name = entry.filename.replace("\\", "/")
-            parts = [p for p in PurePosixPath(name).parts if p not in ("/", "..", ".")]
-            if entry.is_dir() or not _wanted(parts):
-                continue
-            time = datetime(*entry.date_time)
-            if stat.S_ISLNK(entry.external_attr >> 16):
-                yield parts, None, "not a file of its own, but a link", time
-                continue
-            try:
-                with archive.open(entry) as file:
-                    data = file.read(_LIMIT + 1)
-            except (zipfile.BadZipFile, RuntimeError, NotImplementedError, OSError):
-                yield parts, None, "damaged inside the zip, or with a password", time
-                continue
-            if len(data) > _LIMIT:
-                yield parts, None, _too_large(), time
-            else:
-                yield parts, data, "", time
+def _opened(file, master):
+    """Return a file as a notebook, with a problem if it cannot be read, or None."""
+    name = file.parts[-1].lower()
+    named = ".ipynb" in name
+    if not (
+        named or file.problem or name.endswith((".json", ".txt")) or "." not in name
+    ):
+        return None
+    if file.problem:
+        return _Opened(file, file.problem)
+    try:
+        data = file.read()
+        cells = read_notebook(data)
+    except UnreadableError as error:
+        return _Opened(file, str(error)) if named else None
+    answered = sum(not unanswered(master, t, cells) for t in master.tasks.values())
+    return _Opened(file, "", data, tuple(cells), len(match(master, cells)), answered)
 
 
-def _too_large():
-    return (
-        f"larger than {LIMIT_MB} MB: clear the notebook's outputs and hand it in again"
+def _answers(cells, master):
+    """Return the text of each task's answer cells, without the line that marks them."""
+    found, made = match(master, cells), {}
+    for task in master.tasks.values():
+        texts = [
+            found[cell.id].source.strip().removeprefix(marker(cell)).strip()
+            for cell in task.answers
+            if cell.id in found
+        ]
+        made[task.name] = "\n\n".join(texts)
+    return made
+
+
+def _spelling(student, cells, master):
+    """Return the id as the notebook spells it, and a note where it is another's."""
+    theirs = _student_id(cells)
+    used = any(
+        "student_id" in one.source for one in master.cells if one.role != "student"
     )
+    if not used or not theirs.strip() or folded(theirs) == folded(student):
+        return student, ""
+    if letters(theirs) and letters(theirs) == letters(student):
+        # One person, spelled in two ways: the data are those that the student saw.
+        return theirs, ""
+    return student, f"{OTHER_ID} {plain(theirs)[:80]!r}"
+
+
+def _student_id(cells):
+    """Return the id that a notebook assigns, the last one, or an empty text."""
+    found = ""
+    for cell in cells:
+        for text in re.findall(r"(?m)^student_id\s*=\s*(.+)$", cell.source):
+            try:
+                found = str(ast.literal_eval(text.strip()))
+            except (ValueError, SyntaxError, MemoryError, RecursionError):
+                continue
+    return found

@@ -14,13 +14,12 @@ class Journal:
     Parameters
     ----------
     path : str or pathlib.Path
-        Made when it is not there.
+        Made with the first entry.
     """
 
     def __init__(self, path):
         self.path = Path(path)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.entries = {}
+        self.entries, self._cut = {}, False
         if self.path.exists():
             self._read()
 
@@ -30,17 +29,20 @@ class Journal:
         for line in whole.splitlines():
             try:
                 entry = json.loads(line)
-                self.entries[entry["id"]] = entry
+                # A line that lacks one of these is no grade.
+                one, *_ = (entry[key] for key in ("id", "digest", "stamp", "rows"))
+                self.entries[one] = entry
             except (ValueError, KeyError, TypeError):
                 continue
-        if cut:
-            # The next line must not begin in the middle of this one.
-            with open(self.path, "ab") as file:
-                file.write(b"\n")
+        self._cut = bool(cut)
 
     def add(self, entry):
-        """Write an entry, which has an ``id``; the last one of an id counts."""
+        """Write an entry; the last one of an id counts."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         with open(self.path, "a", encoding="utf-8") as file:
+            # The line must not begin in the middle of one that was cut off.
+            file.write("\n" * self._cut)
+            self._cut = False
             file.write(json.dumps(entry) + "\n")
             file.flush()
             os.fsync(file.fileno())

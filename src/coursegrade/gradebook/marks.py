@@ -1,93 +1,166 @@
-"""A person's marks for the tasks that need one, merged into the rows."""
+"""A person's marks: what was typed is kept, and belongs to the answer that was read."""
 
-import csv
+import hashlib
 import json
 from pathlib import Path
 
+from coursegrade.gradebook.hand_ins import plain
 from coursegrade.gradebook.journal import write_atomically
+from coursegrade.gradebook.sheets import (
+    SheetError,
+    guarded,
+    read_sheet,
+    unguarded,
+    write_sheet,
+)
+from coursegrade.statuses import Status
+
+REVIEW = "review.csv"
+COLUMNS = ("id", "task", "points", "comment", "answer", "earlier")
 
 
-class MarksError(ValueError):
-    """The marks cannot be taken; the message names the line and the cure."""
+def answer_digest(text):
+    """Return a fingerprint of an answer, in which white space does not count."""
+    return hashlib.sha256(" ".join(text.split()).encode()).hexdigest()[:8]
 
 
-def read_marks(path, master, ids):
+def read_marks(path, master, ids=None):
     """Return a person's marks, by id and task, from a CSV.
 
-    The file has the columns ``id``, ``task``, ``points`` and, if wanted,
-    ``comment``. A line without points says nothing yet.
+    The file has the columns ``id``, ``task``, ``points`` and, if wanted, ``comment``
+    and ``answer``, the fingerprint of the answer that was read. A line without points
+    and comment says nothing yet.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+    master : Master
+    ids : iterable of str, optional
+        Who can be marked; all, if left out.
 
     Raises
     ------
-    MarksError
+    SheetError
         If a column is missing, or a line names an unknown id or task, or gives
         points that are no number between 0 and what the task gives.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise MarksError(f"{path}: there is no such file")
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        lines = csv.DictReader(file)
-        absent = {"id", "task", "points"} - set(lines.fieldnames or ())
-        if absent:
-            raise MarksError(f"{path}: no column {', '.join(sorted(absent))}")
-        marks = {}
-        for line in lines:
-            if not (line["points"] or "").strip():
-                continue
-            where = f"{path}, line {lines.line_num}"
-            student, name = unguarded(line["id"].strip()), line["task"].strip()
-            if student not in ids:
-                raise MarksError(f"{where}: no submission of {student!r}")
-            if name not in master.tasks:
-                raise MarksError(
-                    f"{where}: no task {name!r}; there are {', '.join(master.tasks)}"
-                )
-            try:
-                points = float(line["points"].replace(",", "."))
-            except ValueError:
-                points = -1.0
-            if not 0 <= points <= master.tasks[name].points:
-                raise MarksError(
-                    f"{where}: {line['points']!r} is no number of points from 0 to "
-                    f"{master.tasks[name].points:g}"
-                )
-            comment = (line.get("comment") or "").strip()
-            marks.setdefault(student, {})[name] = {"points": points, "comment": comment}
+    sheet, marks = read_sheet(path, ("id", "task", "points")), {}
+    for number, line in sheet.lines:
+        points, comment = line["points"], line.get("comment", "")
+        if not points and not comment:
+            continue
+        student, name = plain(unguarded(line["id"])), line["task"]
+        if ids is not None and student not in ids:
+            raise sheet.error(number, f"no submission of {student!r}")
+        if name not in master.tasks:
+            known = ", ".join(master.tasks)
+            raise sheet.error(number, f"no task {name!r}; there are {known}")
+        most = master.tasks[name].points
+        try:
+            value = float(points.replace(",", ".")) if points else None
+        except ValueError:
+            value = -1.0
+        if value is not None and not 0 <= value <= most:
+            raise sheet.error(
+                number, f"{points!r} is no number of points from 0 to {most:g}"
+            )
+        mark = {"points": value, "comment": unguarded(comment)}
+        mark["answer"] = line.get("answer", "")
+        marks.setdefault(student, {})[name] = mark
     return marks
 
 
-def remember(out, new):
-    """Add marks to those of earlier runs, which stay; return all of them."""
+def typed(out, master):
+    """Return what was typed into review.csv since it was written, if it is there."""
+    path = Path(out) / REVIEW
+    return read_marks(path, master) if path.exists() else {}
+
+
+def kept_marks(out):
+    """Return the marks of earlier runs."""
     path = Path(out) / "marks.json"
-    marks = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if not path.exists():
+        return {}
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise SheetError(f"{path}: {error}") from None
+
+
+def merged(marks, new, answers):
+    """Return marks with new ones; one that names no answer is for today's.
+
+    Parameters
+    ----------
+    marks, new : dict
+        By id and task.
+    answers : dict of str to dict of str to str
+        The fingerprints of today's answers, by id and task.
+    """
+    made = {student: dict(tasks) for student, tasks in marks.items()}
     for student, tasks in new.items():
-        marks.setdefault(student, {}).update(tasks)
-    if new:
-        write_atomically(path, json.dumps(marks, indent=1))
-    return marks
+        mine = made.setdefault(student, {})
+        for name, mark in tasks.items():
+            today = answers.get(student, {}).get(name, "")
+            mark = {**mark, "answer": mark["answer"] or today}
+            old = mine.get(name, {})
+            if mark["points"] is None and old.get("answer") == mark["answer"]:
+                mark["points"] = old["points"]
+            mine[name] = mark
+    return made
+
+
+def write_marks(out, marks):
+    """Keep the marks."""
+    write_atomically(Path(out) / "marks.json", json.dumps(marks, indent=1))
 
 
 def apply(entries, marks):
     """Return the entries with a person's marks in place of their rows.
 
-    A mark also overrules what a test found: status ``ok`` with all points,
-    ``wrong`` with fewer, and the comment as the message.
+    A mark also overrules what a test found: status ``ok`` with all points, ``wrong``
+    with fewer, and the comment as the message. A mark of another answer than today's
+    is left out: the row asks again.
     """
     made = {}
     for student, entry in entries.items():
         rows = []
         for row in entry["rows"]:
             mark = marks.get(student, {}).get(row["task"])
-            if mark is not None:
-                status = "ok" if mark["points"] == row["of"] else "wrong"
+            if mark and mark["points"] is not None and _same_answer(mark, entry, row):
+                whole = mark["points"] == row["of"]
+                status = Status.OK if whole else Status.WRONG
                 row = {**row, "points": mark["points"], "status": status}
-                row["message"] = mark["comment"]
+                row |= {"message": mark["comment"], "marked": True}
             rows.append(row)
         made[student] = {**entry, "rows": rows}
     return made
 
 
-def unguarded(text):
-    """Return an id as it was before a table's writer put ' in front of it."""
-    return text[1:] if text[:1] == "'" and text[1:2] in tuple("=+-@") else text
+def write_review(out, entries, marks):
+    """Write review.csv, the lines that a person fills in; return its path.
+
+    A comment without points stands in it again, and so does, under ``earlier``, the
+    mark of another answer.
+    """
+    lines = []
+    for student, entry in sorted(entries.items()):
+        for row in entry["rows"]:
+            if not Status(row["status"]).waits:
+                continue
+            mark = marks.get(student, {}).get(row["task"])
+            comment = earlier = ""
+            if mark and _same_answer(mark, entry, row):
+                comment = mark["comment"]
+            elif mark:
+                points = "" if mark["points"] is None else f"{mark['points']:g} points"
+                earlier = ": ".join(filter(None, (points, mark["comment"])))
+            answer = entry.get("answers", {}).get(row["task"], "")
+            lines.append([student, row["task"], "", comment, answer, earlier])
+    lines = [list(map(guarded, line)) for line in lines]
+    return write_sheet(Path(out) / REVIEW, COLUMNS, lines)
+
+
+def _same_answer(mark, entry, row):
+    today = entry.get("answers", {}).get(row["task"], "")
+    return mark.get("answer", "") in ("", today)

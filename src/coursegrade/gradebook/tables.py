@@ -1,22 +1,16 @@
-"""The tables of a graded class: grades.csv, totals.csv, Moodle's worksheet."""
+"""The tables of a graded class: grades.csv and totals.csv."""
 
-import csv
-import io
-import math
-from datetime import datetime
 from pathlib import Path
 
-from coursegrade.gradebook.journal import write_atomically
-from coursegrade.gradebook.marks import unguarded
+from coursegrade.gradebook.late import Deadline
+from coursegrade.gradebook.sheets import guarded, read_sheet, unguarded, write_sheet
+from coursegrade.statuses import Status
 
 COLUMNS = ("id", "assignment", "task", "points", "of", "status", "message", "seconds")
-OPEN = ("needs_review", "not_graded")
-
-
-def guarded(text):
-    """Return a text that a spreadsheet does not take for a formula."""
-    text = str(text)
-    return "'" + text if text[:1] in tuple("=+-@\t\r") else text
+TOTALS = (
+    *("id", "name", "points", "of", "handed_in", "late_days", "total"),
+    *("open", "note"),
+)
 
 
 def write_grades(out, master, entries):
@@ -28,123 +22,80 @@ def write_grades(out, master, entries):
     for student, entry in sorted(entries.items()):
         for row in entry["rows"]:
             points = "" if row["points"] is None else f"{row['points']:g}"
+            message, seconds = guarded(row["message"]), f"{row['seconds']:.2f}"
             rows.append(
-                (
-                    guarded(student),
-                    master.name,
-                    row["task"],
-                    points,
-                    f"{row['of']:g}",
-                    row["status"],
-                    guarded(row["message"]),
-                    f"{row['seconds']:.2f}",
-                )
+                (guarded(student), master.name, row["task"], points)
+                + (f"{row['of']:g}", row["status"], message, seconds)
             )
-    return _write(Path(out) / "grades.csv", COLUMNS, rows)
+    return write_sheet(Path(out) / "grades.csv", COLUMNS, rows)
 
 
-def totals(master, entries, due=None, penalty=0.0):
-    """Return a dict a student: ``points``, ``late_days``, ``total``, ``open``.
+def totals(master, entries, deadline=None):
+    """Return a dict a student: points, late days, total, what is open, a note.
 
     Parameters
     ----------
-    due : datetime.datetime, optional
-        Each day that has begun after it is a late day.
-    penalty : float
-        The part of the points that each late day takes, 0.1 for a tenth.
+    master : Master
+    entries : dict of str to dict
+    deadline : Deadline, optional
+        Nothing is late without.
+
+    Returns
+    -------
+    dict of str to dict
+        ``late_days`` is a number, None if nobody says when the work came, or
+        ``"late"``; ``total`` is None where late days are missing for it.
     """
-    made = {}
+    deadline, made = deadline or Deadline(), {}
     for student, entry in sorted(entries.items()):
         points = sum(row["points"] or 0 for row in entry["rows"])
-        late = 0
-        if due is not None:
-            after = datetime.fromisoformat(entry["submitted"]) - due
-            late = max(0, math.ceil(after.total_seconds() / 86_400))
+        days, time = deadline.late_days(entry), deadline.handed_in(entry)
         made[student] = {
             "points": points,
             "of": master.points,
-            "late_days": late,
-            "total": points * max(0.0, 1 - penalty * late),
-            "open": [r["task"] for r in entry["rows"] if r["status"] in OPEN],
-            "name": entry["name"],
+            "handed_in": time.isoformat(" ", "minutes") if time else "",
+            "late_days": days,
+            "total": deadline.total(points, days),
+            "open": [r["task"] for r in entry["rows"] if Status(r["status"]).waits],
+            "absent": bool(entry.get("absent")),
+            "name": entry.get("name", ""),
+            "note": entry.get("note", ""),
         }
     return made
 
 
 def write_totals(out, sums):
     """Write totals.csv, a row a student; return its path."""
-    columns = ("id", "name", "points", "of", "late_days", "total", "open")
-    rows = [
-        (
-            guarded(student),
-            guarded(one["name"]),
-            f"{one['points']:g}",
-            f"{one['of']:g}",
-            one["late_days"],
-            f"{one['total']:g}",
-            " ".join(one["open"]),
-        )
-        for student, one in sums.items()
+    return write_sheet(Path(out) / "totals.csv", TOTALS, map(_line, sums.items()))
+
+
+def changes(out, sums):
+    """Return sentences: how totals.csv would differ from the one that is there."""
+    path = Path(out) / "totals.csv"
+    old = {}
+    if path.exists():
+        sheet = read_sheet(path, ("id", "total"))
+        old = {unguarded(line["id"]): line["total"] for _, line in sheet.lines}
+    new = {student: _line((student, one))[6] for student, one in sums.items()}
+    return [
+        f"{one}: total {old.get(one) or 'open'} -> {new.get(one) or 'open'}"
+        for one in sorted({*old, *new})
+        if old.get(one) != new.get(one)
     ]
-    return _write(Path(out) / "totals.csv", columns, rows)
 
 
-def write_review(out, master, entries):
-    """Write review.csv, the lines that a person fills in; return its path."""
-    rows = [
-        (guarded(student), row["task"], "", "")
-        for student, entry in sorted(entries.items())
-        for row in entry["rows"]
-        if row["status"] in OPEN
-    ]
-    return _write(Path(out) / "review.csv", ("id", "task", "points", "comment"), rows)
-
-
-def fill_worksheet(worksheet, out, sums):
-    """Write Moodle's grading worksheet with the totals in it; return its path.
-
-    Raises
-    ------
-    ValueError
-        If the file is not a grading worksheet.
-    """
-    with Path(worksheet).open(newline="", encoding="utf-8-sig") as file:
-        lines = csv.DictReader(file)
-        columns = list(lines.fieldnames or ())
-        if not {"Identifier", "Grade"} <= set(columns):
-            raise ValueError(
-                f"{worksheet}: not Moodle's grading worksheet, which has the columns "
-                "Identifier and Grade (assignment, Download grading worksheet)"
-            )
-        rows = list(lines)
-    known = {unguarded(student): one for student, one in sums.items()}
-    for row in rows:
-        one = known.get(row["Identifier"].rpartition(" ")[2])
-        if one is not None and not one["open"]:
-            row["Grade"] = f"{one['total']:g}"
-    path = Path(out) / "moodle_worksheet.csv"
-    return _write(path, columns, [[row[c] for c in columns] for row in rows])
-
-
-def read_roster(path):
-    """Return what stands in a file's name and the id instead, from a CSV.
-
-    Raises
-    ------
-    ValueError
-        If it lacks the columns ``submission`` and ``id``.
-    """
-    with Path(path).open(newline="", encoding="utf-8-sig") as file:
-        lines = csv.DictReader(file)
-        if not {"submission", "id"} <= set(lines.fieldnames or ()):
-            raise ValueError(f"{path}: the roster has the columns submission and id")
-        return {line["submission"].strip(): line["id"].strip() for line in lines}
-
-
-def _write(path, columns, rows):
-    text = io.StringIO()
-    table = csv.writer(text)
-    table.writerow(columns)
-    table.writerows(rows)
-    write_atomically(path, text.getvalue())
-    return path
+def _line(pair):
+    student, one = pair
+    days = "" if one["late_days"] is None else str(one["late_days"])
+    total = "" if one["total"] is None else f"{one['total']:g}"
+    return (
+        guarded(student),
+        guarded(one["name"]),
+        f"{one['points']:g}",
+        f"{one['of']:g}",
+        one["handed_in"],
+        days,
+        total,
+        " ".join(one["open"]),
+        guarded(one["note"]),
+    )

@@ -9,11 +9,12 @@ from pathlib import Path
 from coursegrade.assignment.master import parse_master
 from coursegrade.examiner.client import grade_submission
 from coursegrade.gradebook.journal import Journal
+from coursegrade.gradebook.marks import answer_digest
 from coursegrade.sandbox.bubblewrap import SandboxError, why_not
+from coursegrade.statuses import Status
 from coursekit.grading import PUBLIC, class_key
 
-# Our own failure: a second run takes these up again.
-UNDONE = "not_graded"
+_PERSON = ("id", "name", "label", "where", "platform", "late", "file", "answers")
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,7 @@ def grade_class(text, submissions, out, settings, again=(), only=(), progress=No
     Returns
     -------
     dict of str to dict
-        ``id``, ``name``, ``where``, ``submitted`` (ISO 8601), ``digest`` and
-        ``rows`` of every submission that is graded so far.
+        What :func:`known` returns, when all is graded.
 
     Raises
     ------
@@ -66,15 +66,10 @@ def grade_class(text, submissions, out, settings, again=(), only=(), progress=No
     if not settings.trust and not settings.scheduler and (reason := why_not()):
         raise SandboxError(reason)
     master = parse_master(text)
-    _known("submission", again, [one.id for one in submissions])
-    _known("task", only, master.tasks)
+    _check_known("submission", again, [one.id for one in submissions])
+    _check_known("task", only, master.tasks)
     journal = Journal(Path(out) / "journal.jsonl")
-    stamp = _stamp(text, settings, master)
-    jobs = [
-        job
-        for one in submissions
-        if (job := _job(one, text, settings, stamp, journal, again, only)) is not None
-    ]
+    jobs = to_grade(text, submissions, journal, settings, again, only)
     bar = progress(len(jobs)) if progress and jobs else None
     try:
         for entry in _run(jobs, settings):
@@ -84,8 +79,46 @@ def grade_class(text, submissions, out, settings, again=(), only=(), progress=No
     finally:
         if bar:
             bar.close()
-    present = {one.id for one in submissions}
-    return {key: one for key, one in journal.entries.items() if key in present}
+    return known(master, submissions, journal)
+
+
+def known(master, submissions, journal):
+    """Return an entry for each student who is graded so far, by id.
+
+    An entry has ``id``, ``name``, ``label``, ``where``, ``platform`` and ``late`` (see
+    :class:`~coursegrade.gradebook.layouts.Owner`), ``digest``, ``answers`` (the
+    fingerprint of each task's), ``texts`` (the answers) and ``rows``. Who was graded
+    in an earlier run and is not among the submissions now is kept, with a ``note``.
+    """
+    made, seen = {}, set()
+    for one in submissions:
+        seen |= {one.id, one.owner.where}
+        if one.id in journal.entries:
+            now = {**_person(one), "texts": one.answers}
+            made[one.id] = {**journal.entries[one.id], **now}
+    for student, entry in journal.entries.items():
+        # The same place under another id: the roster has changed, not the class.
+        if student not in seen and entry.get("where") not in seen:
+            made[student] = {**entry, "note": "graded earlier, not handed in now"}
+    for student, entry in made.items():
+        rows = [row for row in entry["rows"] if row["task"] in master.tasks]
+        made[student] = {**entry, "rows": rows}
+    return made
+
+
+def to_grade(text, submissions, journal, settings, again=(), only=()):
+    """Return the jobs of the submissions that are not graded yet, or wanted anew."""
+    stamp = _stamp(text, settings, parse_master(text))
+    jobs = [
+        _job(one, text, settings, stamp, journal, again, only) for one in submissions
+    ]
+    return [job for job in jobs if job is not None]
+
+
+def absent(master, student):
+    """Return the entry of who is on the roster and handed in nothing."""
+    rows = _rows(master, master.tasks, Status.MISSING, "nothing handed in")
+    return {"id": student, "absent": True, "rows": rows}
 
 
 def _run(jobs, settings):
@@ -116,9 +149,28 @@ def _run(jobs, settings):
 
 def grade_entry(job):
     """Grade one job; return its entry for the journal, without the notebook."""
-    rows = grade_submission(job)
-    kept = ("id", "name", "where", "submitted", "digest", "stamp")
-    return {**{key: job[key] for key in kept}, "rows": rows}
+    if job["asked"]:
+        master = parse_master(job["master"])
+        names = job["tasks"] or master.tasks
+        rows = _rows(master, names, Status.NOT_GRADED, job["problem"])
+    else:
+        # The student's own data are those of the id that the notebook spells.
+        rows = grade_submission({**job, "id": job["spelled"] or job["id"]})
+    return {**{key: job[key] for key in (*_PERSON, "digest", "stamp")}, "rows": rows}
+
+
+def _rows(master, names, status, message):
+    points = None if status.points == "open" else 0
+    row = {"points": points, "status": status, "message": message, "seconds": 0.0}
+    return [{"task": name, "of": master.tasks[name].points, **row} for name in names]
+
+
+def _person(one):
+    """Return what an entry tells of a submission besides its rows."""
+    owner = one.owner
+    answers = {name: answer_digest(text) for name, text in one.answers.items()}
+    values = (one.id, owner.name, owner.label, owner.where, owner.platform)
+    return dict(zip(_PERSON, (*values, owner.late, one.file, answers), strict=True))
 
 
 def _job(one, text, settings, stamp, journal, again, only):
@@ -128,18 +180,16 @@ def _job(one, text, settings, stamp, journal, again, only):
     wanted = one.id in again if again else bool(only)
     tasks = list(only) if done and wanted else []
     if done and not wanted:
-        tasks = [r["task"] for r in old["rows"] if r["status"] == UNDONE]
+        tasks = [r["task"] for r in old["rows"] if Status(r["status"]).again]
         if not tasks:
             return None
-    return {
-        "id": one.id,
-        "name": one.name,
-        "where": one.where,
-        "submitted": one.submitted.isoformat(timespec="seconds"),
+    return _person(one) | {
         "digest": one.digest,
         "stamp": stamp,
         "data": one.data,
         "problem": one.problem,
+        "asked": one.asked,
+        "spelled": one.spelled,
         "master": text,
         "secret": settings.secret,
         "trust": settings.trust,
@@ -163,7 +213,7 @@ def _stamp(text, settings, master):
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
-def _known(what, asked, known):
+def _check_known(what, asked, known):
     if strange := sorted(set(asked) - set(known)):
         raise ValueError(
             f"no {what} {', '.join(strange)}; there are {', '.join(sorted(known))}"

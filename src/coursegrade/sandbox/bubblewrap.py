@@ -1,16 +1,17 @@
 """Start the sandbox's warm parent under bubblewrap, and say when that fails."""
 
-import json
 import os
+import select
 import shutil
 import socket
 import subprocess
 import sys
 import sysconfig
+import time
 from pathlib import Path
 
-import coursegrade
-import coursekit
+from coursegrade.border import channel
+from coursegrade.sandbox import start
 
 START_SECONDS = 180
 _SYSTEM = ("/usr", "/lib", "/lib32", "/lib64", "/bin", "/sbin", "/etc/alternatives")
@@ -21,32 +22,10 @@ _SETTINGS = (
     "/etc/localtime",
     "/etc/fonts",
 )
-_ENVIRONMENT = {
-    "PATH": "/usr/bin:/bin",
-    "HOME": "/tmp",
-    "LANG": "C.UTF-8",
-    "TF_CPP_MIN_LOG_LEVEL": "3",
-    "KERAS_BACKEND": "tensorflow",
-    "MPLBACKEND": "agg",
-    "MPLCONFIGDIR": "/tmp/matplotlib",
-    "IPYTHONDIR": "/tmp/ipython",
-    "PYTHONDONTWRITEBYTECODE": "1",
-    # One thread each: the work is spread over submissions, not inside of them.
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "TF_NUM_INTRAOP_THREADS": "1",
-    "TF_NUM_INTEROP_THREADS": "1",
-}
 
 
 class SandboxError(RuntimeError):
     """There is no sandbox; the message says why and what to install."""
-
-
-def package_path():
-    """Return the ``PYTHONPATH`` by which a process finds both packages."""
-    folders = {str(Path(one.__file__).parents[1]) for one in (coursegrade, coursekit)}
-    return os.pathsep.join(sorted(folders))
 
 
 def why_not():
@@ -94,16 +73,10 @@ class Sandbox:
             "coursegrade.sandbox.warm",
             str(there.fileno()),
         ]
-        environment = dict(_ENVIRONMENT)
-        if trust:
-            command.append("--trust")
-            environment = {**os.environ, **environment, "HOME": os.path.expanduser("~")}
-        else:
-            command = [*_bubblewrap(), *command]
-        environment["PYTHONPATH"] = package_path()
+        command = [*command, "--trust"] if trust else [*_bubblewrap(), *command]
         self.process = subprocess.Popen(
             command,
-            env=environment,
+            env=start.environment(inside=not trust),
             pass_fds=[there.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -122,17 +95,15 @@ class Sandbox:
         SandboxError
             If the warm parent did not start, with its last words.
         """
-        self.control.settimeout(START_SECONDS)
         try:
-            said = self.control.recv(16)
-        except OSError:
-            said = b""
-        if said != b"warm\n":
+            channel.receive_packet(
+                self.control, deadline=time.monotonic() + START_SECONDS
+            )
+        except (OSError, channel.ClosedError):
             self.close()
             error = self.process.stderr.read() if self.process.stderr else b""
             last = error.decode(errors="replace").strip().splitlines()[-1:] or ["?"]
-            raise SandboxError(f"the sandbox did not start: {last[0]}")
-        self.control.settimeout(None)
+            raise SandboxError(f"the sandbox did not start: {last[0]}") from None
 
     def room(self, **limits):
         """Fork a room; return the socket to it and the one that tells its end.
@@ -144,13 +115,19 @@ class Sandbox:
             one file and of each temporary folder.
         """
         limits["keep"] = [] if self.trust else _python_folders()
-        limits["sandbox"] = self.process.pid
         talk, its_talk = socket.socketpair()
         life, its_life = socket.socketpair()
         with its_talk, its_life:
-            fds = [its_talk.fileno(), its_life.fileno()]
-            socket.send_fds(self.control, [json.dumps(limits).encode()], fds)
+            try:
+                fds = [its_talk.fileno(), its_life.fileno()]
+                channel.send_packet(self.control, limits, fds)
+            except OSError:
+                raise SandboxError("the sandbox has ended") from None
         return talk, life
+
+    def gone(self, seconds=2.0):
+        """Return whether the warm parent has ended or ends now, with all rooms."""
+        return select.select([self.control], [], [], seconds)[0] != []
 
     def close(self):
         """End the warm parent and all that it started."""
@@ -160,16 +137,6 @@ class Sandbox:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-
-
-def reason_of_end(life, seconds=2.0):
-    """Return what the warm parent tells of a room that ended, a dict."""
-    life.settimeout(seconds)
-    try:
-        data = life.recv(4096)
-        return json.loads(data) if data else {}
-    except (OSError, ValueError):
-        return {}
 
 
 def _bubblewrap():
@@ -208,7 +175,7 @@ def _bubblewrap():
 def _python_folders():
     """Return the folders that Python and the packages are in."""
     folders = {sys.prefix, sys.base_prefix}
-    folders |= {str(Path(one.__file__).parent) for one in (coursegrade, coursekit)}
+    folders |= {str(one) for one in start.PACKAGES}
     folders |= {sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")}
     resolved = {str(Path(folder).absolute()) for folder in folders}
     resolved -= {"/usr", "/usr/local"}

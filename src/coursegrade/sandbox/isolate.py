@@ -5,6 +5,7 @@ Linux only, through the system calls themselves: Python 3.11 has no
 TensorFlow's import is paid once and each submission still has a room of its own.
 """
 
+import contextlib
 import ctypes
 import os
 import resource
@@ -15,6 +16,8 @@ CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000
 MS_NOSUID, MS_NODEV, MS_NOEXEC = 2, 4, 8
 MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
 PR_SET_DUMPABLE, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 4, 24, 38
+# keyctl(2) has no wrapper in libc, and a number of its own on each machine.
+KEYCTL, KEYCTL_JOIN_SESSION_KEYRING = {"x86_64": 250, "aarch64": 219}, 1
 LAST_CAPABILITY = 63
 FIRST_USER = 2_000
 
@@ -32,13 +35,7 @@ def enter_namespaces():
     flags = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWNET
     _call("unshare", _libc.unshare(flags | (0 if root else CLONE_NEWUSER)))
     if not root:
-        for name, text in (
-            ("setgroups", "deny"),
-            ("uid_map", f"{uid} {uid} 1"),
-            ("gid_map", f"{gid} {gid} 1"),
-        ):
-            with open(f"/proc/self/{name}", "w") as file:
-                file.write(text)
+        _map_user(uid, gid)
 
 
 def own_files(size_mb, keep=()):
@@ -65,11 +62,17 @@ def own_files(size_mb, keep=()):
             # Under the new mount, the old one can only be named by its number.
             _mount(f"/proc/self/fd/{folder}", path, None, MS_BIND | MS_REC)
             os.close(folder)
+    with contextlib.suppress(OSError):
+        # Terminals of its own: by shared ones, rooms would see one another.
+        options = "newinstance,ptmxmode=0666"
+        _mount("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, options)
     try:
         _mount("proc", "/proc", "proc", flags | MS_NOEXEC)
     except OSError:
         # Where a container hides parts of /proc, none is better than its own.
         _mount("tmpfs", "/proc", "tmpfs", flags | MS_NOEXEC, "size=4k,mode=0555")
+    # Memory of System V that no process maps would not be counted.
+    _write("/proc/sys/kernel/shmmni", "0")
 
 
 def unused_user(number):
@@ -84,13 +87,23 @@ def unused_user(number):
 
 
 def drop_rights(user):
-    """Give up every capability, and root where we had it, for good."""
-    for capability in range(LAST_CAPABILITY + 1):
-        _libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
+    """Give up every capability, and root where we had it, for good.
+
+    Nobody gets them back in a user namespace of his own: none can be made.
+    """
+    # Of its own, not the one that all rooms would inherit.
+    if (number := KEYCTL.get(os.uname().machine)) is not None:
+        _libc.syscall(number, KEYCTL_JOIN_SESSION_KEYRING, None)
     if os.geteuid() == 0:
         os.setgroups([])
         os.setresgid(user, user, user)
         os.setresuid(user, user, user)
+        # How many there may be is a setting of the namespace that one is in.
+        if _libc.unshare(CLONE_NEWUSER) == 0:
+            _libc.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)
+            _map_user(user, user)
+            _libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+    _write("/proc/sys/user/max_user_namespaces", "0")
     _clear_capabilities()
     _call("prctl", _libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 
@@ -110,7 +123,25 @@ def limit(memory_mb, processes, file_mb):
         resource.setrlimit(kind, (most, most))
 
 
+def _map_user(uid, gid):
+    for name, text in (
+        ("setgroups", "deny"),
+        ("uid_map", f"{uid} {uid} 1"),
+        ("gid_map", f"{gid} {gid} 1"),
+    ):
+        with open(f"/proc/self/{name}", "w") as file:
+            file.write(text)
+
+
+def _write(path, text):
+    """Write a setting of the kernel, where we may."""
+    with contextlib.suppress(OSError), open(path, "w") as file:
+        file.write(text)
+
+
 def _clear_capabilities():
+    for capability in range(LAST_CAPABILITY + 1):
+        _libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
     # capset(2), version 3: two words each of effective, permitted, inheritable.
     header = (ctypes.c_uint32 * 2)(0x20080522, 0)
     _call("capset", _libc.capset(header, (ctypes.c_uint32 * 6)()))

@@ -13,7 +13,7 @@ from coursegrade.border import channel, wire
 
 
 class Room:
-    """One submission's interpreter and the names that each task left in it."""
+    """One submission's interpreter, and the names that stood in it when asked to."""
 
     def __init__(self):
         from IPython.core.interactiveshell import InteractiveShell
@@ -25,7 +25,7 @@ class Room:
                 """Do nothing: there is no window to watch."""
 
         self.shell = Shell.instance(colors="NoColor")
-        self.kept = {}
+        self.kept, self.worlds, self.entered = {}, {}, None
 
     def run(self, source):
         """Run one cell, with IPython's magics; return what went wrong, if so."""
@@ -34,16 +34,15 @@ class Room:
         return {} if error is None else _failure(error)
 
     def keep(self, task):
-        """Remember the names as they are at a task's test."""
+        """Remember the names as they are now, under a label."""
         self.kept[task] = dict(self.shell.user_ns)
         return {}
 
     def get(self, task, name):
-        """Return a name's value, or that it is to be called."""
-        names = self.kept.get(task, {})
-        if name not in names:
+        """Return a kept name's value, or that it is to be called."""
+        if name not in self.kept.get(task, ()):
             return {"missing": True}
-        value = names[name]
+        value = self.kept[task][name]
         with contextlib.suppress(wire.WireError):
             return {"value": wire.encode(value)}
         if callable(value):
@@ -51,8 +50,9 @@ class Room:
         return {"refused": True}
 
     def call(self, task, name, args, kwargs):
-        """Call a function of the submission with bare data."""
+        """Call a kept function with bare data."""
         args, kwargs = wire.decode(args), wire.decode(kwargs)
+        self._enter(task)
         try:
             value = self.kept[task][name](*args, **kwargs)
         except BaseException as error:
@@ -61,6 +61,23 @@ class Room:
             return {"value": wire.encode(value)}
         except wire.WireError:
             return {"refused": True}
+
+    def _enter(self, task):
+        """Give the notebook's names the values that they had when they were kept.
+
+        A function looks its names up when it is called. Those that were not there
+        yet have the value that the last cell left: the notebook was run in
+        another order, in which they were.
+        """
+        names = self.shell.user_ns
+        if self.entered is None:
+            self.worlds = {key: {**names, **kept} for key, kept in self.kept.items()}
+        elif self.entered != task:
+            self.worlds[self.entered] = dict(names)
+        if self.entered != task:
+            self.entered = task
+            names.clear()
+            names.update(self.worlds[task])
 
 
 def _failure(error):

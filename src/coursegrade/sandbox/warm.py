@@ -2,91 +2,146 @@
 
 Runs inside bubblewrap as ``python -m coursegrade.sandbox.warm FD [--trust]``. On
 the socket FD it receives, with each request, two more sockets: one for the room,
-one to tell of its end. When the far end of the second is closed, the room ends
-with all its processes.
+one that is asked for the room's CPU time and tells of its end. When the far end of
+the second is closed, the room ends with all its processes. Nothing that a room
+does may end this process, which all rooms share.
 """
 
 import gc
-import json
 import os
+import secrets
 import selectors
 import signal
 import socket
+import stat
 import sys
 import time
 from pathlib import Path
 
+from coursegrade.border import channel
+from coursegrade.sandbox import start
+
+IMPORTS = (
+    "IPython.core.interactiveshell",
+    "keras",
+    "matplotlib.pyplot",
+    "matplotlib_inline.backend_inline",
+    "tensorflow",
+)
 WATCH_SECONDS = 0.2
+ASKED_SECONDS = 5
+_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def main(argv):
     """Import, say so, and fork rooms until the grader is gone."""
     control = socket.socket(fileno=int(argv[0]))
-    trusted = "--trust" in argv
-    _imports()
+    start.preload(*IMPORTS)
     gc.collect()
     gc.freeze()
-    control.sendall(b"warm\n")
-    selector = selectors.DefaultSelector()
-    selector.register(control, selectors.EVENT_READ)
-    rooms = {}
-    made = 0
-    watched = 0.0
-    while True:
-        for key, _ in selector.select(WATCH_SECONDS if rooms else None):
-            if key.fileobj is control:
-                data, fds, _, _ = socket.recv_fds(control, 4096, 2)
-                if not data:
-                    for room in rooms.values():
-                        room.end()
-                    return
-                talk, life = (socket.socket(fileno=fd) for fd in fds)
-                made += 1
-                request = json.loads(data)
-                # Unlike that of any other room that may still be there.
-                request["number"] = request["sandbox"] * 64 + made % 64
-                room = _Fork(request, talk, life, control, trusted)
-                rooms[life] = room
-                selector.register(life, selectors.EVENT_READ)
-            else:
-                rooms[key.fileobj].end()
-        if time.monotonic() - watched > WATCH_SECONDS:
-            watched = time.monotonic()
-            for room in rooms.values():
-                room.watch()
-        for life, room in list(rooms.items()):
+    channel.send_packet(control, {"ready": True})
+    rooms = _Rooms(control, trusted="--trust" in argv)
+    while rooms.turn():
+        pass
+
+
+class _Rooms:
+    """All rooms of this sandbox, and who asks for more."""
+
+    def __init__(self, control, trusted):
+        self.control, self.trusted = control, trusted
+        self.selector = selectors.DefaultSelector()
+        self.selector.register(control, selectors.EVENT_READ)
+        self.by_life = {}
+        self.watched = 0.0
+        # No two rooms share a user, whose limits and keys they would share, too.
+        self.number = secrets.randbelow(2**29)
+
+    def turn(self):
+        """Do what there is to do; return False when the grader is gone."""
+        wait = WATCH_SECONDS if self.by_life else None
+        for key, _ in self.selector.select(wait):
+            if key.fileobj is not self.control:
+                self._guarded(self.by_life[key.fileobj].answer)
+            elif not self._request():
+                for room in self.by_life.values():
+                    room.end()
+                return False
+        if time.monotonic() - self.watched > WATCH_SECONDS:
+            for room in self.by_life.values():
+                self._guarded(room.watch)
+            self.watched = time.monotonic()
+        for life, room in list(self.by_life.items()):
             if room.over():
-                selector.unregister(life)
+                self.selector.unregister(life)
                 life.close()
-                del rooms[life]
+                del self.by_life[life]
+        return True
+
+    def _guarded(self, act):
+        try:
+            act()
+        except Exception as error:
+            # A room that cannot be watched ends, and the others go on.
+            act.__self__.end(f"{type(error).__name__}: {error}"[:200])
+
+    def _request(self):
+        try:
+            limits, fds = channel.receive_packet(self.control, most=2)
+        except channel.ClosedError:
+            return False
+        talk, life = (socket.socket(fileno=fd) for fd in fds)
+        self.number += 1
+        try:
+            room = _Fork(limits, self.number, talk, life, self)
+        except Exception as error:
+            _complain(talk, error)
+            life.close()
+        else:
+            self.by_life[life] = room
+            self.selector.register(life, selectors.EVENT_READ)
+        finally:
+            talk.close()
+        return True
 
 
 class _Fork:
     """A room's processes, seen from the warm parent."""
 
-    def __init__(self, request, talk, life, control, trusted):
-        self.life, self.reason = life, ""
-        self.memory_mb = request["memory_mb"]
+    def __init__(self, limits, number, talk, life, rooms):
+        self.life, self.memory_mb = life, limits["memory_mb"]
+        self.reason, self.first, self.spent = "", 0, 0.0
         told, tell = os.pipe()
-        self.outer = os.fork()
-        if self.outer == 0:
-            status = 1
-            try:
-                control.close()
-                life.close()
-                os.close(told)
-                status = _room(request, talk, tell, trusted)
-            except BaseException as error:
-                _complain(talk, error)
-            finally:
-                os._exit(status)
-        talk.close()
-        os.close(tell)
         with os.fdopen(told) as pipe:
+            self.outer = os.fork()
+            if self.outer == 0:
+                status = 1
+                try:
+                    rooms.control.close()
+                    life.close()
+                    pipe.close()
+                    status = _room(limits, number, talk, tell, rooms.trusted)
+                except BaseException as error:
+                    _complain(talk, error)
+                finally:
+                    os._exit(status)
+            os.close(tell)
             # The first process of the room: with it, all of them end.
             self.first = int(pipe.readline() or 0)
 
-    def end(self):
+    def answer(self):
+        """Tell the CPU time of all processes so far; end when nobody asks."""
+        try:
+            channel.receive(self.life, time.monotonic() + ASKED_SECONDS)
+        except channel.ClosedError:
+            self.end()
+        else:
+            self._count()
+            channel.send(self.life, {"spent": self.spent})
+
+    def end(self, reason=""):
+        """End all processes of the room."""
+        self.reason = self.reason or reason
         for pid in filter(None, (self.first, self.outer)):
             try:
                 os.kill(pid, signal.SIGKILL)
@@ -95,11 +150,18 @@ class _Fork:
 
     def watch(self):
         """End the room when its processes together hold too much memory."""
-        if self.first and _private_mb(self.first) > self.memory_mb:
-            self.reason = "memory"
-            self.end()
+        if self.first and _memory_mb(self._count()) > self.memory_mb:
+            self.end("memory")
+
+    def _count(self):
+        """Return the room's processes; sum their CPU time."""
+        pids, spent = _processes(self.first) if self.first else ([], 0.0)
+        # Less where one has ended that nobody waited for.
+        self.spent = max(self.spent, spent)
+        return pids
 
     def over(self):
+        """Return whether the room has ended, and tell how."""
         pid, status = os.waitpid(self.outer, os.WNOHANG)
         if pid == 0:
             return False
@@ -109,13 +171,13 @@ class _Fork:
             self.end()
         told = {"reason": self.reason, "status": os.waitstatus_to_exitcode(status)}
         try:
-            self.life.sendall(json.dumps(told).encode())
+            channel.send(self.life, told)
         except OSError:
             pass
         return True
 
 
-def _room(request, talk, tell, trusted):
+def _room(limits, number, talk, tell, trusted):
     """Isolate, fork the room, wait for it, and return its exit status."""
     from coursegrade.sandbox import isolate, room
 
@@ -130,8 +192,8 @@ def _room(request, talk, tell, trusted):
         return _status(os.waitpid(first, 0)[1])
     os.close(tell)
     if not trusted:
-        user = isolate.unused_user(request["number"])
-        isolate.own_files(request["file_mb"], request["keep"])
+        user = isolate.unused_user(number)
+        isolate.own_files(limits["file_mb"], limits["keep"])
         home = "/tmp/student"
         os.mkdir(home, 0o777)
         os.chmod(home, 0o777)
@@ -148,7 +210,7 @@ def _room(request, talk, tell, trusted):
                 os._exit(_status(status))
     _shut(keep=talk.fileno())
     if not trusted:
-        isolate.limit(request["memory_mb"], request["processes"], request["file_mb"])
+        isolate.limit(limits["memory_mb"], limits["processes"], limits["file_mb"])
         isolate.drop_rights(user)
     for handled in (signal.SIGTERM, signal.SIGINT):
         signal.signal(handled, signal.default_int_handler)
@@ -168,52 +230,70 @@ def _shut(keep):
 
 
 def _complain(talk, error):
-    from coursegrade.border import channel
-
     try:
         channel.send(talk, {"broken": f"{type(error).__name__}: {error}"[:300]})
     except OSError:
         pass
 
 
-def _private_mb(first):
-    """Return the memory of a process and all below it, in MiB, shared split."""
-    children = {}
-    for entry in Path("/proc").iterdir():
+def _processes(first):
+    """Return a process and all below it, and the CPU seconds that they have used."""
+    children, ticks = {}, {}
+    for entry in os.scandir("/proc"):
         if entry.name.isdigit():
             try:
-                stat = (entry / "stat").read_text()
+                # Bytes: a process may have any name.
+                data = Path(entry.path, "stat").read_bytes()
             except OSError:
                 continue
-            parent = int(stat.rpartition(")")[2].split()[1])
-            children.setdefault(parent, []).append(int(entry.name))
-    total, queue = 0, [first]
+            fields = data.rpartition(b")")[2].split()
+            children.setdefault(int(fields[1]), []).append(int(entry.name))
+            # Its own time and that of the children it has waited for.
+            ticks[int(entry.name)] = sum(map(int, fields[11:15]))
+    found, queue = [], [first]
     while queue:
-        pid = queue.pop()
-        queue += children.get(pid, [])
+        found.append(queue.pop())
+        queue += children.get(found[-1], [])
+    return found, sum(ticks.get(pid, 0) for pid in found) / _TICKS
+
+
+def _memory_mb(pids):
+    """Return the memory of processes, MiB: what only they map, and nobody's files.
+
+    A file without a name is in memory as long as somebody holds it, and nobody
+    has to map it.
+    """
+    nameless = {}
+    for pid in pids:
+        nameless.update(_nameless(pid))
+    private = sum(map(_private_kib, pids))
+    return private / 1024 + sum(nameless.values()) / 2**20
+
+
+def _private_kib(pid):
+    try:
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_bytes()
+    except OSError:
+        return 0
+    mine = (b"Private_Dirty:", b"Private_Clean:", b"Swap:")
+    return sum(int(n.split()[1]) for n in rollup.splitlines() if n.startswith(mine))
+
+
+def _nameless(pid):
+    """Return the bytes of the files in memory that a process holds, by file."""
+    found = {}
+    try:
+        numbers = os.listdir(f"/proc/{pid}/fd")
+    except OSError:
+        return found
+    for number in numbers:
         try:
-            rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+            held = os.stat(f"/proc/{pid}/fd/{number}")
         except OSError:
             continue
-        for line in rollup.splitlines():
-            if line.startswith(("Private_Dirty:", "Private_Clean:", "Swap:")):
-                total += int(line.split()[1])
-    return total / 1024
-
-
-def _imports():
-    os.environ.setdefault("MPLBACKEND", "agg")
-    import IPython.core.interactiveshell  # noqa: F401
-    import keras  # noqa: F401
-    import matplotlib.pyplot  # noqa: F401
-    import matplotlib_inline.backend_inline  # noqa: F401
-    import numpy  # noqa: F401
-    import tensorflow  # noqa: F401
-
-    import coursekit
-
-    for name in coursekit.__all__:
-        getattr(coursekit, name)
+        if stat.S_ISREG(held.st_mode) and held.st_nlink == 0:
+            found[held.st_dev, held.st_ino] = held.st_blocks * 512
+    return found
 
 
 if __name__ == "__main__":

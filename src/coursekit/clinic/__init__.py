@@ -13,5 +13,7 @@ __getattr__, __dir__, __all__ = attach(
         "Evidence": "diagnosis.rules",
         "Finding": "diagnosis.findings",
         "Remedy": "diagnosis.remedies",
+        "try_remedies": "trial",
+        "Trial": "trial",
     },
 )

@@ -6,38 +6,75 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from coursekit import _taps
 from coursekit._norms import stable_norm
+from coursekit.clinic._baseline import best_constant
 from coursekit.clinic.trace import Check
-from coursekit.probing import (
-    loss_value,
-    probe_with_outputs,
-    unchanged,
-)
+from coursekit.probing import loss_value, probe_with_outputs, unchanged
 
 
 def checkup(model, x, y, loss=None, sample_weight=None, step=0):
-    """Probe a model, and compare its loss with that of its mean output.
+    """Probe a model, and compare its loss with that of the best constant output.
 
     Returns
     -------
     ProbeReport, Check
     """
-    report, outputs = probe_with_outputs(model, x, y, loss, sample_weight)
+    probed, outputs = probe_with_outputs(model, x, y, loss, sample_weight)
 
     def value(outputs):
         return loss_value(model, x, y, outputs, loss, sample_weight)
 
-    constant = keras.tree.map_structure(_mean_everywhere, outputs)
     with unchanged(model):
         try:
-            constant_loss = float(value(constant))
+            baseline = best_constant(value, outputs, y)
             # before training the moving averages say nothing
             inference = float(value(model(x, training=False))) if step else math.nan
             arriving = _output_gradient(value, outputs)
-        except (TypeError, ValueError):
+            below = _input_gradient(model, value, x)
+        except (TypeError, ValueError, tf.errors.InvalidArgumentError):
             # a loss that takes something else than outputs
-            constant_loss = inference = arriving = math.nan
-    return report, Check(step, report.loss, constant_loss, inference, arriving)
+            return probed, Check(step, probed.loss, math.nan, math.nan)
+    return probed, Check(
+        step,
+        probed.loss,
+        baseline.loss,
+        inference,
+        arriving,
+        _sway(outputs, baseline),
+        below,
+    )
+
+
+def constant_loss(model, x, targets, loss=None):
+    """Return the loss of the best constant output over more targets than a batch has.
+
+    Parameters
+    ----------
+    model : keras.Model
+    x : arrays
+        Some inputs: they tell the shape of the outputs.
+    targets : list of arrays, or of trees of them
+        One entry a batch.
+    loss : optional
+        As :func:`coursekit.probe` takes it.
+    """
+    try:
+        targets = keras.tree.map_structure(lambda *t: np.concatenate(t), *targets)
+        size = len(keras.tree.flatten(targets)[0])
+        with unchanged(model):
+            outputs = keras.tree.map_structure(
+                lambda o: np.broadcast_to(np.asarray(o)[:1], (size, *o.shape[1:])),
+                model(x, training=False),
+            )
+
+            def value(outputs):
+                return loss_value(model, None, targets, outputs, loss, None)
+
+            return best_constant(value, outputs, targets).loss
+    except (TypeError, ValueError, tf.errors.InvalidArgumentError):
+        # batches of changing sizes, or a loss that takes something else
+        return math.nan
 
 
 def _output_gradient(value, outputs):
@@ -51,9 +88,32 @@ def _output_gradient(value, outputs):
     return float(np.sqrt(len(flat[0])) * stable_norm(parts)) if parts else math.nan
 
 
-def _mean_everywhere(outputs):
-    mean = keras.ops.mean(outputs, axis=0, keepdims=True)
-    return keras.ops.broadcast_to(mean, keras.ops.shape(outputs))
+def _input_gradient(model, value, x):
+    """Return the root mean square over the batch of the smallest ``||dL/dx||``."""
+    inputs = [tf.convert_to_tensor(part) for part in keras.tree.flatten(x)]
+    tables = [
+        layer.embeddings.value
+        for layer in _taps.leaves(model)
+        if isinstance(layer, keras.layers.Embedding)
+    ]
+    with tf.GradientTape() as tape:
+        tape.watch([*inputs, *tables])
+        loss = value(model(keras.tree.pack_sequence_as(x, inputs), training=True))
+    found = tape.gradient(loss, [*inputs, *tables])
+    parts = [g.values if isinstance(g, tf.IndexedSlices) else g for g in found]
+    sizes = [stable_norm([g]) for g in parts if g is not None]
+    return math.sqrt(len(inputs[0])) * min(sizes) if sizes else math.nan
+
+
+def _sway(outputs, baseline):
+    """Return the share of the constant's loss that differences of outputs can move."""
+    flat = [np.asarray(o, "float64") for o in keras.tree.flatten(outputs)]
+    with np.errstate(all="ignore"):
+        spread = math.sqrt(sum(o.var(axis=0).sum() for o in flat))
+    if spread == 0:
+        return 0.0
+    loss = abs(baseline.loss)
+    return spread * baseline.output_gradient / loss if loss else math.nan
 
 
 def heads(model, names):

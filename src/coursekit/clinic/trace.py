@@ -6,6 +6,15 @@ from dataclasses import dataclass, field
 import numpy as np
 
 
+def reached(norms):
+    """Return the entries from the first to the last that is not 0.
+
+    Of ``||dL/dh_t||``: steps that every sample masks get nothing.
+    """
+    found = np.flatnonzero(norms)
+    return norms[found[0] : found[-1] + 1] if len(found) else norms[:0]
+
+
 @dataclass(frozen=True)
 class Check:
     """Does the model use its inputs? Losses of the probe's batch.
@@ -17,12 +26,19 @@ class Check:
     loss : float
         As in training.
     constant_loss : float
-        With the mean output of the batch in the place of every output: what a
-        model reaches that knows the labels' distribution and not the inputs.
+        Of the best constant output, computed from the targets: what a model
+        reaches that knows their distribution and not the inputs.
     inference_loss : float
         With ``training=False``.
     output_gradient : float
         Root mean square over the batch of ``||dL/dy||``, y being the outputs.
+    sway : float
+        How far the differences between the samples' outputs could move the loss of
+        the best constant, as a share of that loss and to first order: 0 if all
+        outputs are the same.
+    input_gradient : float
+        Root mean square over the batch of ``||dL/dx||``, x being an input, or what an
+        embedding makes of it; the smallest of several. NaN if there is none.
     """
 
     step: int
@@ -30,16 +46,21 @@ class Check:
     constant_loss: float
     inference_loss: float
     output_gradient: float = math.nan
+    sway: float = math.nan
+    input_gradient: float = math.nan
 
     @property
     def skill(self):
-        """Share of the constant loss that the inputs take away; 0 or less: none."""
-        if not math.isfinite(self.loss) or not self.constant_loss > 0:
+        """Share of the constant loss that the inputs take away; 0 or less: none.
+
+        NaN if a loss is not finite, or below zero: such a loss has no natural unit.
+        """
+        if not math.isfinite(self.loss) or self.loss < 0 or not self.constant_loss > 0:
             return math.nan
         return 1 - self.loss / self.constant_loss
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Trace:
     """A training run, a row for each recorded step.
 
@@ -73,6 +94,9 @@ class Trace:
     learning_rate : float
     notes : list of str
         What could not be measured, and why.
+    constant_loss : float
+        Of the best constant output, over the targets of the first batches; NaN if it
+        is not known.
     """
 
     layers: list
@@ -90,6 +114,17 @@ class Trace:
     first_bad_step: int | None = None
     learning_rate: float = math.nan
     notes: list = field(default_factory=list)
+    constant_loss: float = math.nan
+
+    def __repr__(self):
+        """Return what was recorded, in a line."""
+        losses = self.loss[np.isfinite(self.loss)]
+        ends = f", loss {losses[0]:.3g} to {losses[-1]:.3g}" if len(losses) else ""
+        probed = ", ".join(str(step) for step, _ in self.probes) or "none"
+        return (
+            f"Trace of {self.last_step} steps and {len(self.layers)} layers{ends}; "
+            f"probed after steps: {probed}"
+        )
 
     @property
     def update_ratio(self):
@@ -98,12 +133,17 @@ class Trace:
             return self.update / self.weight
 
     @classmethod
-    def untrained(cls, report, check, heads):
+    def untrained(cls, probed, check, heads):
         """Return the trace of a model that was probed and not trained."""
-        layers = len(report.layers)
-        none, empty = np.empty(0), np.empty((0, layers))
+        ends = {"probes": [(0, probed)], "checks": [check], "heads": heads}
+        return cls.empty(list(probed.layers), [], **ends)
+
+    @classmethod
+    def empty(cls, layers, notes, **fields):
+        """Return the trace of no step."""
+        none, empty = np.empty(0), np.empty((0, len(layers)))
         return cls(
-            layers=list(report.layers),
+            layers=layers,
             steps=none.astype(int),
             loss=none,
             skipped=none.astype(bool),
@@ -112,9 +152,8 @@ class Trace:
             update_steps=none.astype(int),
             update=empty,
             weight=empty,
-            probes=[(0, report)],
-            checks=[check],
-            heads=heads,
+            notes=notes,
+            **fields,
         )
 
     @property

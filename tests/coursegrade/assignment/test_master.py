@@ -1,4 +1,4 @@
-"""Masters, the released notebook, and a submission's cells in order."""
+"""Masters and their errors, and what is released of them."""
 
 import json
 from pathlib import Path
@@ -7,17 +7,8 @@ import nbformat
 import pytest
 
 from coursegrade.assignment.master import MasterError, parse_master, read_master
-from coursegrade.assignment.needs import needed
-from coursegrade.examiner.notebook import (
-    LIMIT_MB,
-    Submitted,
-    UnreadableError,
-    plan,
-    read_notebook,
-    unanswered,
-)
 from coursegrade.release import released_notebook, source_notebook
-from coursekit.grading import class_key, personal_rng, secret_rng, seed_hidden_inputs
+from coursekit.grading import class_key
 
 ROOT = Path(__file__).parents[3]
 TINY = ROOT / "tests/data/tiny.md"
@@ -64,11 +55,93 @@ def test_small_master():
         (head() + ANSWER + ANSWER + TEST, "given twice"),
         (head() + code("x = 1"), "no cell has"),
         (head() + code("### BEGIN SOLUTION", "### END SOLUTION"), "no task"),
+        (head() + code("### BEGIN HIDDEN TESTS", "### END HIDDEN TESTS"), "no test"),
+        (head() + ANSWER + TEST.replace("tests: a", "tests: b"), "it tests b"),
+        (head() + ANSWER + TEST.replace("a}", "a, points: 1}"), "belongs into"),
+        (head().replace("small", "small, titel: A") + ANSWER + TEST, "key titel"),
     ],
 )
 def test_bad_masters_say_what_is_wrong(text, said):
     with pytest.raises(MasterError, match=said):
         parse_master(text)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "takes"),
+    [
+        ("points", ".nan", "a number"),
+        ("points", "-1", "a number"),
+        ("points", "true", "a number"),
+        ("points", ".inf", "a number"),
+        ("seconds", "fast", "above 0"),
+        ("seconds", "-5", "above 0"),
+        ("seconds", "0", "above 0"),
+        ("seconds", '"8"', "above 0"),
+        ("seconds", "[8]", "above 0"),
+        ("memory_mb", "1", "MiB"),
+        ("memory_mb", "lots", "MiB"),
+        ("manual", '"no"', "true or false"),
+        ("manual", "1", "true or false"),
+        ("task", "3", "lower-case"),
+        ("task", "Big Name", "lower-case"),
+    ],
+)
+def test_a_value_that_does_not_fit_names_the_cell_and_the_key(key, value, takes):
+    keys = {"task": "a", "points": "1"} | {key: value}
+    text = ", ".join(f"{name}: {one}" for name, one in keys.items())
+    master = head() + ANSWER.replace("task: a, points: 1", text) + TEST
+    with pytest.raises(MasterError, match=f"cell 1: `{key}` is .*{takes}"):
+        parse_master(master)
+
+
+@pytest.mark.parametrize("value", ["true", "[a]", "a"])
+def test_grade_that_is_no_mapping(value):
+    text = head() + ANSWER.replace("{task: a, points: 1}", value) + TEST
+    with pytest.raises(MasterError, match="cell 1: `grade` is"):
+        parse_master(text)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "### BEGIN HIDDEN TEST",
+        "### END HIDDEN TEST",
+        "### BEGIN SOLUTIONS",
+        "### Begin Solution",
+        "###BEGIN SOLUTION",
+        "# BEGIN SOLUTION",
+        "### BEGIN SOLUTON",
+        "### BGIN HIDDEN TESTS",
+        "### END OF THE SOLUTION",
+        "x = 1  ### BEGIN SOLUTION",
+        "BEGIN SOLUTION",
+        "### hidden tests",
+    ],
+)
+def test_a_marker_with_a_typing_error_publishes_nothing(line):
+    text = "+++ {}\n\n" + line + "\nthe model answer\n\n"
+    cells = code(line, "secret = 1")
+    for master in (
+        head() + ANSWER + TEST.replace("assert", f"{line}\nassert"),
+        head() + ANSWER.replace("a = 1", f"a = 1\n{line}") + TEST,
+        head() + ANSWER + TEST + text,
+        head() + ANSWER + TEST + cells,
+    ):
+        with pytest.raises(MasterError, match="is no marker"):
+            parse_master(master)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["# begin with the hidden layer", "# Solution", "# the end of it", "# Endless"],
+)
+def test_an_honest_comment_is_no_marker(line):
+    assert parse_master(head() + ANSWER.replace("a = 1", f"a = 1\n{line}") + TEST)
+
+
+def test_a_text_is_read_once():
+    text = head() + ANSWER + TEST
+    assert parse_master(text) is parse_master(text)
 
 
 def test_no_such_master(tmp_path):
@@ -120,121 +193,3 @@ def test_a_directive_is_refused():
     text = head() + "```{note}\nHello\n```\n\n" + ANSWER + TEST
     with pytest.raises(MasterError, match="Colab shows raw"):
         released_notebook(parse_master(text))
-
-
-def cells_of(master):
-    made = nbformat.writes(released_notebook(master))
-    return read_notebook(made.encode())
-
-
-def test_plan_restores_what_is_not_the_students():
-    master = read_master(TINY)
-    cells = cells_of(master)
-    kept = [
-        Submitted(cell.id, "mine = [0]" if cell.id == "given_4" else cell.source, True)
-        for cell in cells
-        if cell.id not in ("given_2", "mean_test")
-    ]
-    steps = plan(master, kept, "student_id = 'ann'")
-    run = [step.source for step in steps if step.do == "run"]
-    assert any(source.startswith("import keras") for source in run)
-    assert "mine = [0]" not in run
-    assert run.index("student_id = 'ann'") < next(
-        index for index, source in enumerate(run) if "personal_rng(student" in source
-    )
-    assert [step.task for step in steps if step.do == "keep"] == [
-        "mean",
-        "stddev",
-        "network",
-    ]
-
-
-def test_a_helper_cell_runs_where_the_student_put_it():
-    master = read_master(TINY)
-    cells = cells_of(master)
-    index = next(i for i, cell in enumerate(cells) if cell.id == "mean")
-    cells.insert(index, Submitted("", "helper = 1", True))
-    run = [s.source for s in plan(master, cells, "student") if s.do == "run"]
-    place = run.index("helper = 1")
-    assert (
-        "personal_rng(student_id" in run[place - 1] and "Answer mean" in run[place + 1]
-    )
-
-
-def test_a_copied_answer_cell_runs_after_the_first():
-    master = read_master(TINY)
-    cells = cells_of(master)
-    cells.append(Submitted("mean", "mean = 2", True))
-    steps = plan(master, cells, "student")
-    assert steps[-1].source == "mean = 2"
-
-
-def test_unanswered():
-    master = read_master(TINY)
-    cells = cells_of(master)
-    task = master.tasks["mean"]
-    assert "as it was released" in unanswered(master, task, cells)
-    assert "not in the notebook" in unanswered(master, task, [])
-    changed = [
-        Submitted("mean", "mean = 3", True) if cell.id == "mean" else cell
-        for cell in cells
-    ]
-    assert unanswered(master, task, changed) == ""
-
-
-@pytest.mark.parametrize(
-    ("data", "said"),
-    [
-        (b"", "empty"),
-        (b"{}", "not a notebook"),
-        (b'{"cells": [{"cell_type": "code"}]}', "not a notebook"),
-        (b'{"cells": 3}', "not a notebook"),
-        (b"\xff\xfe", "not a notebook"),
-        (b" " * (LIMIT_MB * 2**20 + 1), "larger than"),
-        (json.dumps({"cells": [1] * 20_001}).encode(), "more than"),
-    ],
-)
-def test_unreadable_notebooks_say_why(data, said):
-    with pytest.raises(UnreadableError, match=said):
-        read_notebook(data)
-
-
-def test_needed_follows_given_cells():
-    master = read_master(TINY)
-    given, asked = needed(master.cells, master.tasks["mean"].test)
-    assert asked == {"mean"}
-    assert [cell.id for cell in given] == ["given_2", "given_4"]
-    given, asked = needed(master.cells, master.tasks["network"].test)
-    assert asked == {"network"} and [cell.id for cell in given] == ["given_2"]
-
-
-def test_draws():
-    one = personal_rng(" Ann ", "key", "t").normal()
-    assert one == personal_rng("ann", "key", "t").normal()
-    others = {
-        personal_rng("bob", "key", "t").normal(),
-        personal_rng("ann", "kez", "t").normal(),
-        personal_rng("ann", "key", "u").normal(),
-    }
-    assert len(others | {one}) == 4
-    with pytest.raises(ValueError, match="student_id is empty"):
-        personal_rng(" ", "key", "t")
-    assert class_key("a", "bc") != class_key("ab", "c")
-
-
-def test_hidden_inputs_follow_secret_assignment_and_student():
-    seen = set()
-    try:
-        for settings in (
-            ("s", "a", "x"),
-            ("t", "a", "x"),
-            ("s", "b", "x"),
-            ("s", "a", "y"),
-        ):
-            seed_hidden_inputs(*settings)
-            seen.add(secret_rng("task").normal())
-            seed_hidden_inputs(*settings)
-            assert secret_rng("task").normal() in seen
-    finally:
-        seed_hidden_inputs(None, "", "")
-    assert len(seen) == 4

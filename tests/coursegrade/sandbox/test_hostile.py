@@ -2,8 +2,8 @@
 
 import json
 import socket
+import sys
 import threading
-import time
 import zipfile
 from pathlib import Path
 
@@ -131,7 +131,8 @@ def test_no_process_outlives_its_sandbox(graded):
                 command = (entry / "cmdline").read_text()
             except OSError:
                 continue
-            if "coursegrade.sandbox.warm" in command:
+            # Of this environment: another one may grade on the same machine.
+            if f"{sys.executable}\0-m\0coursegrade.sandbox.warm" in command:
                 left.append(command)
     assert left == []
 
@@ -198,8 +199,8 @@ def test_rooms_share_nothing():
                 steps,
                 {"": 30, "task": 60},
             )
-            session.run()
-            _, value = session.get("task", name, time.monotonic() + 10)
+            session.ensure("task")
+            _, value = session.get("task", name)
             # The first room has a place to write, or this would show nothing.
             assert bool(value) == (name == "wrote"), value
             session.close()

@@ -75,7 +75,8 @@ function row(field, config, changed, showAll) {
 function inputFor(field, id) {
   if (field.range) {
     const [min, max, step] = field.range;
-    return make("input", { type: "range", id, min, max, step: field.log ? "any" : step, ...(field.log && { "data-step": step }) });
+    // a step of its own, or arrow keys would move it by a whole decade in Firefox
+    return make("input", { type: "range", id, min, max, step });
   }
   if (!field.choices) return make("input", { type: "checkbox", id });
   const entries = Object.entries(field.choices);

@@ -69,10 +69,20 @@ export const FIELDS = [
   { key: "seed", label: "Seed", range: [1, 20, 1] },
 ];
 
-/** The value at a position of a field's slider. */
+/**
+ * The value at a position of a field's slider.
+ *
+ * On a logarithmic one it is the roundest number that is less than half a step away:
+ * .12, .125, .13 rather than .1202, .1259, .1318.
+ */
 export function valueAt(field, position) {
-  const value = field.log ? 10 ** position : Number(position);
-  return Number(value.toPrecision(3));
+  const place = Number(position);
+  if (!field.log) return Number(place.toPrecision(3));
+  const exact = 10 ** place;
+  const near = (value) => Math.abs(Math.log10(value) - place) < field.range[2] / 2;
+  const halves = Number((2 * exact).toPrecision(2)) / 2;
+  const round = [Number(exact.toPrecision(1)), Number(exact.toPrecision(2)), halves];
+  return Number((round.find(near) ?? exact).toPrecision(3));
 }
 
 /** The position of a field's slider for a value. */

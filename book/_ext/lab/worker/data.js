@@ -1,13 +1,12 @@
 /**
- * One batch of 64 samples to train on: digits, or points in the plane.
+ * One batch to train on: digits, or points in the plane.
  *
  * The digits are the first training images of `coursekit.data.digits()`, exported
  * when the book is built; the points are drawn here.
  */
-import { DIGITS } from "../constants.js";
+import { BATCH, DIGITS } from "../constants.js";
 import { normal, uniform } from "./random.js";
 
-export const BATCH = 64;
 /** The seed of the points: the same at every visit. */
 const POINTS_SEED = 7;
 

@@ -2,31 +2,43 @@
  * The verdict on a run: the rules of `coursekit.diagnose`, in the same order.
  *
  * The thresholds, and the sentences, are exported from Python when the book is
- * built; this file has none of its own.
+ * built; this file has none of its own. A test runs one table of traces through both.
  */
 import { RULES, SENTENCES } from "../constants.js";
 
 /**
+ * As `coursekit.clinic.Trace`, but for `zeros`, which stands for its gradients.
+ *
  * @typedef {object} Trace
- * @property {import("./measure.js").Row[]} first rows before training
- * @property {import("./measure.js").Row[]} last rows now
- * @property {number[]} losses one a step, the last of the weights as they are
- * @property {number} guess loss of the best constant output
- * @property {number[]} zeros for each layer, for how many steps up to now its
+ * @property {number[]} loss of each step, before its update
+ * @property {number[]} zeros for each layer, for how many steps up to the last its
  *   kernel gradient has been exactly 0
+ * @property {{step: number, rows: import("./measure.js").Row[], loss: number}[]} probes
+ *   at the start and, after a step, now
+ * @property {{step: number, loss: number, constantLoss: number}[]} checks of the same
+ *   steps; `constantLoss` is that of the best constant output
+ */
+
+/**
+ * @typedef {object} Judgement
+ * @property {string} verdict
+ * @property {number | null} layer
+ * @property {number | null} step when its evidence first holds, from 1; 0 is the start
  */
 
 /**
  * @param {Trace} trace
- * @returns {{verdict: string, text: string, layer: number | null}}
+ * @returns {Judgement & {text: string}}
  */
 export function diagnose(trace) {
-  const rules = [notFinite, diverged, noGradient, deadLayer, vanishing, disconnected, growing];
+  const rules = [
+    notFinite, diverged, silent, deadLayer, vanishing, disconnected, growing, notMeasured, notLearning,
+  ];
   for (const rule of rules) {
     const found = rule(trace);
     if (found) return { ...found, text: `${SENTENCES[found.verdict]}. ${found.why}.` };
   }
-  return { verdict: "healthy", layer: null, text: unfound(trace) };
+  return { verdict: "healthy", layer: null, step: null, text: unfound(trace) };
 }
 
 /**
@@ -35,20 +47,23 @@ export function diagnose(trace) {
  * @param {Trace} trace
  */
 function unfound(trace) {
-  const { losses, guess } = trace;
-  const steps = losses.length - 1;
-  const [first, last] = [profile(trace.first), profile(trace.last)];
-  const lowest = (ratio) => ratio.indexOf(Math.min(...ratio));
-  const smallest = (ratio) => `layer ${lowest(ratio) + 1} has the smallest delta, ${short(ratio[lowest(ratio)])} of the output's`;
-  if (!steps) return `${SENTENCES.healthy}. At the start, ${smallest(first)}.`;
-  const loss = `the loss is ${short((100 * losses.at(-1)) / guess)} % of that of guessing`;
+  const ratio = profile(now(trace));
+  const lowest = ratio.indexOf(Math.min(...ratio));
+  const smallest = `layer ${lowest + 1} has the smallest delta, ${short(ratio[lowest])} of the output's`;
+  if (!steps(trace)) return `${SENTENCES.healthy}. At the start, ${smallest}.`;
+  const loss = ofGuessing(trace);
   if (!learns(trace)) {
     // rules about the profile wait, for a network may still begin to learn
     const wait = `Too early to tell: a network has ${RULES.PATIENCE} steps to begin to learn. So far ${loss}.`;
-    return steps < RULES.PATIENCE ? wait : `${SENTENCES.healthy}, but it has not learned: ${loss}.`;
+    return steps(trace) < RULES.PATIENCE ? wait : `${SENTENCES.healthy}, but it has hardly learned: ${loss}.`;
   }
-  if (Math.min(...last) <= RULES.VANISHED) return `It learns, but not in all layers: ${loss}, and ${smallest(last)}.`;
+  if (ratio[lowest] <= RULES.VANISHED) return `It learns, but not in all layers: ${loss}, and ${smallest}.`;
   return `${SENTENCES.healthy}. ${loss[0].toUpperCase()}${loss.slice(1)}.`;
+}
+
+function ofGuessing(trace) {
+  const { loss, constantLoss } = trace.checks.at(-1);
+  return `the loss is ${short((100 * loss) / constantLoss)} % of that of guessing`;
 }
 
 /** Two significant digits. */
@@ -58,110 +73,166 @@ export function short(value) {
   return plain ? String(Number(value.toPrecision(2))) : value.toExponential(1).replace("e+", "e");
 }
 
+const steps = (trace) => trace.loss.length;
+const start = (trace) => trace.probes[0].rows;
+const now = (trace) => trace.probes.at(-1).rows;
+
 /** delta of the hidden layers over that of the output. */
 function profile(rows) {
   const output = rows.at(-1).delta;
   return rows.slice(0, -1).map((row) => row.delta / output);
 }
 
-/** Share of the constant output's loss that training has taken away. */
-function skill({ losses, guess }) {
-  return losses.length > 1 ? 1 - losses.at(-1) / guess : NaN;
+/** Share of the constant output's loss that training has taken away; NaN: not known. */
+function skill({ checks }) {
+  const [first, last] = [checks[0], checks.at(-1)];
+  if (last.step === 0 || !Number.isFinite(last.loss)) return NaN;
+  return last.constantLoss > RULES.EMPTY * first.loss ? 1 - last.loss / last.constantLoss : NaN;
 }
 
 const learns = (trace) => skill(trace) >= RULES.SKILL;
+const learnedNothing = (trace) => steps(trace) >= RULES.PATIENCE && skill(trace) < RULES.LEARNED;
 
-const isFinite = (rows) =>
+/** The step since which a layer's, or every layer's, gradient is 0 for long, or 0. */
+function silentSince(trace, count) {
+  return count >= RULES.LASTING ? steps(trace) - count + 1 : 0;
+}
+
+const isFinite = ({ rows, loss }) =>
+  Number.isFinite(loss) &&
   rows.every((row) => [row.delta, row.kernel, row.activation].every(Number.isFinite));
 
-function notFinite({ first, last, losses }) {
-  const step = losses.findIndex((loss) => !Number.isFinite(loss));
-  if (step < 0 && isFinite(first) && isFinite(last)) return null;
-  const when = step < 0 || !isFinite(first) ? (isFinite(first) ? losses.length - 1 : 0) : step;
-  const layer = first.findIndex((row) => !Number.isFinite(row.activation));
+function notFinite(trace) {
+  const bad = trace.loss.findIndex((loss) => !Number.isFinite(loss));
+  const broken = trace.probes.find((probe) => !isFinite(probe));
+  if (bad < 0 && !broken) return null;
+  const step = broken?.step === 0 || bad < 0 ? broken.step : bad + 1;
+  const layer = start(trace).findIndex((row) => !Number.isFinite(row.activation));
   return {
     verdict: "exploding",
     layer: layer < 0 ? null : layer,
-    why: `Numbers are no longer finite from step ${when} on`,
+    step,
+    why: `Numbers are no longer finite from step ${step} on`,
   };
 }
 
 function diverged(trace) {
-  const { losses, guess, zeros } = trace;
-  const reference = Math.max(losses[0], guess);
-  const above = losses.map((loss) => loss > RULES.DIVERGED * reference);
-  const step = above.indexOf(true);
-  if (step < 0) return null;
+  const { loss, checks } = trace;
+  const reference = Math.max(loss[0] ?? 0, checks[0].constantLoss);
+  const above = loss.map((value) => value > RULES.DIVERGED * reference);
+  const first = above.indexOf(true);
+  if (first < 0) return null;
   const recent = above.slice(-RULES.LASTING);
-  const stays = losses.length >= RULES.LASTING && recent.filter(Boolean).length > recent.length / 2;
-  if (!stays && !zeros.some((count) => count >= RULES.LASTING)) return null;
-  const most = losses.reduce((a, b) => Math.max(a, b)) / reference;
+  const stays = loss.length >= RULES.LASTING && recent.filter(Boolean).length > recent.length / 2;
+  if (!stays && !killedSince(trace, first + 1)) return null;
+  const most = loss.reduce((a, b) => Math.max(a, b)) / reference;
   return {
     verdict: "exploding",
     layer: null,
-    why: `At step ${step} the loss passed ${RULES.DIVERGED} times the loss of guessing, or the first; it went up to ${short(most)} times`,
+    step: first + 1,
+    why: `At step ${first + 1} the loss passed ${RULES.DIVERGED} times the loss of guessing, or the first; it went up to ${short(most)} times`,
   };
+}
+
+/** Whether all gradients, or since that step the units of a layer, are 0. */
+function killedSince(trace, step) {
+  const dead = deadLayer(trace);
+  return silentSince(trace, Math.min(...trace.zeros)) > 0 || (dead !== null && dead.step >= step);
 }
 
 /** Hidden layers whose every unit is 0 for every sample. */
 const deadLayers = (rows) =>
   rows.slice(0, -1).flatMap((row, l) => (row.dead >= RULES.DEAD ? [l] : []));
 
-function noGradient(trace) {
-  const { first, last, zeros, losses } = trace;
-  const blind = last.at(-1).delta === 0 && first.at(-1).delta === 0;
-  const silent = Math.min(...zeros) >= RULES.LASTING;
-  if (!blind && !silent) return null;
-  if (last.at(-1).delta !== 0 && deadLayers(last).length) return null;
-  if (!blind && losses.length > Math.min(...zeros) && learns(trace)) return null;
-  return { verdict: "no_gradient", layer: null, why: "The gradient of every kernel is exactly 0" };
+function silent(trace) {
+  const blind = trace.probes.every(({ rows }) => rows.at(-1).delta === 0);
+  const since = silentSince(trace, Math.min(...trace.zeros));
+  if (!blind && (!since || deadLayers(now(trace)).length)) return null;
+  if (!blind && since > 1 && learns(trace)) return null;
+  const layer = now(trace).length - 1;
+  return { verdict: "no_gradient", layer, step: blind ? 0 : since, why: "The gradient of every kernel is exactly 0" };
 }
 
 function deadLayer(trace) {
   if (learns(trace)) return null;
-  const trained = trace.losses.length > 1;
-  const layer = deadLayers(trace.last).find(
-    (l) => !trained || trace.zeros[l] >= Math.min(RULES.LASTING, trace.losses.length),
-  );
-  if (layer === undefined) return null;
-  return { verdict: "dead_units", layer, why: `It is layer ${layer + 1}` };
+  for (const layer of deadLayers(now(trace))) {
+    const since = silentSince(trace, trace.zeros[layer]);
+    if (steps(trace) && !since) continue;
+    const step = start(trace)[layer].dead >= RULES.DEAD ? 0 : since;
+    return { verdict: "dead_units", layer, step, why: `It is layer ${layer + 1}` };
+  }
+  return null;
 }
 
 function vanishing(trace) {
   if (learns(trace)) return null;
-  const [first, last] = [profile(trace.first), profile(trace.last)];
+  const [first, last] = [profile(start(trace)), profile(now(trace))];
+  const below = (ratio, limit) => ratio.some((r) => r <= limit);
+  let limit = RULES.VANISHED;
+  if (!below(first, limit) || !below(last, limit)) {
+    if (!learnedNothing(trace) || !(-trendOf(first) >= RULES.TREND)) return null;
+    limit = RULES.SHRUNK;
+  }
   // exact zeros alone mean that nothing arrives, not that it shrinks
-  const shrinks = first.some((r) => r > 0 && r <= RULES.VANISHED);
-  if (!shrinks || !last.some((r) => r <= RULES.VANISHED)) return null;
+  if (!first.some((r) => r > 0 && r <= limit) || !below(last, limit)) return null;
   const lowest = first.indexOf(Math.min(...first));
   return {
     verdict: "vanishing",
-    layer: first.findLastIndex((r) => r <= RULES.VANISHED),
-    why: `At the start, delta of layer ${lowest + 1} is ${short(first[lowest])} of the output's; below ${RULES.VANISHED} a layer hardly learns`,
+    layer: first.findLastIndex((r) => r <= limit),
+    step: 0,
+    why: `At the start, delta of layer ${lowest + 1} is ${short(first[lowest])} of the output's; below ${limit} a layer hardly learns`,
   };
 }
 
 function disconnected(trace) {
-  if (learns(trace) || deadLayers(trace.last).length) return null;
-  const [first, last] = [profile(trace.first), profile(trace.last)];
+  if (learns(trace) || deadLayers(now(trace)).length) return null;
+  const [first, last] = [profile(start(trace)), profile(now(trace))];
   const layer = first.findLastIndex((r, l) => r === 0 && last[l] === 0);
   if (layer < 0) return null;
-  return { verdict: "no_gradient", layer, why: `delta of layer ${layer + 1} is exactly 0` };
+  return { verdict: "no_gradient", layer, step: 0, why: `delta of layer ${layer + 1} is exactly 0` };
 }
 
-function growing(trace) {
-  const steps = trace.losses.length - 1;
-  if (steps > 0 && (learns(trace) || steps < RULES.PATIENCE)) return null;
-  const ratio = [...profile(trace.first), 1];
-  if (ratio.length < 4 || !ratio.every((r) => r > 0 && Number.isFinite(r))) return null;
+/** Mean growth of log delta a layer going down, in standard errors; NaN: no trend. */
+function trendOf(profile) {
+  const ratio = [...profile, 1];
+  if (ratio.length < 4 || !ratio.every((r) => r > 0 && Number.isFinite(r))) return NaN;
   const growth = ratio.slice(1).map((r, l) => Math.log10(ratio[l] / r));
   const mean = growth.reduce((a, b) => a + b) / growth.length;
   const variance = growth.reduce((a, b) => a + (b - mean) ** 2, 0) / (growth.length - 1);
-  const trend = (mean * Math.sqrt(growth.length)) / Math.max(Math.sqrt(variance), 1e-12);
-  if (ratio[0] < RULES.GROWN || trend < RULES.TREND) return null;
+  return (mean * Math.sqrt(growth.length)) / Math.max(Math.sqrt(variance), 1e-12);
+}
+
+function growing(trace) {
+  if (steps(trace) > 0 && (learns(trace) || steps(trace) < RULES.PATIENCE)) return null;
+  const ratio = profile(start(trace));
+  if (!(trendOf(ratio) >= RULES.TREND) || ratio[0] < RULES.GROWN) return null;
   return {
     verdict: "exploding",
-    layer: ratio.slice(0, -1).findLastIndex((r) => r >= RULES.GROWN),
+    layer: ratio.findLastIndex((r) => r >= RULES.GROWN),
+    step: 0,
     why: `At the start, delta of layer 1 is ${short(ratio[0])} times the output's, more than ${RULES.GROWN} times`,
   };
+}
+
+/** Whether the loss fell by more than it scatters. */
+function falls({ loss }) {
+  if (loss.length < 2 * RULES.LASTING) return false;
+  const few = Math.max(RULES.LASTING, Math.floor(loss.length / 5));
+  const mean = (values) => values.reduce((a, b) => a + b) / values.length;
+  const variance = (values) => mean(values.map((v) => (v - mean(values)) ** 2));
+  const [early, late] = [loss.slice(0, few), loss.slice(-few)];
+  const scatter = Math.sqrt((variance(early) + variance(late)) / few);
+  return mean(early) - mean(late) > 3 * scatter;
+}
+
+function notMeasured(trace) {
+  if (steps(trace) < RULES.PATIENCE || !Number.isNaN(skill(trace)) || falls(trace)) return null;
+  const why = "A constant output already has no loss, so that there is nothing to compare with";
+  return { verdict: "not_measured", layer: null, step: null, why };
+}
+
+function notLearning(trace) {
+  if (!learnedNothing(trace)) return null;
+  const loss = ofGuessing(trace);
+  return { verdict: "not_learning", layer: null, step: steps(trace), why: loss[0].toUpperCase() + loss.slice(1) };
 }

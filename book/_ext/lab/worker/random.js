@@ -2,7 +2,7 @@
  * Random numbers with a seed, and Keras's kernel initializers.
  *
  * The generator is mulberry32 (32 bits of state), enough for pictures and small
- * enough to be written again in Python: `scripts/lab_reference.py` draws the same
+ * enough to be written again in Python: `tests/lab/reference.py` draws the same
  * kernels and gives them to TensorFlow.
  */
 

@@ -24,7 +24,7 @@ const LAST_STEP = 2000;
  * @property {number} guess
  * @property {import("./measure.js").Row[]} rows
  * @property {number[] | null} line theory's, at step 0 only
- * @property {{verdict: string, text: string, layer: number | null}} report
+ * @property {import("./diagnose.js").Judgement & {text: string}} report
  * @property {number} ms a step
  * @property {boolean} ended nothing more will happen
  */
@@ -63,13 +63,27 @@ export class Session {
 
   /** @returns {State} */
   state() {
-    const { first, losses, zeros, step } = this;
-    const rows = step ? measure(this.network) : first;
-    const guess = this.data.guess;
+    const { losses, step } = this;
+    const trace = this.trace();
     return {
-      step, losses, rows, guess, ms: this.ms, ended: this.ended,
+      step, losses, rows: trace.probes.at(-1).rows, guess: this.data.guess,
+      ms: this.ms, ended: this.ended,
       line: step ? null : this.line,
-      report: diagnose({ first, last: rows, losses, guess, zeros }),
+      report: diagnose(trace),
+    };
+  }
+
+  /** @returns {import("./diagnose.js").Trace} */
+  trace() {
+    const { first, losses, step } = this;
+    const ends = [{ step: 0, rows: first, loss: losses[0] }];
+    if (step) ends.push({ step, rows: measure(this.network), loss: losses.at(-1) });
+    return {
+      loss: losses.slice(0, -1),
+      // the last gradient is that of a step that was not taken yet
+      zeros: this.zeros.map((count) => Math.max(0, count - 1)),
+      probes: ends,
+      checks: ends.map((end) => ({ step: end.step, loss: end.loss, constantLoss: this.data.guess })),
     };
   }
 }

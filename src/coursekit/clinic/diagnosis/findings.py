@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from coursekit.clinic.diagnosis import rules
+from coursekit.clinic.trace import reached
 
 
 @dataclass(frozen=True)
@@ -15,8 +16,9 @@ class Finding:
     Attributes
     ----------
     kind : str
-        "dead_units", "saturated", "fast", "slow", "still", "recurrent",
-        "inference", "spike", "bad_data" or "unmeasured".
+        "dead_units", "saturated", "fast", "slow", "still", "recurrent", "inference",
+        "spike", "little", "early", "constant_outputs", "head", "labels", "scale",
+        "function", "bad_data" or "unmeasured".
     text : str
     layer : str or None
     """
@@ -32,28 +34,169 @@ class Finding:
 
 def findings(trace):
     """Return all findings of a trace, those of the data first."""
-    parts = (_unmeasured, _units, _pace, _still, _recurrent, _inference, _spike)
+    parts = (
+        _unmeasured,
+        _function,
+        _labels,
+        _scale,
+        _progress,
+        _outputs,
+        _units,
+        _pace,
+        _still,
+        _recurrent,
+        _inference,
+        _spike,
+    )
     return tuple(found for part in parts for found in part(trace))
 
 
 def _unmeasured(trace):
-    for note in trace.notes:
+    for note in dict.fromkeys(trace.notes):
         kind = "bad_data" if "not finite" in note else "unmeasured"
         yield Finding(kind, note)
+
+
+def _function(trace):
+    """Find a loss that is finite beside a gradient that is not."""
+    if any("not finite" in note for note in trace.notes):
+        return
+    why = (
+        "a function without a derivative there may be the cause: sqrt, a norm, log or "
+        "a division at 0; add a small constant inside"
+    )
+    if trace.probes and trace.probes[0][0] == 0:
+        probed = trace.probes[0][1]
+        backward = np.flatnonzero(~np.isfinite(probed.delta_norm))
+        forward = np.isfinite(probed.activation_ms).all() and math.isfinite(probed.loss)
+        if forward and len(backward):
+            name = probed.layers[int(backward[-1])]
+            text = f"above {name} the loss is finite and its gradient is not: {why}"
+            yield Finding("function", text, name)
+            return
+    bad = np.flatnonzero(trace.steps == trace.first_bad_step)
+    if len(bad) and np.isfinite(trace.loss[bad[0]]):
+        step = trace.first_bad_step
+        text = f"at step {step} the loss is finite and its gradient is not: {why}"
+        yield Finding("function", text)
+
+
+def _labels(trace):
+    facts = getattr(trace, "facts", None)
+    if facts is None or facts.loss != "sparse":
+        return
+    units = facts.head.config.get("units") if facts.head else None
+    if not facts.whole:
+        text = "the labels are not whole numbers: they are cut to the classes below"
+        yield Finding("labels", text)
+    elif units and not 0 <= facts.low <= facts.high < units:
+        text = (
+            f"the labels go from {facts.low:.0f} to {facts.high:.0f}, outside of the "
+            f"classes 0 to {units - 1}"
+        )
+        yield Finding("labels", text)
+
+
+def _scale(trace):
+    facts = getattr(trace, "facts", None)
+    if facts is None or rules.learns(trace):
+        return
+    sizes = {"inputs": facts.x_size, "targets": facts.y_size}
+    if facts.normalized:
+        del sizes["inputs"]
+    if facts.loss == "sparse":
+        del sizes["targets"]
+    large = [f"{name} of size {s:.0e}" for name, s in sizes.items() if s > rules.LARGE]
+    if large:
+        yield Finding("scale", f"{' and '.join(large)}: kernels are drawn for size 1")
+
+
+def _progress(trace):
+    value, steps = rules.skill(trace), trace.last_step
+    if 0 < steps < rules.PATIENCE and not value >= rules.SKILL:
+        text = f"{steps} steps are too few to tell whether the model learns"
+        yield Finding("early", text)
+    elif steps and rules.LEARNED <= value < rules.SKILL:
+        text = (
+            f"after {steps} steps the inputs take away {value:.0%} of a constant "
+            "output's loss: it has hardly learned"
+        )
+        yield Finding("little", text)
+    elif steps and math.isnan(value) and len(trace.checks) and rules.falls(trace):
+        loss, constant = trace.checks[-1].loss, trace.checks[-1].constant_loss
+        why = f"a constant output already reaches a loss of {constant:.1g}"
+        if min(loss, constant) < 0:
+            why = "the loss goes below 0, where it has no natural unit"
+        text = f"how much was learned is not known, though the loss falls: {why}"
+        yield Finding("little", text)
+
+
+def _outputs(trace):
+    """Find outputs that do not depend on the inputs, and ends that targets pass."""
+    checks = [c for c in trace.checks if c.step]
+    if not checks or rules.learns(trace):
+        return
+    head, probed = trace.heads[-1], trace.probes[-1][1]
+    n = probed.layers.index(head) if head in probed.layers else -1
+    ends = probed.saturated_fraction[n] >= rules.MANY_SATURATED
+    if checks[-1].sway <= rules.SWAY:
+        text = f"the outputs of {head} are the same for every sample"
+        text += (
+            f", {probed.saturated_fraction[n]:.0%} of them saturated" if ends else ""
+        )
+        yield Finding("constant_outputs", text, head)
+    facts = getattr(trace, "facts", None)
+    ranges = {
+        "sigmoid": (0, 1),
+        "softmax": (0, 1),
+        "tanh": (-1, 1),
+        "relu": (0, np.inf),
+    }
+    if facts is None or facts.output not in ranges or facts.loss == "sparse":
+        return
+    low, high = ranges[facts.output]
+    if facts.low < low or facts.high > high:
+        text = (
+            f"the targets go from {facts.low:.3g} to {facts.high:.3g}, the "
+            f"{facts.output} of {head} from {low} to {high}"
+        )
+        yield Finding("head", text, head)
 
 
 def _units(trace):
     if not trace.probes:
         return
-    step, report = trace.probes[-1]
-    for n, name in enumerate(report.layers):
-        dead, saturated = report.dead_fraction[n], report.saturated_fraction[n]
-        if dead >= rules.MANY_DEAD:
-            text = f"{dead:.0%} of the units of {name} are dead at step {step}"
-            yield Finding("dead_units", text, name)
-        if saturated >= rules.MANY_SATURATED and name not in trace.heads:
-            text = f"{saturated:.0%} of the activations of {name} are saturated"
-            yield Finding("saturated", f"{text} at step {step}", name)
+    step, probed = trace.probes[-1]
+    hidden = [name not in trace.heads for name in probed.layers]
+    dead = probed.dead_fraction >= rules.MANY_DEAD
+    yield from _shares(
+        "dead_units", "units", "dead", step, probed.layers, probed.dead_fraction, dead
+    )
+    ends = (probed.saturated_fraction >= rules.MANY_SATURATED) & hidden
+    shares = probed.saturated_fraction
+    yield from _shares(
+        "saturated", "activations", "saturated", step, probed.layers, shares, ends
+    )
+
+
+def _shares(kind, things, word, step, names, shares, chosen):
+    """Yield one finding for all layers whose share is large."""
+    names, shares = [n for n, c in zip(names, chosen, strict=True) if c], shares[chosen]
+    if names:
+        low, high = shares.min(), shares.max()
+        share = (
+            f"{low:.0%}"
+            if f"{low:.0%}" == f"{high:.0%}"
+            else f"{low:.0%} to {high:.0%}"
+        )
+        text = f"{share} of the {things} of {_range(names)} are {word} at step {step}"
+        yield Finding(kind, text, names[0])
+
+
+def _range(names):
+    if len(names) < 3:
+        return " and ".join(names)
+    return f"{len(names)} layers, {names[0]} to {names[-1]},"
 
 
 def _pace(trace):
@@ -68,35 +211,48 @@ def _pace(trace):
             f"a step changes the kernels by {middle:.0%} (median): the learning "
             "rate is far too large",
         )
-    if middle < rules.SLOW and not rules.learns(trace):
-        yield Finding(
-            "slow",
-            f"a step changes the kernels by {middle:.0e} of their norm (median): "
-            "the learning rate is far too small, or the gradients are",
-        )
+    if rules.learns(trace):
+        return
+    why = "the learning rate is far too small, or the gradients are"
+    if middle < rules.SLOW:
+        text = f"a step changes the kernels by {middle:.0e} of their norm (median)"
+        yield Finding("slow", f"{text}: {why}")
+    elif rules.learned_nothing(trace) and rules.falls(trace):
+        # Adam moves by its rate, whatever the gradient is
+        loss = trace.loss[np.isfinite(trace.loss)]
+        few = max(rules.LASTING, len(loss) // 5)
+        fall = 1 - loss[-few:].mean() / loss[:few].mean()
+        if 0 < fall < rules.SKILL:
+            text = f"the loss falls, by {fall:.1%} in {trace.last_step} steps"
+            yield Finding("slow", f"{text}: {why}")
 
 
 def _still(trace):
     if len(trace.update) < 2:
         return
+    still = {}
     for n, name in enumerate(trace.layers):
         column = trace.gradient[:, n]
         trained = np.isfinite(column).any()
         if trained and not trace.update[:, n].any():
-            why = (
-                "its gradient is exactly zero"
-                if not np.nan_to_num(column).any()
-                else "its updates are below the weights' last bit, or clipped to 0"
-            )
-            yield Finding("still", f"{name} never moved: {why}", name)
+            zero = not np.nan_to_num(column).any()
+            still.setdefault(zero, []).append(name)
+    for zero, names in still.items():
+        why = (
+            "gradients are exactly zero"
+            if zero
+            else "updates are below the weights' last bit, or clipped to 0"
+        )
+        yield Finding("still", f"{_range(names)} never moved: {why}", names[0])
 
 
 def _recurrent(trace):
     if not trace.probes:
         return
-    step, report = trace.probes[-1]
-    for name, norms in report.time_norm.items():
-        if len(norms) > 1 and norms[-1] > 0 and norms[0] > 0:
+    step, probed = trace.probes[-1]
+    for name, norms in probed.time_norm.items():
+        norms = reached(norms)
+        if len(norms) > 1:
             factor = (norms[0] / norms[-1]) ** (1 / (len(norms) - 1))
             text = (
                 f"{name}: ||dL/dh|| changes by {factor:.2f} a time step going back, "

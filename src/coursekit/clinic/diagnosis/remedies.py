@@ -1,8 +1,46 @@
-"""What to do about a verdict: the line to write, the chapter that shows it."""
+"""What to do about a verdict: lines that fit the model, those of the cause first.
 
-from dataclasses import dataclass
+A cause is a function of what is known, the :class:`Facts` of the model and its data
+and the :class:`Signs` of a training; it yields the remedies that fit, or none.
+``_ORDER`` says which causes a verdict has, the likeliest first. What the model and
+the data show by themselves (numbers that are not finite, labels, an output that does
+not fit the loss, a penalty, sizes) comes before the rest.
+"""
 
-from coursekit.clinic.diagnosis.rules import growth_at_start
+import inspect
+import math
+from dataclasses import dataclass, field
+
+import keras
+import numpy as np
+
+from coursekit.clinic._facts import Facts, Part
+from coursekit.clinic.diagnosis import rules
+
+__all__ = ["Remedy", "remedies"]
+
+#: A report offers so many.
+MOST = 5
+#: Numbers of mean 0 and variance 1 have size 1. Margin: images in [0, 1] have .5;
+#: pixels up to 255, years, prices and their like 100 and more.
+LARGE = 10.0
+#: Learning rates far out for an optimizer that divides by the size of the gradient.
+#: Margin: Keras's default is 1e-3.
+ADAPTIVE_LOW, ADAPTIVE_HIGH = 1e-5, 0.03
+#: Norms that grew by less in the steps before a NaN did not explode. Margin:
+#: explosions grow by ten and more a step, ordinary norms scatter by two.
+SUDDEN = 10.0
+_ADAPTIVE = ("Adam", "AdamW", "Adamax", "Nadam", "RMSprop", "Lion")
+_SATURATING = ("sigmoid", "hard_sigmoid", "tanh", "softsign", "hard_tanh")
+_SCALED = ("Glorot", "He", "Lecun", "Orthogonal")
+_RANGES = {
+    "sigmoid": (0, 1),
+    "hard_sigmoid": (0, 1),
+    "softmax": (0, 1),
+    "tanh": (-1, 1),
+    "relu": (0, math.inf),
+    "softplus": (0, math.inf),
+}
 
 
 @dataclass(frozen=True)
@@ -14,106 +52,452 @@ class Remedy:
     text : str
         What to do, and when it helps.
     code : str
-        The Keras line.
+        Lines that run where ``keras``, ``np``, ``model``, ``x`` and ``y`` are known.
+        A line that makes a layer stands for those that the text names.
     chapter : str
         The page of the book that shows it working, without its ending.
+    layers : dict
+        Name of a layer to what its constructor takes instead; "normalize" is the
+        activation behind a BatchNormalization that follows.
     """
 
     text: str
     code: str
     chapter: str
+    layers: dict = field(default_factory=dict, repr=False, compare=False)
 
     def __str__(self):
         """Return the advice in a line."""
-        return f"{self.text}: {self.code} (chapter {self.chapter})"
+        lines = self.code.replace(":\n", ": ").replace("\n    ", "; ").split("\n")
+        code = "; ".join(lines).replace(": ; ", ": ")
+        return f"{self.text}: {code} (chapter {self.chapter})"
 
 
-INITIALIZE = Remedy(
-    "Draw the kernels at the scale that keeps delta constant over depth",
-    "Dense(n, 'relu', kernel_initializer='he_normal')",
-    "initializers",
-)
-ACTIVATE = Remedy(
-    "Replace the sigmoids of the hidden layers, which shrink delta at any usual scale",
-    "Dense(n, 'tanh')",
-    "initializers",
-)
-NORMALIZE = Remedy(
-    "Normalize between the kernel and the activation",
-    "Dense(n, use_bias=False); BatchNormalization(); Activation('relu')",
-    "batchnorm",
-)
-CLIP = Remedy(
-    "Clip the gradient's norm; it keeps the steps finite and repairs no bad "
-    "initialization",
-    "SGD(learning_rate, global_clipnorm=1.0)",
-    "clipping",
-)
-LOWER = Remedy(
-    "Lower the learning rate by ten until the loss falls",
-    "model.optimizer.learning_rate = learning_rate / 10",
-    "exploding",
-)
-SCALE = Remedy(
-    "Bring the inputs to mean 0 and variance 1, targets too if they are large",
-    "layer = Normalization(); layer.adapt(x)",
-    "exploding",
-)
-CLEAN = Remedy(
-    "Remove what is not finite from the data: no layer can repair it",
-    "x = x[np.isfinite(x).all(axis=1)]",
-    "exploding",
-)
-ALIVE = Remedy(
-    "Let negative inputs pass a little, so that no unit can die",
-    "Dense(n, 'leaky_relu', kernel_initializer='he_normal')",
-    "initializers",
-)
-ZERO_BIAS = Remedy(
-    "Start from zero biases and the initializer made for the activation",
-    "Dense(n, 'relu', kernel_initializer='he_normal', bias_initializer='zeros')",
-    "initializers",
-)
-OUTPUT = Remedy(
-    "Give the output an activation that fits the loss: none for regression, one "
-    "sigmoid for two classes; softmax over one unit is always 1, ReLU can be 0",
-    "Dense(1, activation='sigmoid')",
-    "vanishing",
-)
-CONNECT = Remedy(
-    "See that the loss reaches every layer: no stop_gradient, rounding or argmax "
-    "between them",
-    "coursekit.probe(model, x, y)",
-    "vanishing",
-)
-GATES = Remedy(
-    "Use gates with an open forget gate, or an orthogonal recurrent kernel",
-    "LSTM(n, unit_forget_bias=True)",
-    "exploding",
-)
-SHORTEN = Remedy(
-    "Shorten the sequences that the loss must reach through",
-    "x = x[:, -steps:]",
-    "exploding",
-)
+@dataclass(frozen=True)
+class Signs:
+    """What a training showed beside its verdict.
+
+    Attributes
+    ----------
+    sudden : bool
+        NaN came from one step to the next: the norms before were ordinary.
+    place : {"", " at start", " in time"}
+        Whether the fault was there before the first step, or lies in time steps.
+    ratio : float
+        Change of the kernels over the kernels in a step (median); NaN: not known.
+    norm : float
+        Norm of the gradient while it was finite (median); NaN: not known.
+    """
+
+    sudden: bool = False
+    place: str = ""
+    ratio: float = math.nan
+    norm: float = math.nan
 
 
 def remedies(judgement, trace, bad_batch=False):
-    """Return the remedies of a judgement, the first to try first."""
+    """Return the remedies of a judgement, the first to try first.
+
+    They fit the model where the trace has ``facts``. Without, their lines stand for a
+    plain model of Dense(64, 'relu').
+    """
+    facts = getattr(trace, "facts", None) or _assumed(trace)
+    if bad_batch:
+        return tuple(_clean(facts, Signs(sudden=True)))
     verdict = judgement.verdict
-    recurrent = any(judgement.layer in r.time_norm for _, r in trace.probes)
-    if verdict == "vanishing":
-        return (GATES, SHORTEN) if recurrent else (INITIALIZE, ACTIVATE, NORMALIZE)
-    if verdict == "exploding":
-        if bad_batch:
-            return (CLEAN,)
-        if recurrent:
-            return (CLIP, GATES, LOWER)
-        at_start = judgement.step == 0 or growth_at_start(trace) is not None
-        first = (INITIALIZE, SCALE) if at_start else (LOWER, SCALE, INITIALIZE)
-        return (*first, CLIP)
-    if verdict == "dead_units":
-        return (ZERO_BIAS, LOWER, ALIVE) if judgement.step else (ZERO_BIAS, ALIVE)
-    if verdict == "no_gradient":
-        return (OUTPUT, CONNECT, ZERO_BIAS)
-    return ()
+    if verdict == "healthy" and _is_weak(trace):
+        verdict = "weak"
+    return advice(facts, _signs(judgement, trace), verdict)[:MOST]
+
+
+def _is_weak(trace):
+    """Tell whether little was learned, for what reason ever."""
+    return trace.last_step >= rules.PATIENCE and rules.skill(trace) < rules.SKILL
+
+
+def advice(facts, signs, verdict, rest=()):
+    """Return all remedies that fit, those of the causes ``rest`` last."""
+    order = _ORDER.get(verdict + signs.place, _ORDER.get(verdict, ()))
+    found = {}
+    for cause in (*(_SEEN if order else _ALWAYS), *order, *rest):
+        for remedy in cause(facts, signs):
+            found.setdefault(remedy.code, remedy)
+    return tuple(found.values())
+
+
+def _signs(judgement, trace):
+    known = np.isfinite(trace.total_gradient)
+    bad = trace.first_bad_step
+    before = trace.total_gradient[known & (bad is None or trace.steps < (bad or 0))]
+    ratio = trace.update_ratio[trace.update_ratio > 0]
+    few, place = rules.LASTING, ""
+    if any(judgement.layer in report.time_norm for _, report in trace.probes):
+        place = " in time"
+    elif judgement.step == 0 or rules.growth_at_start(trace) is not None:
+        place = " at start"
+    ordinary = len(before) >= few and before[-few:].max() < SUDDEN * np.median(before)
+    return Signs(
+        sudden=bad is not None and bool(ordinary),
+        place=place,
+        ratio=float(np.median(ratio)) if len(ratio) else math.nan,
+        norm=float(np.median(before)) if len(before) else math.nan,
+    )
+
+
+def _assumed(trace):
+    names = [name for name in trace.layers if name not in trace.heads]
+    hidden = tuple(Part("Dense", {"units": 64}, name, "relu") for name in names)
+    rate = trace.learning_rate
+    return Facts(hidden=hidden, rate=rate if rate > 0 else 0.01)
+
+
+# --- data ---------------------------------------------------------------------
+
+
+def _clean(facts, signs):
+    if not facts.finite or signs.sudden:
+        yield Remedy(
+            "Remove the samples that are not finite from inputs and targets: no layer "
+            "can repair them",
+            "kept = [bool(np.isfinite(a).all() and np.isfinite(b).all())"
+            " for a, b in zip(x, y)]\nx, y = x[kept], y[kept]",
+            "exploding",
+        )
+
+
+def _labels(facts, signs):
+    outside = facts.low < 0 or facts.high >= (facts.units or math.inf)
+    if facts.loss == "sparse" and facts.units != 1 and (outside or not facts.whole):
+        yield Remedy(
+            f"Number the classes 0, 1, 2, ...: labels go from {facts.low:.3g} to "
+            f"{facts.high:.3g}, and the loss takes whole numbers below {facts.units}",
+            "y = np.unique(y, return_inverse=True)[1].reshape(y.shape)",
+            "clinic",
+        )
+
+
+def _scale(facts, signs):
+    inputs = facts.x_size > LARGE or facts.x_size < 0.1 / LARGE
+    targets = facts.loss == "regression" and facts.y_size > LARGE
+    arrays = [("x", facts.x_rank, "inputs")] * inputs + [("y", 2, "targets")] * targets
+    if arrays:
+        lines = []
+        for name, rank, _ in arrays:
+            axis = 0 if rank < 3 else tuple(range(rank - 1))
+            mean, sd = f"{name}.mean(axis={axis})", f"{name}.std(axis={axis})"
+            lines.append(f"{name} = ({name} - {mean}) / ({sd} + 1e-7)")
+        what = " and ".join(words for *_, words in arrays)
+        text = f"Bring the {what} to mean 0 and variance 1"
+        yield Remedy(text, "\n".join(lines), "exploding")
+
+
+# --- output and loss ----------------------------------------------------------
+
+
+def _output(facts, signs):
+    """Fit the output's activation to the loss and the targets."""
+    now, low, high = facts.output, facts.low, facts.high
+    if facts.head is None or math.isnan(low):
+        return
+    if facts.loss in ("sparse", "categorical"):
+        yield from _classes(facts, now)
+    elif facts.loss == "binary":
+        if facts.from_logits and now != "linear":
+            yield _head(facts, "linear", "the loss takes logits")
+        if now == "linear" and not facts.from_logits:
+            yield _logits("BinaryCrossentropy")
+        if not facts.from_logits and (facts.one_softmax or now not in _RANGES):
+            yield _head(facts, "sigmoid", f"{now} gives no probability of a class")
+    else:
+        lowest, highest = _RANGES.get(now, (-math.inf, math.inf))
+        ends = f"targets go from {low:.3g} to {high:.3g}"
+        if low < lowest or high > highest:
+            yield _head(facts, "linear", f"{ends}, {now} from {lowest} to {highest}")
+        elif facts.one_softmax or now == "relu":
+            why = "can be 0 for all samples" if now == "relu" else "of one unit is 1"
+            to = "sigmoid" if high <= 1 else "linear"
+            yield _head(facts, to, f"{now} {why}")
+
+
+def _classes(facts, now):
+    sparse = facts.loss == "sparse"
+    if facts.units == 1 and (facts.high <= 1 or not sparse):
+        fit = _head(
+            facts, "sigmoid", "of one class the loss takes the probability for 1"
+        )
+        loss = "model.compile(model.optimizer, loss='binary_crossentropy')"
+        text = fit.text.replace(":", " and binary crossentropy:")
+        yield Remedy(text, f"{fit.code}\n{loss}", fit.chapter, fit.layers)
+    elif sparse and facts.units == 1:
+        why = "a class has a unit of its own"
+        yield _head(facts, "softmax", why, int(facts.high) + 1)
+    elif facts.from_logits and now != "linear":
+        yield _head(facts, "linear", "the loss takes logits")
+    elif not facts.from_logits and now != "softmax":
+        if now == "linear":
+            yield _logits("Sparse" * sparse + "CategoricalCrossentropy")
+        yield _head(facts, "softmax", f"{now} gives no probabilities of classes")
+
+
+def _logits(loss):
+    return Remedy(
+        "Tell the loss that the outputs are logits: they have no activation",
+        f"model.compile(model.optimizer, keras.losses.{loss}(from_logits=True))",
+        "vanishing",
+    )
+
+
+def _head(facts, activation, why, units=None):
+    change = {"activation": activation} | ({"units": units} if units else {})
+    given = "no activation" if activation == "linear" else f"a {activation}"
+    text = f"Give the output layer {{}} {given}: {why}"
+    return _replaced({facts.head: change}, text, "vanishing")
+
+
+def _one_softmax(facts, signs):
+    if facts.one_softmax:
+        yield from _output(facts, signs)
+
+
+# --- layers -------------------------------------------------------------------
+
+
+def _replaced(changes, text, chapter):
+    """Return a remedy that makes layers anew: {Part: what its constructor takes}."""
+    lines = dict.fromkeys(_constructor(p, c) for p, c in changes.items())
+    names = [part.name for part in changes]
+    which = names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
+    layers = {part.name: change for part, change in changes.items()}
+    return Remedy(text.format(which), "\n".join(lines), chapter, layers)
+
+
+def _constructor(part, change):
+    line = _call(getattr(keras.layers, part.kind), part.config, change)
+    if "normalize" in change:
+        line += "\nkeras.layers.BatchNormalization()\n"
+        line += f"keras.layers.Activation('{change['normalize']}')"
+    return line
+
+
+def _call(kind, config, change):
+    """Return a call of a constructor: what it must have, what differs, the change."""
+    words = []
+    for name, parameter in inspect.signature(kind).parameters.items():
+        if parameter.kind is parameter.VAR_KEYWORD:
+            continue
+        value = _plain(change.get(name, config.get(name)))
+        default = _plain(parameter.default)
+        # initializers and their like have a dict: the change names those that matter
+        left = value is None or name == "name" or isinstance(value, dict)
+        if default is parameter.empty:
+            words.append(repr(value))
+        elif value != "linear" and (
+            name in change or not left and value not in (default, "channels_last")
+        ):
+            words.append(f"{name}={value!r}")
+    package = "optimizers" if issubclass(kind, keras.optimizers.Optimizer) else "layers"
+    return f"keras.{package}.{kind.__name__}({', '.join(words)})"
+
+
+def _plain(value):
+    """Return 3 for (3, 3), which Keras takes as well, and floats of four digits."""
+    if isinstance(value, list | tuple) and len(set(value)) == 1:
+        return value[0]
+    return float(f"{value:.4g}") if isinstance(value, float) else value
+
+
+def _kernels(facts):
+    """Return hidden layers without a recurrence."""
+    return [p for p in facts.hidden if "recurrent_initializer" not in p.config]
+
+
+def _initialize(facts, signs):
+    """Draw the kernels that were not drawn for their activation, zero the biases."""
+    changes = {}
+    for part in _kernels(facts):
+        saturating = part.activation in (*_SATURATING, "linear", "softmax")
+        wanted = "glorot_uniform" if saturating else "he_normal"
+        wanted = "lecun_normal" if part.activation == "selu" else wanted
+        kernel = part.config.get("kernel_initializer", {"class_name": ""})
+        bias = part.config.get(
+            "bias_initializer", {"class_name": "Zeros", "config": {}}
+        )
+        fits = kernel["class_name"].startswith(
+            ("He", "Orthogonal") if wanted == "he_normal" else _SCALED
+        )
+        zero = bias["class_name"] == "Zeros" or bias["config"].get("value") == 0
+        if not (fits and zero):
+            change = {"activation": part.activation, "kernel_initializer": wanted}
+            changes[part] = change | ({} if zero else {"bias_initializer": "zeros"})
+    if changes:
+        text = "Draw the kernels of {} for their activation"
+        if any("bias_initializer" in change for change in changes.values()):
+            text += ", with zero biases"
+        text += ": at that scale delta stays constant over depth"
+        yield _replaced(changes, text, "initializers")
+
+
+def _swap(old, new, text):
+    def fits(facts, signs):
+        change = {"activation": new, "kernel_initializer": "he_normal"}
+        changes = {p: change for p in _kernels(facts) if p.activation in old}
+        if changes:
+            yield _replaced(changes, text, "initializers")
+
+    return fits
+
+
+_activate = _swap(
+    _SATURATING, "relu", "Replace the activations of {}: they shrink delta"
+)
+_alive = _swap(("relu",), "leaky_relu", "Let {} pass negative inputs: no unit can die")
+
+
+def _normalize(facts, signs):
+    if _kernels(facts) and facts.functional and not facts.normalized:
+        same = {"activation": "linear", "use_bias": False}
+        changes = {p: same | {"normalize": p.activation} for p in _kernels(facts)}
+        text = "Normalize between kernel and activation of {}"
+        yield _replaced(changes, text, "batchnorm")
+
+
+def _unit_variance(facts, signs):
+    """Scale layer by layer, as Mishkin and Matas (2016) do."""
+    names = [p.name for p in _kernels(facts)]
+    if len(names) > 1 and facts.functional:
+        yield Remedy(
+            "Scale the kernels layer by layer until outputs have variance 1",
+            f"for name in {names}:\n"
+            "    part = keras.Model(model.inputs[0], model.get_layer(name).output)\n"
+            "    kernel = model.get_layer(name).kernel\n"
+            "    kernel.assign(kernel / (np.std(part(x[:256])) + 1e-7))",
+            "initializers",
+        )
+
+
+def _penalty(facts, signs):
+    parts = (*facts.hidden, *([facts.head] if facts.head else []))
+    strong = [p for p in parts if p.config.get("kernel_regularizer")]
+    if strong:
+        text = "Take the penalty from {}: a strong one drives the kernels to 0"
+        changes = {part: {"kernel_regularizer": None} for part in strong}
+        yield _replaced(changes, text, "vanishing")
+
+
+def _gates(facts, signs):
+    """Open gates for as long as a sequence is, as Tallec and Ollivier (2018) do."""
+    # GRU adds two biases, one of the inputs, one of the state
+    kinds = {"LSTM": ([0, 1, 0, 0], 1), "GRU": ([1, 0, 0], 2)}
+    for kind, (gates, biases) in kinds.items():
+        names = [p.name for p in facts.hidden if p.kind == kind]
+        if names:
+            bias = round(math.log(max(facts.sequence, 3)) / biases, 2)
+            yield Remedy(
+                f"Start {', '.join(names)} with gates that stay open: a bias of "
+                "log(steps) keeps the state for the whole sequence",
+                f"for name in {names}:\n    cell = model.get_layer(name).cell\n"
+                f"    bias = np.repeat({[bias * gate for gate in gates]}, cell.units)\n"
+                "    cell.bias.assign(np.broadcast_to(bias, cell.bias.shape))",
+                "exploding",
+            )
+
+
+def _recurrence(facts, signs):
+    changes = {
+        part: {"recurrent_initializer": "orthogonal"}
+        for part in facts.hidden
+        if part.kind == "SimpleRNN"
+    }
+    if changes:
+        text = "Draw the recurrent kernel of {} so that a state keeps its length"
+        yield _replaced(changes, text, "exploding")
+
+
+# --- optimizer ----------------------------------------------------------------
+
+
+def _compile(facts, **change):
+    """Return a line that compiles with the optimizer changed, and without its clip."""
+    kind = getattr(keras.optimizers, facts.optimizer.kind)
+    config = {k: v for k, v in facts.optimizer.config.items() if "clip" not in k}
+    call = _call(kind, config, {"learning_rate": facts.rate} | change)
+    # no "+" in an exponent: shorter, and Python reads both
+    return f"model.compile({call}, model.loss)".replace("e+", "e")
+
+
+def _rate(factor, text):
+    def fits(facts, signs):
+        rate = float(f"{facts.rate * factor:.4g}")
+        code = f"model.optimizer.learning_rate = {rate!r}"
+        if facts.scheduled:
+            code = _compile(facts, learning_rate=rate)
+        yield Remedy(text.format(rate), code, "exploding")
+
+    return fits
+
+
+_LOWER = (
+    "Lower the learning rate to {!r}: go on by tens until the loss falls below that of "
+    "a constant output"
+)
+_RAISE = "Raise the learning rate to {!r}: the steps are too small"
+_lower, _raise = _rate(0.1, _LOWER), _rate(10.0, _RAISE)
+_decades = [_rate(f, _LOWER if f < 1 else _RAISE) for f in (0.01, 0.001, 100.0)]
+
+
+def _pace(facts, signs):
+    """Change a learning rate that is known to be far out, and a clip that is tight."""
+    clip = {k: v for k, v in facts.optimizer.config.items() if "clip" in k and v}
+    for name, limit in clip.items():
+        widest = limit * (math.sqrt(facts.weights) if name == "clipvalue" else 1)
+        if widest < 0.1 * signs.norm:
+            yield from _clip(facts, signs)
+    adaptive = facts.optimizer.kind in _ADAPTIVE
+    if adaptive and facts.rate > ADAPTIVE_HIGH or signs.ratio > rules.FAST:
+        yield from _lower(facts, signs)
+    elif adaptive and facts.rate < ADAPTIVE_LOW:
+        yield from _rate(1000.0, _RAISE)(facts, signs)
+    elif signs.ratio < rules.SLOW and not clip:
+        yield from _raise(facts, signs)
+
+
+def _clip(facts, signs):
+    norm = signs.norm if 0 < signs.norm < math.inf else 1.0
+    yield Remedy(
+        f"Clip the gradient's norm at {norm:.2g}, its size so far: it keeps the steps "
+        "finite and repairs no bad initialization",
+        _compile(facts, global_clipnorm=norm),
+        "clipping",
+    )
+
+
+def _connect(facts, signs):
+    """Ask to look at the layers, where output, loss and labels fit each other."""
+    if not (*_labels(facts, signs), *_output(facts, signs)):
+        yield Remedy(
+            "See that the loss reaches every layer: no stop_gradient, rounding or "
+            "argmax between them",
+            "coursekit.probe(model, x, y)",
+            "vanishing",
+        )
+
+
+_ALWAYS = (_clean, _labels, _one_softmax)
+_SEEN = (_clean, _labels, _output, _penalty, _scale)
+_ORDER = {
+    # healthy gradients, and little was learned: only what is plain
+    "weak": (_pace,),
+    "vanishing": (_activate, _initialize, _normalize, _raise),
+    "vanishing in time": (_gates, _recurrence, _raise),
+    "exploding": (_lower, _initialize, _clip, _normalize),
+    "exploding at start": (_initialize, _normalize, _lower, _clip),
+    "exploding in time": (_recurrence, _clip, _lower),
+    "dead_units": (_pace, _initialize, _alive, _normalize, _lower),
+    "no_gradient": (_initialize, _connect, _alive),
+    "not_learning": (_pace, _gates, _initialize, _activate, _normalize, _raise, _lower),
+}
+#: What a trial has to try beside what fits the verdict.
+EVERY = (
+    *(_pace, _initialize, _activate, _normalize, _unit_variance, _raise, _lower),
+    *(_clip, _alive, _gates, _recurrence, *_decades),
+)

@@ -14,6 +14,9 @@ from coursekit.clinic.trace import Trace
 
 __all__ = ["Report", "diagnose"]
 
+#: A panel draws bars of so many layers at most, each of so many pixels.
+BARS, ROW = 24, 18
+
 
 @dataclass(frozen=True)
 class Report:
@@ -36,6 +39,9 @@ class Report:
         What to do, the first to try first.
     trace : Trace
         The recorded arrays, for figures.
+    sentence : str
+        The key of the verdict's sentence among ``rules.SENTENCES``: by default the
+        verdict itself.
     """
 
     verdict: str
@@ -45,10 +51,11 @@ class Report:
     findings: tuple
     remedies: tuple
     trace: Trace
+    sentence: str = ""
 
     def __str__(self):
         """Return the one-paragraph answer."""
-        parts = [SENTENCES[self.verdict] + self._place()]
+        parts = [self._answer()]
         parts += [f"{item}" for item in self.evidence]
         if self.remedies:
             parts.append(f"Try first: {self.remedies[0]}")
@@ -58,15 +65,22 @@ class Report:
 
     __repr__ = __str__
 
+    def _answer(self):
+        return SENTENCES[self.sentence or self.verdict] + self._place()
+
     def _place(self):
         if self.layer is None:
-            return f" in {self.trace.last_step} steps"
+            steps = self.trace.last_step
+            return f" in {steps} steps" if steps else self._before()
         when = "from initialization on" if self.step == 0 else f"from step {self.step}"
         return f", {when}, first seen at layer {self.layer}"
 
+    def _before(self):
+        return " at initialization" if self.trace.probes else ": no step was recorded"
+
     def _repr_html_(self):
         """Return the panel that a notebook shows."""
-        answer = html.escape(SENTENCES[self.verdict] + self._place())
+        answer = html.escape(self._answer())
         rows = [("Evidence", self.evidence), ("To try, in order", self.remedies)]
         rows.append(("Also seen", self.findings))
         lists = "".join(
@@ -109,18 +123,18 @@ def diagnose(subject, x=None, y=None, loss=None, sample_weight=None):
         If the monitor has seen no step, or the batch does not fit the model.
     """
     if isinstance(subject, keras.Model):
-        return report(_untrained(subject, x, y, loss, sample_weight))
+        return answer(_untrained(subject, x, y, loss, sample_weight))
     if hasattr(subject, "trace"):
         if x is not None or y is not None:
             raise ValueError("diagnose(monitor) takes no batch: the monitor has one")
-        return report(subject.trace())
+        return answer(subject.trace())
     raise TypeError(
         f"cannot diagnose a {type(subject).__name__}: give a GradientMonitor that "
         "has seen a training, or a keras.Model with a batch"
     )
 
 
-def report(trace):
+def answer(trace):
     """Judge a trace.
 
     Returns
@@ -138,6 +152,7 @@ def report(trace):
         found,
         remedies.remedies(judgement, trace, bad),
         trace,
+        judgement.sentence,
     )
 
 
@@ -161,37 +176,43 @@ def _bars(trace):
         names = trace.probes[0][1].layers
         values = [found.delta_norm for _, found in trace.probes]
         title = "Size of delta by layer"
-    else:
+    elif len(trace.gradient):
         names = trace.layers
         values = [trace.gradient[0], trace.gradient[-1]]
         title = "Size of the kernel gradient by layer"
+    else:
+        return ""
     with np.errstate(divide="ignore", invalid="ignore"):
         logs = np.log10(np.array(values, dtype="float64"))
     finite = logs[np.isfinite(logs)]
     if not len(finite):
         return f'<p style="margin:.5em 0">{title}: all are 0 or not finite.</p>'
     low, high = finite.min(), finite.max()
-    span = max(high - low, 1.0)
-    parts = []
-    for n, name in enumerate(names):
-        label = html.escape(name if len(name) <= 16 else name[:15] + "\u2026")
-        parts.append(
-            f'<text x="106" y="{18 * n + 12}" text-anchor="end">{label}</text>'
-        )
-        for k, row in enumerate(logs):
-            value = row[n]
-            width = 160 * (value - low) / span + 4 if math.isfinite(value) else 0
-            place = f'x="112" y="{18 * n + 2 + 7 * k}" height="5"'
-            color = "#0072B2" if k else "#868686"
-            parts.append(f'<rect {place} width="{width:.0f}" fill="{color}"/>')
+    chosen = np.unique(np.linspace(0, len(names) - 1, BARS).round().astype(int))
+    rows = [_bar(k, names[n], logs[:, n], low, high) for k, n in enumerate(chosen)]
     bars = ": upper bar at the start, lower bar (blue) at the end"
     bars = bars if len(logs) > 1 else ""
+    some = f" {len(chosen)} of {len(names)} layers." if len(chosen) < len(names) else ""
     # narrow enough for a phone
-    height = 18 * len(names)
+    height = ROW * len(chosen)
     return (
         f'<p style="margin:.5em 0">{title}{bars}. Log scale, '
-        f"{10**low:.1e} to {10**high:.1e}.</p>"
+        f"{10**low:.1e} to {10**high:.1e}.{some}</p>"
         f'<svg role="img" aria-label="{title}" viewBox="0 0 280 {height}" '
         f'width="280" height="{height}" style="max-width:100%" '
-        f'font-size="12" fill="currentColor">{"".join(parts)}</svg>'
+        f'font-size="12" fill="currentColor">{"".join(rows)}</svg>'
     )
+
+
+def _bar(place, name, logs, low, high):
+    """Return the name and the bars of one layer, as SVG."""
+    # names of layers differ at their ends
+    label = html.escape(name if len(name) <= 16 else "\u2026" + name[-15:])
+    top, span = ROW * place, max(high - low, 1.0)
+    parts = [f'<text x="106" y="{top + 12}" text-anchor="end">{label}</text>']
+    for k, value in enumerate(logs):
+        width = 160 * (value - low) / span + 4 if math.isfinite(value) else 0
+        color = "#0072B2" if k else "#868686"
+        where = f'x="112" y="{top + 2 + 7 * k}" height="5"'
+        parts.append(f'<rect {where} width="{width:.0f}" fill="{color}"/>')
+    return "".join(parts)

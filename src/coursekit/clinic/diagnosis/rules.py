@@ -5,7 +5,10 @@ the scale of the loss, the units of the targets, the width or the batch. Rules
 about depth look at delta (per-sample ``||dL/dz||``) near initialization, where
 theory speaks, and are dropped when the model turns out to learn from its
 inputs. The margins were measured on the models of public studies of training
-faults, on those of ``tests/test_diagnosis.py`` and on the course's own.
+faults, on those of the tests of a diagnosis and on the course's own.
+
+Healthy is said last: of a model whose gradients were measured and that learns, or
+has not had the time for it. What was not measured is a verdict of its own.
 """
 
 import math
@@ -13,7 +16,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-VERDICTS = ("healthy", "vanishing", "exploding", "dead_units", "no_gradient")
+from coursekit.clinic.trace import reached
+
+VERDICTS = (
+    "healthy",
+    "vanishing",
+    "exploding",
+    "dead_units",
+    "no_gradient",
+    "not_learning",
+    "not_measured",
+)
+#: Those for which a training can be ended.
+STOPPING = VERDICTS[1:-1]
 
 SENTENCES = {
     "healthy": "Healthy: no gradient problem was found",
@@ -21,12 +36,19 @@ SENTENCES = {
     "exploding": "Exploding: numbers grow without bound",
     "dead_units": "Dead units: every unit of a layer is 0 for every sample",
     "no_gradient": "No gradient: zero, or nothing but rounding, arrives",
+    "not_learning": "Not learning: the gradients are healthy, and nothing was learned",
+    "not_measured": "Not measured: too little was recorded for a verdict",
+    # an explosion that nothing announced
+    "sudden": "Not finite: from one step to the next, and nothing had grown before",
 }
 
 #: delta of a hidden layer over that of the output: a layer below this learns a
 #: thousand times slower than the output under SGD. Margin: vanishing models have
 #: 1.3e-5 and less, healthy ones .025 and more (300 draws of each family).
 VANISHED = 1e-3
+#: The same where it shrinks by a trend (see TREND) and nothing was learned. Margin:
+#: ReLU at Glorot over 10 layers has .05, over 22 layers 3e-4; He over 20 layers .3.
+SHRUNK = 0.1
 #: Growth of delta from the output to the input. Margin: tanh at gain 2 over 30
 #: layers has 60 to 80; of healthy tanh nets of five units 99 % stay below 20.
 GROWN = 18.0
@@ -37,6 +59,9 @@ TREND = 4.5
 #: learning. Margin: vanishing models have 1e-3 and less after 200 steps, tanh at
 #: gain 2 over 30 layers .13 and less, healthy ones .27 and more.
 SKILL = 0.2
+#: Below this share nothing was learned. Margin: ReLU at Glorot over 10 layers has .017
+#: after 228 steps; a series of which 8 % can be predicted .07.
+LEARNED = 0.03
 #: Before so many steps a lack of skill does not speak against a model whose
 #: evidence is growth, or lies in time: such models often learn.
 PATIENCE = 50
@@ -60,48 +85,90 @@ FORGOTTEN = 1e-6
 #: The same, growing. Margin: a recurrent kernel of radius 1.5 over 50 steps has 1e8.
 AMPLIFIED = 1e3
 
+#: What of the constant's loss the differences between the outputs can change: below
+#: this all outputs are as good as the same. Margin: a saturated head has 1e-5, a
+#: model at its first step .05 and more.
+SWAY = 1e-3
+#: A norm over the median of those before: a jump from below this was not announced.
+ORDINARY = 30.0
+#: The best constant's loss over the first: below, the targets are constant but for
+#: rounding, and nothing can be compared.
+EMPTY = 1e-6
+
 # Findings: they never make a verdict.
 MANY_DEAD = 0.5
 MANY_SATURATED = 0.5
 FAST, SLOW = 0.1, 1e-6
+#: Inputs or targets of this size are not scaled: kernels are drawn for size 1.
+LARGE = 30.0
 INFERENCE = 2.0
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """A measurement and the threshold that it crossed."""
+    """A measurement and the threshold that it crossed.
+
+    Attributes
+    ----------
+    name : str
+    value, threshold : float
+    """
 
     name: str
     value: float
     threshold: float
 
+    @property
+    def margin(self):
+        """How far beyond the threshold: the larger over the smaller, 1 or more.
+
+        Infinite if one of them is 0 or infinite, NaN if they are no sizes.
+        """
+        small, large = sorted(map(abs, (self.value, self.threshold)))
+        if not self.value * self.threshold >= 0:
+            return math.nan
+        if small == large:
+            return 1.0
+        return large / small if small else math.inf
+
     def __str__(self):
         """Return the measurement in a line."""
-        return f"{self.name}: {self.value:.2g} (threshold {self.threshold:.2g})"
+        times = f", {self.margin:.2g} times" if 1 < self.margin < 1e4 else ""
+        times = ", more than 10,000 times" if 1e4 <= self.margin < math.inf else times
+        return f"{self.name}: {self.value:.2g} (threshold {self.threshold:.2g}{times})"
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """A verdict, where and when its evidence first holds."""
+    """A verdict, where and when its evidence first holds.
+
+    ``sentence`` is the key of its sentence, by default the verdict's.
+    """
 
     verdict: str
     layer: str | None = None
     step: int | None = None
     evidence: tuple = ()
+    sentence: str = ""
 
 
 def judge(trace):
     """Return the judgement of the first rule that holds, or a healthy one."""
     rules = (
+        unseen,
         not_finite,
         skipped_for_long,
         diverged,
-        no_gradient,
+        blind,
+        silent,
         dead_layer,
+        same_outputs,
         vanishing,
         disconnected,
         growing,
         through_time,
+        not_measured,
+        not_learning,
     )
     for rule in rules:
         found = rule(trace)
@@ -116,8 +183,8 @@ def stops(trace, verdicts):
     What rests on a lack of progress is not certain before PATIENCE steps.
     """
     found = judge(trace)
-    waits = found.verdict in ("vanishing", "dead_units") or any(
-        e.threshold in (GROWN, SKILL) for e in found.evidence
+    waits = found.verdict in ("vanishing", "dead_units", "not_learning") or any(
+        e.threshold in (GROWN, SKILL, LEARNED) for e in found.evidence
     )
     early = waits and trace.last_step < PATIENCE
     return found.verdict in verdicts and not early
@@ -126,39 +193,70 @@ def stops(trace, verdicts):
 # --- measurements -----------------------------------------------------------
 
 
-def profile(trace, report):
+def profile(trace, probed):
     """Return (names, delta over the head's), from the input to the output.
 
     With several heads the smallest counts, so that a head of large weight makes
     no other layer look vanished; heads that get nothing are left out.
     """
-    heads = [n for n, name in enumerate(report.layers) if name in trace.heads]
-    heads = heads or [len(report.layers) - 1]
-    delta = report.delta_norm
+    heads = [n for n, name in enumerate(probed.layers) if name in trace.heads]
+    heads = heads or [len(probed.layers) - 1]
+    delta = probed.delta_norm
     reference = min((delta[n] for n in heads if delta[n] > 0), default=math.nan)
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = delta / reference
     hidden = [n for n in range(len(delta)) if n not in heads]
-    return [report.layers[n] for n in hidden], ratio[hidden]
+    return [probed.layers[n] for n in hidden], ratio[hidden]
 
 
 def skill(trace):
-    """Return the last measured skill; NaN when it is not known.
+    """Return what share of a constant output's loss is gone; NaN if not known.
 
-    Without a batch the recorded loss stands in: its fall over the run.
+    The larger of two measurements: that of the last check, on the probe's batch, and
+    that of the recorded losses against the targets of many batches. A small batch may
+    hold no sample of a rare class, so that nothing can be learned on it.
     """
-    later = [c.skill for c in trace.checks if c.step > 0]
-    if later and math.isfinite(later[-1]):
-        return later[-1]
+    later = [c for c in trace.checks if c.step > 0]
+    found = [math.nan]
+    if later:
+        check = later[-1]
+        start = trace.checks[0].loss
+        if check.constant_loss > EMPTY * abs(start) or not math.isfinite(start):
+            found.append(check.skill)
+    found.append(_recorded_skill(trace))
+    known = [value for value in found if math.isfinite(value)]
+    return max(known, default=math.nan)
+
+
+def _recorded_skill(trace):
+    constant = trace.constant_loss
     loss = trace.loss[np.isfinite(trace.loss)]
-    if len(loss) < 2 * LASTING or (loss < 0).any() or not loss[:LASTING].max() > 0:
+    if len(loss) < 2 * LASTING or not constant > EMPTY * loss[0] or (loss < 0).any():
         return math.nan
-    return 1 - np.median(loss[-LASTING:]) / np.median(loss[:LASTING])
+    return float(
+        1 - loss[-max(LASTING, min(PATIENCE, len(loss) // 4)) :].mean() / constant
+    )
 
 
 def learns(trace):
     """Tell whether the model is known to use its inputs."""
     return skill(trace) >= SKILL
+
+
+def learned_nothing(trace):
+    """Tell whether the model is known to use its inputs for nothing."""
+    return trace.last_step >= PATIENCE and skill(trace) < LEARNED
+
+
+def falls(trace):
+    """Tell whether the recorded loss fell by more than it scatters."""
+    loss = trace.loss[np.isfinite(trace.loss)]
+    few = max(LASTING, len(loss) // 5)
+    if len(loss) < 2 * LASTING:
+        return False
+    early, late = loss[:few], loss[-few:]
+    scatter = np.hypot(early.std(), late.std()) / math.sqrt(few)
+    return bool(early.mean() - late.mean() > 3 * scatter)
 
 
 def _column(trace, name):
@@ -183,7 +281,7 @@ def _zero_since(values, steps):
 
 def not_finite(trace):
     """Find NaN or infinity in a loss, a gradient, or a probed activation."""
-    broken = [(step, report) for step, report in trace.probes if not _finite(report)]
+    broken = [(step, probed) for step, probed in trace.probes if not _finite(probed)]
     step = trace.first_bad_step
     if broken and broken[0][0] == 0:
         step, layer = 0, _first_broken(broken[0][1])
@@ -192,22 +290,49 @@ def not_finite(trace):
         layer = _fastest(trace, step)
     else:
         return None
-    evidence = Evidence("numbers that are not finite, from then on", math.inf, 0.0)
-    return Judgement("exploding", layer, step, (evidence,))
+    sudden = _sudden(trace, step, broken)
+    evidence = (Evidence("numbers that are not finite, from then on", math.inf, 0.0),)
+    if sudden is not None:
+        evidence = (*evidence, *sudden)
+    sentence = "" if sudden is None else "sudden"
+    return Judgement("exploding", layer, step, evidence, sentence)
 
 
-def _first_broken(report):
+def _sudden(trace, step, broken):
+    """Return evidence that nothing had grown before ``step``, or None."""
+    if step == 0:
+        probed = broken[0][1]
+        size = np.sqrt(probed.activation_ms)
+        if not (np.isfinite(size).all() and math.isfinite(probed.loss)):
+            return None if _finite_inputs(trace) else ()
+        name = "largest activation (root mean square) on the way to a finite loss"
+        return (Evidence(name, float(size.max()), math.inf),)
+    before = trace.total_gradient[(trace.steps < step) & _taken(trace)]
+    before = before[before > 0]
+    if len(before) < LASTING:
+        return None if _finite_inputs(trace) else ()
+    jump = float(before[-LASTING:].max() / np.median(before))
+    if jump > ORDINARY:
+        return None
+    return (Evidence("last norms of the gradient over those before", jump, ORDINARY),)
+
+
+def _finite_inputs(trace):
+    return not any("not finite" in note for note in trace.notes)
+
+
+def _first_broken(probed):
     """Return the first layer that overflows, upwards or else coming back."""
-    forward = np.flatnonzero(~np.isfinite(report.activation_ms))
+    forward = np.flatnonzero(~np.isfinite(probed.activation_ms))
     if len(forward):
-        return report.layers[int(forward[0])]
-    backward = np.flatnonzero(~np.isfinite(report.delta_norm))
-    return report.layers[int(backward[-1]) if len(backward) else -1]
+        return probed.layers[int(forward[0])]
+    backward = np.flatnonzero(~np.isfinite(probed.delta_norm))
+    return probed.layers[int(backward[-1]) if len(backward) else -1]
 
 
-def _finite(report):
-    numbers = (report.activation_ms, report.delta_norm, report.kernel_gradient_norm)
-    return all(np.isfinite(n).all() for n in numbers) and math.isfinite(report.loss)
+def _finite(probed):
+    numbers = (probed.activation_ms, probed.delta_norm, probed.kernel_gradient_norm)
+    return all(np.isfinite(n).all() for n in numbers) and math.isfinite(probed.loss)
 
 
 def _fastest(trace, step):
@@ -282,64 +407,94 @@ def growth_at_start(trace):
     if not trace.probes or trace.probes[0][0] != 0:
         return None
     names, ratio = profile(trace, trace.probes[0][1])
-    ratio = np.append(ratio, 1.0)
-    if len(ratio) < 4 or not (ratio > 0).all() or not np.isfinite(ratio).all():
-        return None
-    growth = -np.diff(np.log10(ratio))
-    trend = growth.mean() * math.sqrt(len(growth)) / max(growth.std(ddof=1), 1e-12)
-    if ratio[0] < GROWN or trend < TREND:
+    trend = _trend(ratio)
+    if not trend >= TREND or ratio[0] < GROWN:
         return None
     evidence = (
         Evidence(f"delta of {names[0]} over the output's", ratio[0], GROWN),
         Evidence("mean growth a layer over its standard error", trend, TREND),
     )
-    return names[int(np.flatnonzero(ratio[:-1] >= GROWN)[-1])], evidence
+    return names[int(np.flatnonzero(ratio >= GROWN)[-1])], evidence
+
+
+def _trend(ratio):
+    """Return the mean growth of log delta a layer going down, in standard errors.
+
+    NaN for fewer than four layers, zeros, and what is not finite.
+    """
+    ratio = np.append(ratio, 1.0)
+    if len(ratio) < 4 or not (ratio > 0).all() or not np.isfinite(ratio).all():
+        return math.nan
+    growth = -np.diff(np.log10(ratio))
+    return float(
+        growth.mean() * math.sqrt(len(growth)) / max(growth.std(ddof=1), 1e-12)
+    )
 
 
 # --- zeros ------------------------------------------------------------------
 
 
-def no_gradient(trace):
-    """Find a gradient of exactly zero at the output, and so everywhere."""
+def silent(trace):
+    """Find a gradient that is exactly zero for all weights, to the end."""
     taken = _taken(trace)
     total, steps = trace.total_gradient[taken], trace.steps[taken]
     since = _zero_since(total, steps)
+    if since is None or _dead_rows(trace):
+        return None
+    if since > steps[0] and learns(trace):
+        return None
+    evidence = Evidence("norm of the gradient of all weights, to the end", 0.0, 0.0)
+    return Judgement("no_gradient", _head(trace), since, (evidence,))
+
+
+def blind(trace):
+    """Find an output that passes nothing, or rounding noise, to its layer."""
     pairs = zip(trace.probes, trace.checks, strict=True)
-    blind = [_blind(trace, report, check) for (_, report), check in pairs]
-    if since is None and not (blind and blind[0] and blind[-1]):
+    found = [_passes_nothing(trace, probed, check) for (_, probed), check in pairs]
+    if not found or not found[-1]:
         return None
-    if blind and not blind[-1] and _dead_rows(trace):
+    taken = _taken(trace)
+    total, steps = trace.total_gradient[taken], trace.steps[taken]
+    since = _zero_since(total, steps)
+    if not found[0] and (since is None or (since > steps[0] and learns(trace))):
         return None
-    was_alive = since is not None and since > steps[0]
-    if was_alive and learns(trace):
-        return None
-    step = 0 if blind and blind[0] else since
-    if blind and blind[-1]:
-        name = "delta of the output layer over the gradient of the outputs"
-        delta, _ = _delta_of_heads(trace, trace.probes[-1][1])
-        arriving = trace.checks[-1].output_gradient
-        evidence = Evidence(name, delta / arriving if delta else 0.0, BLIND)
-    else:
-        evidence = Evidence("norm of the gradient of all weights, to the end", 0.0, 0.0)
+    name = "delta of the output layer over the gradient of the outputs"
+    delta, _ = _delta_of_heads(trace, trace.probes[-1][1])
+    arriving = trace.checks[-1].output_gradient
+    evidence = Evidence(name, delta / arriving if delta else 0.0, BLIND)
+    step = 0 if found[0] else since
     return Judgement("no_gradient", _head(trace), step, (evidence,))
 
 
-def _delta_of_heads(trace, report):
+def same_outputs(trace):
+    """Find outputs that are exactly the same for every sample, to the end.
+
+    A kernel that starts at zero has them, too, until its first update.
+    """
+    if trace.last_step < LASTING or not trace.checks or trace.checks[-1].sway != 0:
+        return None
+    if trace.checks[0].sway != 0 or len(trace.checks) < 2:
+        return None
+    evidence = Evidence("spread of the outputs over the samples", 0.0, 0.0)
+    return Judgement("no_gradient", _head(trace), 0, (evidence,))
+
+
+def _delta_of_heads(trace, probed):
     """Return the largest delta, and the size of the activation, of the heads."""
-    heads = [n for n, name in enumerate(report.layers) if name in trace.heads] or [-1]
-    size = math.sqrt(report.activation_ms[heads].max())
-    return float(report.delta_norm[heads].max()), size
+    heads = [n for n, name in enumerate(probed.layers) if name in trace.heads] or [-1]
+    size = math.sqrt(probed.activation_ms[heads].max())
+    return float(probed.delta_norm[heads].max()), size
 
 
-def _blind(trace, report, check):
+def _passes_nothing(trace, probed, check):
     """Tell whether the outputs pass nothing, or rounding noise, to their layers.
 
     The gradient of a cross-entropy with respect to a saturated output is huge, so
     that the first condition would not be enough.
     """
-    delta, size = _delta_of_heads(trace, report)
+    delta, size = _delta_of_heads(trace, probed)
     noise = delta <= BLIND * check.output_gradient
-    return delta == 0 or bool(noise and delta * size <= BLIND * report.loss)
+    return delta == 0 or bool(noise and delta * size <= BLIND * probed.loss)
 
 
 def _head(trace):
@@ -349,10 +504,10 @@ def _head(trace):
 def _dead_rows(trace):
     if not trace.probes:
         return []
-    report = trace.probes[-1][1]
+    probed = trace.probes[-1][1]
     return [
         name
-        for name, fraction in zip(report.layers, report.dead_fraction, strict=True)
+        for name, fraction in zip(probed.layers, probed.dead_fraction, strict=True)
         if fraction >= DEAD and name not in trace.heads
     ]
 
@@ -362,8 +517,8 @@ def dead_layer(trace):
     if learns(trace):
         return None
     for name in _dead_rows(trace):
-        step, report = trace.probes[0]
-        at_start = step == 0 and report.dead_fraction[report.layers.index(name)] >= DEAD
+        step, probed = trace.probes[0]
+        at_start = step == 0 and probed.dead_fraction[probed.layers.index(name)] >= DEAD
         column = _column(trace, name)
         since = 0
         if trace.last_step > 0 and column is not None and not np.isnan(column).all():
@@ -382,8 +537,8 @@ def disconnected(trace):
     if not trace.probes or learns(trace) or _dead_rows(trace):
         return None
     zero = None
-    for _, report in (trace.probes[0], trace.probes[-1]):
-        names, ratio = profile(trace, report)
+    for _, probed in (trace.probes[0], trace.probes[-1]):
+        names, ratio = profile(trace, probed)
         now = {name for name, r in zip(names, ratio, strict=True) if r == 0}
         zero = now if zero is None else zero & now
     if not zero:
@@ -402,28 +557,50 @@ def vanishing(trace):
         return None
     if not trace.probes:
         return _vanishing_kernels(trace)
-    crossed = []
-    for step, report in (trace.probes[0], trace.probes[-1]):
-        names, ratio = profile(trace, report)
-        # exact zeros alone mean that nothing arrives, not that it shrinks
-        below = np.flatnonzero(ratio <= VANISHED)
-        alive = np.flatnonzero((ratio <= VANISHED) & (ratio > 0))
-        if step == trace.probes[0][0] and not len(alive):
+    ends = [profile(trace, probed) for _, probed in (trace.probes[0], trace.probes[-1])]
+    limit, more = VANISHED, ()
+    if not all(_below(ratio, VANISHED) for _, ratio in ends):
+        trend = -_trend(ends[0][1])
+        if not learned_nothing(trace) or not trend >= TREND:
             return None
-        if not len(below):
-            return None
-        crossed.append((names[int(below[-1])], names[int(np.argmin(ratio))], ratio))
-    layer, lowest, ratio = crossed[0]
-    name = f"delta of {lowest} over the output's"
-    evidence = (Evidence(name, ratio.min(), VANISHED), *_lack_of_skill(trace))
+        limit = SHRUNK
+        more = (Evidence("mean fall a layer over its standard error", trend, TREND),)
+    names, ratio = ends[0]
+    # exact zeros alone mean that nothing arrives, not that it shrinks
+    if (
+        not all(_below(r, limit) for _, r in ends)
+        or not (ratio[ratio <= limit] > 0).any()
+    ):
+        return None
+    if _reaches_the_input(trace):
+        return None
+    layer = names[int(np.flatnonzero(ratio <= limit)[-1])]
+    name = f"delta of {names[int(np.argmin(ratio))]} over the output's"
+    evidence = (Evidence(name, ratio.min(), limit), *more, *_lack_of_skill(trace))
     return Judgement("vanishing", layer, trace.probes[0][0], evidence)
+
+
+def _below(ratio, limit):
+    return bool((ratio <= limit).any())
+
+
+def _reaches_the_input(trace):
+    """Tell whether the signal arrives at the bottom: a low layer is beside its way.
+
+    A branch beside a skip connection may get little, and starves nobody.
+    """
+    ratios = []
+    for (_, probed), check in zip(trace.probes, trace.checks, strict=True):
+        delta, _ = _delta_of_heads(trace, probed)
+        ratios.append(check.input_gradient / delta if delta else math.nan)
+    return bool(min(ratios[0], ratios[-1]) > SHRUNK)
 
 
 def _vanishing_kernels(trace):
     """Stand in when there was no batch: kernel gradients, first to last layer."""
     taken = _taken(trace)
     gradient = trace.gradient[taken][:, ~np.isnan(trace.gradient).all(axis=0)]
-    if len(gradient) < LASTING or gradient.shape[1] < 3:
+    if len(gradient) < LASTING or gradient.shape[1] < 3 or falls(trace):
         return None
     early = np.median(gradient[: 2 * LASTING], axis=0)
     late = np.median(gradient[-2 * LASTING :], axis=0)
@@ -436,31 +613,32 @@ def _vanishing_kernels(trace):
 
 
 def through_time(trace):
-    """Find an extreme factor over all time steps, in a model that does not learn."""
+    """Find an extreme factor over all time steps, in a model that does not learn.
+
+    Every gated layer forgets over a hundred steps, and most tasks do not mind: only
+    a model that has learned nothing speaks for one that does.
+    """
     if not trace.probes or learns(trace):
         return None
     if 0 < trace.last_step < PATIENCE:
         return None
-    for verdict, crosses in (
-        ("exploding", lambda f: f >= AMPLIFIED),
-        ("vanishing", lambda f: f <= FORGOTTEN),
+    patient = trace.last_step == 0 or not skill(trace) >= LEARNED
+    for verdict, limit, crosses in (
+        ("exploding", AMPLIFIED, lambda f: f >= AMPLIFIED),
+        ("vanishing", FORGOTTEN, lambda f: f <= FORGOTTEN and patient),
     ):
-        ends = [_time_factors(r) for _, r in (trace.probes[0], trace.probes[-1])]
+        ends = [_time_factors(p) for _, p in (trace.probes[0], trace.probes[-1])]
         for name, factor in ends[0].items():
             if crosses(factor) and crosses(ends[1].get(name, factor)):
-                limit = FORGOTTEN if verdict == "vanishing" else AMPLIFIED
                 text = f"||dL/dh|| of {name}, first time step over last"
                 evidence = (Evidence(text, factor, limit), *_lack_of_skill(trace))
                 return Judgement(verdict, name, trace.probes[0][0], evidence)
     return None
 
 
-def _time_factors(report):
-    return {
-        name: float(norms[0] / norms[-1])
-        for name, norms in report.time_norm.items()
-        if len(norms) > 1 and norms[-1] > 0
-    }
+def _time_factors(probed):
+    lived = {name: reached(norms) for name, norms in probed.time_norm.items()}
+    return {n: float(v[0] / v[-1]) for n, v in lived.items() if len(v) > 1}
 
 
 def _lack_of_skill(trace):
@@ -469,3 +647,34 @@ def _lack_of_skill(trace):
         return ()
     name = "share of a constant output's loss that the inputs take away"
     return (Evidence(name, value, SKILL),)
+
+
+# --- nothing learned, nothing measured --------------------------------------
+
+
+def unseen(trace):
+    """Find a training of which no step was recorded."""
+    if trace.last_step or trace.probes:
+        return None
+    evidence = Evidence("recorded training steps", 0.0, 1.0)
+    return Judgement("not_measured", evidence=(evidence,))
+
+
+def not_measured(trace):
+    """Find that gradients or progress could not be measured."""
+    if not trace.probes:
+        return Judgement("not_measured", evidence=(Evidence("probes", 0.0, 1.0),))
+    if trace.last_step < PATIENCE or not math.isnan(skill(trace)) or falls(trace):
+        return None
+    constant = trace.checks[-1].constant_loss
+    name = "loss of the best constant output, to compare with"
+    return Judgement("not_measured", evidence=(Evidence(name, constant, 0.0),))
+
+
+def not_learning(trace):
+    """Find that the inputs take away next to nothing of a constant output's loss."""
+    if not learned_nothing(trace):
+        return None
+    name = "share of a constant output's loss that the inputs take away"
+    evidence = Evidence(name, skill(trace), LEARNED)
+    return Judgement("not_learning", step=trace.last_step, evidence=(evidence,))

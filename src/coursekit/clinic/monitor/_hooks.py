@@ -1,9 +1,9 @@
 """Wrap the methods of one Keras model that every kind of training calls.
 
-``optimizer.apply`` is wrapped on the instance, so that ``fit``,
-``train_on_batch`` and custom loops all pass, and ``model.compute_loss`` is, for
-the loss and one batch. Nothing is subclassed; the last listener that leaves
-takes everything off.
+``optimizer.apply`` is wrapped on the instance, so that ``fit``, ``train_on_batch`` and
+custom loops all pass, ``model.compute_loss`` is, for the loss and some samples, and
+``model.train_step``, for samples that it does not hand on. Nothing is subclassed; the
+last listener that leaves takes everything off.
 """
 
 
@@ -21,6 +21,7 @@ class Site:
         if inner is not None:
             self._wrap(optimizer, "apply", self._outer_apply)
         self._wrap(model, "compute_loss", self._compute_loss)
+        self._wrap(model, "train_step", self._train_step)
         object.__setattr__(model, "_coursekit_site", self)
 
     def close(self):
@@ -37,7 +38,7 @@ class Site:
         """Return what a traced train function depends on."""
         model = self.model
         return (
-            *((id(r), r.inside, r.exact) for r in self.recorders),
+            *(r.key() for r in self.recorders),
             id(self.optimizer),
             *map(id, model.trainable_variables),
             *(
@@ -62,14 +63,13 @@ class Site:
                 if variables is None:
                     variables = optimizer._trainable_variables
                 variables = list(variables)
-                scale = optimizer.loss_scale_factor
-                if scaled:
-                    scale = self.optimizer.dynamic_scale.value
+                # a loss scale has been taken off by now, a constant factor has not
+                divisor = None if scaled else optimizer.loss_scale_factor
                 for recorder in self.recorders:
-                    recorder.on_gradients(grads, variables, scale, begin=not scaled)
+                    recorder.on_gradients(grads, variables, divisor, begin=not scaled)
                 result = original(grads, variables)
                 for recorder in self.recorders:
-                    recorder.on_updated(optimizer)
+                    recorder.on_updated()
                 return result
 
             return apply
@@ -78,11 +78,8 @@ class Site:
 
     def _outer_apply(self, original):
         def apply(grads, trainable_variables=None):
-            scale = self.optimizer.initial_scale
-            if self.optimizer.built:
-                scale = self.optimizer.dynamic_scale.value
             for recorder in self.recorders:
-                recorder.on_begin(scale)
+                recorder.on_begin()
             return original(grads, trainable_variables)
 
         return apply
@@ -101,6 +98,17 @@ class Site:
             return loss
 
         return compute_loss
+
+    def _train_step(self, original):
+        def train_step(*args, **kwargs):
+            for recorder in self.recorders:
+                recorder.on_train_step(args[0] if args else kwargs.get("data"))
+            result = original(*args, **kwargs)
+            for recorder in self.recorders:
+                recorder.on_train_step_end()
+            return result
+
+        return train_step
 
 
 def listens(model, recorder):
@@ -127,8 +135,6 @@ def attach(model, optimizer, recorder):
         site = Site(model, optimizer)
     if recorder not in site.recorders:
         site.recorders.append(recorder)
-    if all(layer.built for layer in model._flatten_layers()):
-        recorder.prepare(again=True)
     if hasattr(model, "train_function"):
         key, traced = recorder.traced or (None, None)
         model.train_function = traced if key == site.key() else None

@@ -1,4 +1,4 @@
-"""Norms that float32 could not hold, and when to compute them in float64.
+"""The columns of a recorded step, by name, and rows that wait for float64.
 
 The squares of a gradient leave float32 long before its entries do: a norm of 1e-25
 would be recorded as zero, one of 1e25 as infinite, and whether a gradient is zero or
@@ -10,11 +10,59 @@ of step 1 that overflowed, from a probe of the weights that it started from.
 
 import numpy as np
 
-# A sum of squares of a million entries is right in float32 within these bounds ...
-SAFE = (1e-15, 1e17)
-# ... and of no use outside of these.
-LOST = (1e-18, 1e19)
-STEP, EXACT, NORMS = 0, 3, slice(4, None)  # columns of a recorder's row
+from coursekit._norms import LOST, SAFE
+
+#: What the device keeps of a step in front of the sums of squares, in this order:
+#: the loss, whether the sums are exact, and what the norms are divided by.
+DEVICE_HEAD = ("loss", "exact", "divisor")
+#: In the place of a loss that the training has not told: no loss is that low.
+UNTOLD = np.finfo("float64").min
+
+
+def step_type(layers):
+    """Return the type of a row: one step, ``layers`` columns of gradients.
+
+    ``exact`` is 1 where the norms were computed in float64, 0 where in float32, NaN
+    for a step that a loss scale left out. ``told`` says whether the training has told
+    its loss by then; ``total`` is the norm of all gradients.
+    """
+    head = [(name, "f8") for name in ("loss", "exact", "total")]
+    gradient = ("gradient", "f8", (layers,))
+    return np.dtype([("step", "i8"), ("told", "?"), *head, gradient])
+
+
+def update_type(layers):
+    """Return the type of a row of updates: how far one moved each layer's kernels."""
+    columns = [(name, "f8", (layers,)) for name in ("update", "weight")]
+    return np.dtype([("step", "i8"), *columns])
+
+
+def from_device(numbers, kept):
+    """Return rows of what the device kept of the steps ``numbers``.
+
+    That is `DEVICE_HEAD`, then half a sum of squares for each column and one for all
+    other weights, below 0 where none of them is trained.
+    """
+    head = dict(zip(DEVICE_HEAD, kept.T, strict=False))
+    halves = kept[:, len(DEVICE_HEAD) :]
+    squares = 2 * np.where(halves < 0, 0, halves)
+    rows = np.empty(len(kept), step_type(halves.shape[1] - 1))
+    rows["step"] = numbers
+    rows["told"], rows["exact"] = head["loss"] != UNTOLD, head["exact"]
+    rows["loss"] = np.where(rows["told"], head["loss"], np.nan)
+    rows["total"] = np.sqrt(squares.sum(axis=1)) / head["divisor"]
+    norms = np.where(halves < 0, np.nan, np.sqrt(squares))[:, :-1]
+    rows["gradient"] = norms / head["divisor"][:, None]
+    return rows
+
+
+def updates_from_device(kept):
+    """Return rows of what the device kept of updates: step, changes, sizes."""
+    layers = kept.shape[1] // 2
+    rows = np.empty(len(kept), update_type(layers))
+    rows["step"], rows["update"] = kept[:, 0], kept[:, 1 : 1 + layers]
+    rows["weight"] = kept[:, 1 + layers :]
+    return rows
 
 
 def wants_float64(rows):
@@ -27,9 +75,9 @@ def settle(rows, start=None):
 
     Parameters
     ----------
-    rows : numpy.ndarray
-    start : numpy.ndarray, optional
-        The norms at initialization, if they were probed.
+    rows : numpy.ndarray of `step_type`
+    start : numpy.ndarray of shape (1 + layers,), optional
+        The norms at initialization, if they were probed: `norms_of` a probe.
 
     Returns
     -------
@@ -41,10 +89,11 @@ def settle(rows, start=None):
     if not lost.any():
         return rows, rows[:0]
     first = np.argmax(lost)
-    exact = np.flatnonzero(rows[:, EXACT] == 1)
-    if not (exact > first).any():
+    exact = np.flatnonzero(rows["exact"] == 1)
+    later = exact[exact > first]
+    if not len(later):
         return rows[:first], rows[first:]
-    return fill(rows, rows[exact[exact > first][0], NORMS], start), rows[:0]
+    return fill(rows, _norms(rows[later[:1]])[0], start), rows[:0]
 
 
 def fill(rows, norms, start=None):
@@ -53,27 +102,33 @@ def fill(rows, norms, start=None):
     A sum that overflowed does not say that an entry is infinite: where ``norms``
     knows no better, the largest norm that float32 can tell is put.
     """
-    rows = rows.copy()
-    known = rows[:, NORMS]
+    known = _norms(rows)
     better = np.where(np.isfinite(norms), norms, np.minimum(known, LOST[1]))
     if start is not None:
-        exploded = (rows[:, STEP] == 1)[:, None] & (known > LOST[1])
+        exploded = (rows["step"] == 1)[:, None] & (known > LOST[1])
         better = np.where(exploded & np.isfinite(start), start, better)
-    rows[:, NORMS] = np.where(_outside(rows, LOST), better, known)
+    known = np.where(_outside(rows, LOST), better, known)
+    rows = rows.copy()
+    rows["total"], rows["gradient"] = known[:, 0], known[:, 1:]
     return rows
 
 
-def norms_of(report, names):
+def norms_of(probed, names):
     """Return what a probe found, as the norms of a row: total, and each column."""
-    found = dict(zip(report.layers, report.kernel_gradient_norm, strict=True))
+    found = dict(zip(probed.layers, probed.kernel_gradient_norm, strict=True))
     columns = np.array([found.get(name, np.nan) for name in names], dtype="float64")
     known = np.isfinite(columns)
     total = np.linalg.norm(columns[known]) if known.any() else np.nan
     return np.array([total, *columns])
 
 
+def _norms(rows):
+    """Return the norms side by side: total, then each column."""
+    return np.column_stack([rows["total"], rows["gradient"]])
+
+
 def _outside(rows, bounds):
     """Return which norms of float32 are out of bounds, shape (rows, norms)."""
-    norms, fast = rows[:, NORMS], rows[:, EXACT] == 0
+    norms, fast = _norms(rows), rows["exact"] == 0
     # NaN is what it is: a layer that is not trained, or a gradient of NaNs
     return ((norms < bounds[0]) | (norms > bounds[1])) & fast[:, None]

@@ -1,24 +1,22 @@
 """A Keras callback that records the gradients of every training step."""
 
-import warnings
 from contextlib import contextmanager
 
 import keras
 import numpy as np
 
-from coursekit.clinic._checkup import checkup, heads, not_finite
-from coursekit.clinic.diagnosis.rules import VERDICTS, stops
+from coursekit.clinic._checkup import heads
+from coursekit.clinic.diagnosis.rules import STOPPING, stops
 from coursekit.clinic.monitor import _export, _hooks, _rows
-from coursekit.clinic.monitor._log import Log
-from coursekit.clinic.monitor._recorder import Recorder, values
+from coursekit.clinic.monitor._ends import Ends
+from coursekit.clinic.monitor._log import Record
+from coursekit.clinic.monitor._recorder import Recorder
 from coursekit.clinic.trace import Trace
 
 # fit reads the device once in so many batches.
 READ_EVERY = 100
-# The weights' change is measured once in so many batches of a fit, while much happens,
-UPDATE_EVERY = 50
-# and from this batch on once in so many: it takes a third of a short step.
-UPDATE_SELDOM_FROM, UPDATE_SELDOM = 200, 200
+# It also does after these: what is not finite, or too small for float32, comes early.
+READ_EARLY = (1, 30)
 
 
 class GradientMonitor(keras.callbacks.Callback):
@@ -28,9 +26,8 @@ class GradientMonitor(keras.callbacks.Callback):
     has anyway, before clipping. One batch of at most 32 samples is kept, and so
     are the weights that training started from: when a diagnosis asks for it, the
     model is probed (see :func:`coursekit.probe`) at initialization and at the end.
-    How far a step moved the weights is measured once in 50 batches of a ``fit``, and
-    once in 200 after its first 200; inside ``watch``, and with
-    ``steps_per_execution``, once in 25 updates.
+    How far a step moved the weights is measured once in 50 updates, and
+    once in 200 after its first 200.
 
     ``fit`` takes the monitor as a callback. ``train_on_batch`` and custom loops
     go into ``with monitor.watch(model): ...``.
@@ -49,6 +46,8 @@ class GradientMonitor(keras.callbacks.Callback):
         "exploding".
     batch : tuple (x, y) or (x, y, sample_weight), optional
         Probe with this batch instead of one of the training's own.
+    loss : str, callable or keras.losses.Loss, optional
+        Probe with this loss, if the model is compiled without one.
 
     Examples
     --------
@@ -57,20 +56,24 @@ class GradientMonitor(keras.callbacks.Callback):
     >>> coursekit.diagnose(monitor)
     """
 
-    def __init__(self, stop_on=None, batch=None):
+    def __init__(self, stop_on=None, batch=None, loss=None):
         super().__init__()
         self.stop_on = stop_on
-        self._batch, self._loss = batch, None
-        self._watched = self._optimizer = self._recorder = None
-        self._batches = self._seen = self._updates_seen = 0
-        self._log = self._update_log = None
-        self._probes, self._checks, self._notes = [], [], []
-        self._before = self._end = None
-        self._pending = ()
+        self._batch, self._loss = batch, loss
+        self._copies = 0
+        self._watched = self._optimizer = None
+        self._recorder = self._record = self._ends = None
+        # batches of this fit that have begun, and those after which all is done
+        self._begun = self._done = 0
         # does fit wait for on_train_batch_end?
         self._waits = False
-        self._started = self._next_update = self._kept_at = 0
-        self._bad_step = None
+
+    def __repr__(self):
+        """Return which training it has recorded."""
+        if self._recorder is None:
+            return "GradientMonitor that has seen no training"
+        steps = 0 if self._record is None else self._record.last_step
+        return f"GradientMonitor of model {self._watched.name!r}, {steps} steps read"
 
     @property
     def stop_on(self):
@@ -80,7 +83,7 @@ class GradientMonitor(keras.callbacks.Callback):
     @stop_on.setter
     def stop_on(self, verdicts):
         wanted = {verdicts} if isinstance(verdicts, str) else set(verdicts or ())
-        faults = VERDICTS[1:]
+        faults = STOPPING
         if wanted - set(faults):
             raise ValueError(
                 f"stop_on={verdicts!r}: give one or more of {', '.join(faults)}"
@@ -116,13 +119,8 @@ class GradientMonitor(keras.callbacks.Callback):
         """Read the device now and then; keep weights whose change is measured."""
         if not self._waits:
             self._after_batch()
-        self._started += 1
-        if self._recorder.inside or self._before is not None:
-            return
-        if self._batches >= self._next_update:
-            # None while a model has no weights: its first step makes them
-            self._before = self._recorder.weights()
-            self._kept_at = self._batches
+        self._begun += 1
+        self._recorder.before_batch(self._done)
 
     def on_train_batch_end(self, batch, logs=None):
         """Read the device and stop if that is wanted."""
@@ -131,43 +129,24 @@ class GradientMonitor(keras.callbacks.Callback):
 
     def _after_batch(self):
         """Do what is due after a batch, once."""
-        if self._batches == self._started:
+        if self._done == self._begun:
             return
-        self._batches = self._started
-        if self._batches == 1:
-            self._recorder.keep_batch()
-        window = int(self._optimizer.gradient_accumulation_steps or 1)
-        if self._before is not None and self._batches == self._kept_at + window:
-            seldom = self._kept_at >= UPDATE_SELDOM_FROM
-            gap = UPDATE_SELDOM if seldom else UPDATE_EVERY
-            self._next_update = self._kept_at + gap
-            self._measure_update()
-        if self.stop_on or self._batches == 1 or self._batches % READ_EVERY == 0:
+        self._done = self._begun
+        bad = self._record is not None and self._record.bad_step is not None
+        self._recorder.after_batch(self._done, look=bad)
+        early = self._done in READ_EARLY
+        if self.stop_on or early or self._done % READ_EVERY == 0:
             if self.read() and not self._recorder.exact:
                 self._change_to_float64()
-        if self.stop_on and self._log is not None and len(self._log.rows):
+        if self.stop_on and self._record is not None and len(self._record.steps):
             self.model.stop_training |= stops(self._trace(), self.stop_on)
 
     def _change_to_float64(self):
         """Trace the step anew, with norms in float64, where float32 is too small."""
         self._recorder.exact = True
         self.model.make_train_function(force=True)
-        if len(self._pending):
-            self._look_at_start()
-
-    def _norms_at_start(self):
-        if not self._probes or self._probes[0][0]:
-            return None
-        return _rows.norms_of(self._probes[0][1], self._recorder.columns.names)
-
-    def _settle_by_probe(self):
-        """Take for rows that float32 lost what the probe at the end found."""
-        rows, self._pending = self._pending, self._pending[:0]
-        if self._probes:
-            names = self._recorder.columns.names
-            norms = _rows.norms_of(self._probes[-1][1], names)
-            rows = _rows.fill(rows, norms, self._norms_at_start())
-        self._append(rows)
+        if len(self._record.waiting):
+            self._ends.look_at_start()
 
     def on_train_end(self, logs=None):
         """Read what is left, probe, and take the hooks off."""
@@ -191,7 +170,7 @@ class GradientMonitor(keras.callbacks.Callback):
         optimizer : keras.optimizers.Optimizer, optional
             By default the one the model is compiled with.
         loss : str, callable or keras.losses.Loss, optional
-            For the probe, if the model is not compiled.
+            For the probe, if the model is not compiled with one.
         batch : tuple (x, y) or (x, y, sample_weight), optional
             For the probe.
         """
@@ -200,9 +179,9 @@ class GradientMonitor(keras.callbacks.Callback):
             raise ValueError(
                 "the model has no optimizer: compile it, or pass optimizer="
             )
-        self._batch = self._batch if batch is None else batch
-        self._loss = self._loss if loss is None else loss
         self._install(model, optimizer, inside=True)
+        self._ends.batch = self._ends.batch if batch is None else batch
+        self._ends.loss = self._ends.loss if loss is None else loss
         self._recorder.running = True
         try:
             yield self
@@ -216,8 +195,7 @@ class GradientMonitor(keras.callbacks.Callback):
         """
         if self._recorder is None:
             raise ValueError("nothing is watched: call it inside monitor.watch(model)")
-        self._recorder.told = True
-        self._recorder.loss.assign(keras.ops.cast(keras.ops.mean(loss), "float64"))
+        self._recorder.tell(loss)
         return loss
 
     def close(self):
@@ -231,9 +209,34 @@ class GradientMonitor(keras.callbacks.Callback):
             self._after_batch()
             self.read()
             self._recorder.release()
-            self._end = (self._seen, values(self._watched.trainable_variables))
+            if self._record is not None:
+                self._ends.ended(self._record.last_step)
         finally:
             _hooks.detach(self._watched, self._recorder)
+
+    def _install(self, model, optimizer, inside=False):
+        if not isinstance(model, keras.Model):
+            raise TypeError(f"model is a {type(model).__name__}: give a keras.Model")
+        if self._watched is None:
+            self._watched, self._recorder = model, Recorder(model)
+            self._ends = Ends(model, self._recorder)
+            self._ends.batch, self._ends.loss = self._batch, self._loss
+        elif self._watched is not model:
+            raise ValueError(
+                f"this monitor has recorded model {self._watched.name!r}: make a "
+                f"new GradientMonitor() for model {model.name!r}"
+            )
+        self._optimizer = optimizer
+        self._begun = self._done = 0
+        # Keras has asked by now
+        self._waits = not self.async_safe
+        inside |= int(getattr(model, "steps_per_execution", 1) or 1) > 1
+        waiting = self._record is not None and bool(len(self._record.waiting))
+        # where the step cannot be traced anew, it is exact from the start
+        self._recorder.exact |= inside or waiting
+        self._recorder.begin(optimizer, inside)
+        self._ends.begin()
+        _hooks.attach(model, optimizer, self._recorder)
 
     # --- reading ----------------------------------------------------------
 
@@ -245,67 +248,15 @@ class GradientMonitor(keras.callbacks.Callback):
         ``fit`` does it by itself. A custom loop of more than 1,024 steps calls
         it now and then, or loses the steps between its first and last 512.
         """
-        if self._recorder is None:
+        found = None if self._recorder is None else self._recorder.read()
+        if found is None:
             return False
-        rows, updates, self._seen, self._updates_seen = self._recorder.read(
-            self._seen, self._updates_seen
-        )
-        if rows is None or not self._seen:
-            return False
-        self._make_logs()
-        self._update_log.extend(updates)
-        near = _rows.wants_float64(rows)
-        # rows that float32 lost wait for an exact one
-        rows = np.concatenate([self._pending, rows])
-        rows, self._pending = _rows.settle(rows, self._norms_at_start())
-        self._append(rows)
-        return near
-
-    def _append(self, rows):
-        self._find_bad(rows)
-        self._log.extend(rows)
-
-    def _make_logs(self):
-        if self._log is None:
-            width = len(self._recorder.columns.names)
-            self._log = Log(Recorder.HEAD + width)
-            self._update_log = Log(1 + 2 * width)
-            self._pending = np.empty((0, Recorder.HEAD + width))
-
-    def _measure_update(self):
-        """Append how far the weights moved in the last step."""
-        before, self._before = self._before, None
-        self._make_logs()
-        self._update_log.extend(np.array([self._recorder.changes(before)]))
-
-    def _look_at_start(self):
-        if self._recorder.start is not None:
-            with self._initial_weights():
-                self._probe(0)
-
-    def _weights_are(self, then):
-        """Tell whether the trainable weights are still what they were."""
-        now = values(self._watched.trainable_variables)
-        return len(now) == len(then) and all(
-            np.array_equal(a.numpy(), b.numpy(), equal_nan=True)
-            for a, b in zip(now, then, strict=True)
-        )
-
-    def _look(self):
-        """Probe what was not probed yet: the start, and the end of training."""
-        self._look_at_start()
-        step, then = self._end or (0, None)
-        if step:
-            self._end = None
-            if self._weights_are(then):
-                kept = 1 if self._probes and self._probes[0][0] == 0 else 0
-                del self._probes[kept:], self._checks[kept:]
-                self._probe(step)
-            else:
-                self._notes.append(
-                    "the weights were changed after the training: only its start "
-                    "was probed"
-                )
+        steps, updates = found
+        names = self._recorder.columns.names
+        if self._record is None:
+            self._record = Record(len(names), self._scaled)
+        self._record.extend(steps, updates, self._ends.norms_at_start(names))
+        return _rows.wants_float64(steps)
 
     def trace(self):
         """Return what was recorded.
@@ -323,112 +274,85 @@ class GradientMonitor(keras.callbacks.Callback):
         return self._trace(at_end=True)
 
     def _trace(self, at_end=False):
-        if self._log is None:
-            raise ValueError(
-                "the monitor has seen no training step: pass it to "
-                "model.fit(..., callbacks=[monitor]), or train inside "
-                "'with monitor.watch(model):'"
-            )
-        self._look()
-        if at_end and len(self._pending):
-            self._settle_by_probe()
-        head, rows, updates = Recorder.HEAD, self._log.rows, self._update_log.rows
-        names = self._recorder.columns.names
+        if self._recorder is None:
+            raise ValueError(self._why_unseen())
+        if self._record is None or not self._record.last_step:
+            return self._nothing()
+        self._ends.look()
+        names, record = self._recorder.columns.names, self._record
+        if at_end and len(record.waiting):
+            start = self._ends.norms_at_start(names)
+            record.give_up_waiting(self._ends.last_norms(names), start)
+        steps, updates = record.steps, record.updates
         return Trace(
             layers=names,
-            steps=rows[:, 0].astype(int),
-            loss=rows[:, 1],
-            skipped=np.isnan(rows[:, head - 1]) & self._scaled,
-            total_gradient=rows[:, head - 1],
-            gradient=rows[:, head:],
-            update_steps=updates[:, 0].astype(int),
-            update=updates[:, 1 : 1 + len(names)],
-            weight=updates[:, 1 + len(names) :],
-            probes=list(self._probes),
-            checks=list(self._checks),
+            steps=steps["step"],
+            loss=steps["loss"],
+            skipped=np.isnan(steps["total"]) & self._scaled,
+            total_gradient=steps["total"],
+            gradient=steps["gradient"],
+            update_steps=updates["step"],
+            update=updates["update"],
+            weight=updates["weight"],
+            probes=list(self._ends.probes),
+            checks=list(self._ends.checks),
             heads=heads(self._watched, names),
-            first_bad_step=self._bad_step,
+            first_bad_step=record.bad_step,
             learning_rate=_learning_rate(self._optimizer),
-            notes=list(self._notes),
+            notes=[*self._ends.notes, *self._notes()],
+            constant_loss=self._ends.constant_loss,
         )
+
+    def _why_unseen(self):
+        if self._copies:
+            return (
+                "the monitor has seen no training step, but a copy of it was made: "
+                "diagnose the copy that was trained with"
+            )
+        return (
+            "the monitor has seen no training step: pass it to "
+            "model.fit(..., callbacks=[monitor]), or train inside "
+            "'with monitor.watch(model):'"
+        )
+
+    def _nothing(self):
+        """Return the trace of a training of which no step was recorded."""
+        if self._begun > self._done:
+            note = (
+                "the first step did not end: diagnose(model, x, y) with its batch "
+                "names what stopped it"
+            )
+        else:
+            note = (
+                "no update passed through the optimizer that was watched: if another "
+                "one makes the steps, train inside monitor.watch(model, optimizer=...)"
+            )
+        columns = self._recorder.columns
+        return Trace.empty([] if columns is None else columns.names, [note])
+
+    def _notes(self):
+        """Yield what the rows say about how they were recorded."""
+        told = self._record.steps["told"]
+        if len(told) and told.any() and not told[0]:
+            yield (
+                "the loss of each step was told after its update: call "
+                "monitor.record_loss(loss) before optimizer.apply"
+            )
+        if self._recorder.bad_data:
+            yield "a batch of the training holds numbers that are not finite"
+
+    def __deepcopy__(self, memo):
+        """Copy a monitor that has seen nothing; what it has seen cannot be."""
+        if self._recorder is not None:
+            raise ValueError("a monitor that has recorded a training cannot be copied")
+        self._copies += 1
+        twin = type(self).__new__(type(self))
+        twin.__dict__ |= self.__dict__ | {"_copies": 0}
+        return twin
 
     @property
     def _scaled(self):
         return hasattr(self._optimizer, "inner_optimizer")
-
-    def _find_bad(self, rows):
-        """Note the first step whose loss or gradient is not finite."""
-        if self._bad_step is not None or not len(rows):
-            return
-        loss, total = rows[:, 1], rows[:, Recorder.HEAD - 1]
-        # a step that the loss scale skipped has a row of NaNs by design
-        bad = np.isposinf(total) if self._scaled else ~np.isfinite(total)
-        if self._recorder.told:
-            bad |= ~np.isfinite(loss)
-        if bad.any():
-            self._bad_step = int(rows[np.argmax(bad), 0])
-
-    @contextmanager
-    def _initial_weights(self):
-        """Put the weights that training started from back for a moment."""
-        start, self._recorder.start = self._recorder.start, None
-        now = [(weight, weight.numpy()) for weight, _ in start]
-        for weight, value in start:
-            weight.assign(value)
-        try:
-            yield
-        finally:
-            for weight, value in now:
-                weight.assign(value)
-
-    def _probe(self, step):
-        """Probe the model; a probe that fails is noted and ends nothing."""
-        batch = self._batch
-        if batch is None and self._recorder.batch is not None:
-            batch = self._recorder.batch.numpy()
-        if batch is None:
-            self._notes.append(
-                "no batch could be kept for the probe: pass batch=(x, y)"
-            )
-            return
-        if not step and not_finite(batch):
-            self._notes.append("the batch itself holds numbers that are not finite")
-        self._recorder.paused = True
-        try:
-            with warnings.catch_warnings():
-                # a diverged model overflows, and that is what is measured
-                warnings.simplefilter("ignore")
-                x, y, *weight = batch
-                weight = weight[0] if weight else None
-                loss = None if self._watched.compiled else self._loss
-                found, check = checkup(self._watched, x, y, loss, weight, step)
-            self._probes.append((step, found))
-            self._checks.append(check)
-        except Exception as error:  # training goes on without the probe
-            self._notes.append(f"the probe failed: {error}")
-        finally:
-            self._recorder.paused = False
-
-    def _install(self, model, optimizer, inside=False):
-        if not isinstance(model, keras.Model):
-            raise TypeError(f"model is a {type(model).__name__}: give a keras.Model")
-        if self._watched is None:
-            self._watched, self._recorder = model, Recorder(model)
-        elif self._watched is not model:
-            raise ValueError(
-                f"this monitor has recorded model {self._watched.name!r}: make a "
-                f"new GradientMonitor() for model {model.name!r}"
-            )
-        self._optimizer, self._batches = optimizer, 0
-        self._before = self._end = None
-        self._started = self._next_update = self._kept_at = 0
-        # Keras has asked by now
-        self._waits = not self.async_safe
-        executions = int(getattr(model, "steps_per_execution", 1) or 1)
-        self._recorder.inside = inside or executions > 1
-        # where the step cannot be traced anew, it is exact from the start
-        self._recorder.exact |= self._recorder.inside or bool(len(self._pending))
-        _hooks.attach(model, optimizer, self._recorder)
 
     # --- export -----------------------------------------------------------
 

@@ -1,0 +1,136 @@
+"""What a class's runs keep: one file, class.toml, in the folder of its grades."""
+
+import json
+import math
+import os
+import tomllib
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from coursegrade.gradebook.journal import write_atomically
+from coursegrade.gradebook.late import parse_time
+
+NAME = "class.toml"
+FILES = ("roster", "worksheet", "times", "extensions")
+KEYS = ("due", "timezone", "penalty", *FILES, "column")
+FORGET = "none"
+
+
+class KeptError(ValueError):
+    """A setting cannot be used; the message names it and the cure."""
+
+
+def read_kept(out):
+    """Return the settings of earlier runs: a dict of text, and of text for ``chosen``.
+
+    Raises
+    ------
+    KeptError
+        If the file is no TOML, or has a key or value that is not known.
+    """
+    path = Path(out) / NAME
+    if not path.exists():
+        return {}
+    try:
+        kept = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise KeptError(f"{path}: {error}") from None
+    if unknown := sorted(set(kept) - {*KEYS, "chosen"}):
+        raise KeptError(
+            f"{path}: unknown key {', '.join(unknown)}; it takes {', '.join(KEYS)}, "
+            "and a table [chosen]"
+        )
+    chosen = kept.pop("chosen", {})
+    if not isinstance(chosen, dict):
+        raise KeptError(f"{path}: [chosen] is a table: id = path of the notebook")
+    kept = {key: str(value) for key, value in kept.items()}
+    return kept | {"chosen": {str(key): str(one) for key, one in chosen.items()}}
+
+
+def updated(kept, out, given):
+    """Return settings with those that a run was given; ``none`` forgets one.
+
+    Files are kept relative to ``out``, so that both can move together.
+
+    Raises
+    ------
+    KeptError
+        If a value cannot be used.
+    """
+    made = dict(kept)
+    for key, value in given.items():
+        if value is None:
+            continue
+        if value == FORGET:
+            made.pop(key, None)
+        elif key in FILES:
+            made[key] = os.path.relpath(value, out)
+        else:
+            made[key] = str(value)
+    zone(made)
+    fraction(made.get("penalty", "0"))
+    if "due" in made:
+        due(made)
+    return made
+
+
+def write_kept(out, kept):
+    """Write the settings; what is empty is left out."""
+    lines = ["# What later runs keep. Change it here, or give the option once more."]
+    lines += [f"{key} = {_quoted(kept[key])}" for key in KEYS if kept.get(key)]
+    if chosen := kept.get("chosen"):
+        lines += ["", "# The notebook that counts, where several could.", "[chosen]"]
+        lines += [f"{_quoted(key)} = {_quoted(one)}" for key, one in chosen.items()]
+    write_atomically(Path(out) / NAME, "\n".join(lines) + "\n")
+
+
+def path_of(kept, key, out):
+    """Return the path of a file among the settings, or None."""
+    # Put together as text: on the first run the folder is not there yet.
+    return Path(os.path.normpath(Path(out) / kept[key])) if kept.get(key) else None
+
+
+def zone(kept):
+    """Return the time zone of times that name none; None is this machine's."""
+    name = kept.get("timezone")
+    try:
+        return ZoneInfo(name) if name else None
+    except (ValueError, OSError, KeyError):
+        raise KeptError(
+            f"timezone {name!r} is not known; Europe/Berlin is one"
+        ) from None
+
+
+def due(kept):
+    """Return when the work is due, as a time with a zone, or None."""
+    return parse_time(kept["due"], zone(kept)) if kept.get("due") else None
+
+
+def fraction(text):
+    """Return a penalty as the part of the points that a late day takes.
+
+    Raises
+    ------
+    KeptError
+        If the unit or the size is in doubt: ``10`` could be ten per cent or points.
+    """
+    text = str(text).strip()
+    percent = text.endswith("%")
+    try:
+        value = float(text.rstrip("% ").replace(",", "."))
+    except ValueError:
+        value = math.nan
+    if percent and 0 <= value <= 100:
+        return value / 100
+    if not percent and 0 <= value < 1:
+        return value
+    example = f"{value:g}%" if 0 <= value <= 100 else "10%"
+    raise KeptError(
+        f"penalty {text!r}: write the part of the points that a late day takes, with "
+        f"its unit: {example}, or 0.1 for a tenth"
+    )
+
+
+def _quoted(text):
+    # A JSON string is a TOML string, but for one character.
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007F")

@@ -1,0 +1,149 @@
+"""When work was handed in, as far as anybody says, and what a late day takes.
+
+A file's own time says nothing: in a platform's zip it is the time of the download,
+and elsewhere its owner chooses it.
+"""
+
+import math
+import re
+from dataclasses import dataclass, field
+from datetime import datetime, tzinfo
+
+from coursegrade.gradebook.hand_ins import plain
+from coursegrade.gradebook.sheets import read_sheet, unguarded
+
+# The platform says late, not by how much.
+LATE = "late"
+# Of Moodle's languages, by the first letters of a month's name.
+_MONTHS = (
+    ("jan", "ene", "gen"),
+    ("feb", "fev", "fév", "fév"),
+    ("mar", "mär", "maa", "mrt"),
+    ("apr", "avr", "abr"),
+    ("may", "mai", "mei", "mag"),
+    ("jun", "juin", "giu"),
+    ("jul", "juil", "lug"),
+    ("aug", "aoû", "ago"),
+    ("sep", "set"),
+    ("oct", "okt", "ott", "out"),
+    ("nov",),
+    ("dec", "dez", "déc", "dic"),
+)
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """When work is due, and when it came.
+
+    ``due`` is None if nothing is late; ``extensions`` are other due times by id;
+    ``times`` are those of handing in, by id or platform's label; ``penalty`` is the
+    part of the points that each late day takes.
+    """
+
+    due: datetime | None = None
+    penalty: float = 0.0
+    extensions: dict[str, datetime] = field(default_factory=dict)
+    times: dict[str, datetime] = field(default_factory=dict)
+
+    def handed_in(self, entry):
+        """Return the time at which an entry's work came, or None."""
+        return self.times.get(entry["id"]) or self.times.get(entry.get("label", ""))
+
+    def late_days(self, entry):
+        """Return the number of days begun after the due time; None if not known.
+
+        Where the platform says no more than that it is late, return ``"late"``.
+        """
+        due = self.extensions.get(entry["id"], self.due)
+        if due is None or entry.get("absent"):
+            return 0
+        if time := self.handed_in(entry):
+            return max(0, math.ceil((time - due).total_seconds() / 86_400))
+        if entry.get("late") is None:
+            return None
+        extended = entry["id"] in self.extensions
+        # The platform knows the class's due time, not this student's.
+        return (None if extended else LATE) if entry["late"] else 0
+
+    def total(self, points, days):
+        """Return the points that are left after late days, None if not known."""
+        if days == LATE and self.penalty:
+            return None
+        taken = self.penalty * days if isinstance(days, int) else 0.0
+        return points * max(0.0, 1 - taken)
+
+
+def parse_time(text, zone: tzinfo | None = None):
+    """Return a time with a zone; without one in the text it is ``zone``, or here.
+
+    Takes ISO 8601 and the long dates of a Moodle in its larger languages:
+    "Tuesday, 2 December 2025, 11:59 PM".
+
+    Raises
+    ------
+    ValueError
+        If the text is no time.
+    """
+    text = plain(text)
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        time = _long_date(text)
+    if time is None:
+        raise ValueError(f"{text!r} is no time; write it like 2026-12-01T23:59")
+    try:
+        if time.tzinfo is None:
+            time = time.replace(tzinfo=zone) if zone else time.astimezone()
+        time.timestamp()
+    except (OverflowError, OSError, ValueError):
+        raise ValueError(f"{text!r} is out of range") from None
+    return time
+
+
+def read_times(path, column, zone=None):
+    """Return times by id from a CSV with the columns ``id`` and another.
+
+    Raises
+    ------
+    SheetError
+        If a column is missing, or a line's text is no time.
+    """
+    sheet, made = read_sheet(path, ("id", column)), {}
+    for number, line in sheet.lines:
+        student = plain(unguarded(line["id"]))
+        if student in made:
+            raise sheet.error(number, f"the id {student!r} stands there twice")
+        if line[column]:
+            try:
+                made[student] = parse_time(line[column], zone)
+            except ValueError as error:
+                raise sheet.error(number, error) from None
+    return made
+
+
+def _long_date(text):
+    """Return the time of a date in words, or None."""
+    clock = re.search(
+        r"(\d{1,2})[:.h](\d{2})(?::\d{2})?\s*([ap]\.?m)?", text, re.IGNORECASE
+    )
+    year = re.search(r"\b(20\d\d)\b", text)
+    day = re.search(r"(?<![\d:.])(\d{1,2})(?![\d:h]|\.\d)", text)
+    if not (clock and year and day):
+        return None
+    words = re.findall(r"[^\W\d]+", text.casefold())
+    # The month stands behind the day of the week, which may begin alike (mar).
+    months = [
+        number
+        for word in words
+        for number, starts in enumerate(_MONTHS, 1)
+        if word.startswith(starts) and not word.endswith(("day", "di", "tag", "tes"))
+    ]
+    if not months:
+        return None
+    hour, half = int(clock[1]), (clock[3] or "").lower()[:1]
+    if half:
+        hour = hour % 12 + 12 * (half == "p")
+    try:
+        return datetime(int(year[1]), months[-1], int(day[1]), hour, int(clock[2]))
+    except ValueError:
+        return None

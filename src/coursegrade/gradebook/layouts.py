@@ -1,0 +1,212 @@
+"""Whose hand-in a path is: one table of layouts, decided for a class as a whole.
+
+An id comes from the part of a path that a platform or an instructor wrote, never from
+a name that a student chose for a file inside of it.
+"""
+
+import os
+import re
+from dataclasses import dataclass
+
+from coursegrade.gradebook.roster import folded, letters
+
+# Each pattern is for one part of a path. Its groups are the id and the name of a
+# person; place, under which feedback goes back; late, if the platform says so; file,
+# the number of an upload. The first such place in the part counts: platforms clean the
+# names in front of it, and a student may choose what follows.
+LAYOUTS = {
+    # "Ada Lovelace_1234567_assignsubmission_file_" and what follows.
+    "Moodle": re.compile(
+        r"(?P<place>(?P<name>.*?)_(?P<id>\d+)_assignsubmission_[a-z]+_?).*"
+    ),
+    # "lovelaceada_LATE_12345_67890_work-2.ipynb", "lovelaceada_12345_text.html",
+    # "anon_LATE_Ab3xZ_67890_work.ipynb".
+    "Canvas": re.compile(
+        r"(?P<place>(?P<name>anon(?=_(?:LATE_)?\w{5}_\d)|.+?)_(?P<late>LATE_)?"
+        r"(?P<id>\d+|(?<=anon_)[A-Za-z0-9]{5}|(?<=anon_LATE_)[A-Za-z0-9]{5})_"
+        r"(?:(?P<file>\d+)_|text|link)).*"
+    ),
+}
+_DATE = re.compile(r".*_20\d\d_(0?[1-9]|1[0-2])_[0-3]?\d(\D|$).*")
+# Names of folders on top, where one student's folder would look the same.
+_ON_TOP = re.compile(
+    r"(.*[-_ ])?(submissions?|submitted|hand-?ins?|collected|downloads?)"
+)
+# "ada (1).ipynb", "Copy of ada.ipynb", "ada - Copy (2).ipynb", "ada-Copy1.ipynb".
+_COPY = re.compile(
+    r"(?:(?:copy of|kopie von|copie de|copia de) )*(?P<stem>.+?)"
+    r"(?: ?\(\d+\)| - (?:copy|kopie|copie|copia)| (?:copy|kopie)(?: \d+)?|-copy\d+)*",
+    re.IGNORECASE,
+)
+_SAVED = re.compile(r"(.+?)[-_ ]20\d\d[-_ ]?(0[1-9]|1[0-2])[-_ ]?[0-3]\d$")
+_BESIDE = re.compile(
+    r"(readme|licen[cs]e|roster|gradebook|timestamp|nbgrader_config)\b.*"
+    r"|.*\.(csv|tsv|xlsx?|ods|md|db|toml|log|cfg|ini|ya?ml)",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Whose a file is: ``label`` is the id as the path tells it, by which ``rule``.
+
+    ``name`` is the platform's, ``where`` the place for feedback; ``late`` is None
+    where nobody says so; ``look`` is set where the path is unlike the others;
+    ``platform`` is empty for plain folders and files.
+    """
+
+    label: str
+    name: str
+    where: str
+    rule: str
+    late: bool | None = None
+    look: bool = False
+    platform: str = ""
+
+
+def owners(files, assignment, roster=None, holds=lambda file: None):
+    """Return pairs of a file and its Owner, and pairs of a file and why it has none.
+
+    Parameters
+    ----------
+    files : list of File
+    assignment : str
+        The assignment's name.
+    roster : Roster, optional
+        Where a layout leaves it open, the one by which names are on the roster.
+    holds : callable, optional
+        Tells of a file the id that its notebook holds, None if it holds no cell of the
+        assignment.
+    """
+    depth, rule = _platform(files)
+    prefix, beside = "", []
+    if not rule:
+        files, beside, depth = _unwrapped(files, assignment, roster, holds)
+        prefix = _prefix(files, depth, assignment)
+    found = []
+    for file in files:
+        rest = file.parts[depth:] or file.parts[-1:]
+        if owner := _on_platform(rest[0], rule):
+            found.append((file, owner))
+        elif len(rest) == 1 and _BESIDE.fullmatch(rest[0]):
+            beside.append((file, "lies beside the hand-ins"))
+        else:
+            if len(rest) > 1:
+                how = f"folder, without {prefix!r}" if prefix else "folder"
+                label = rest[0].removeprefix(prefix)
+            else:
+                label, how = stem(rest[0]), "file name"
+            if depth:
+                how += f", in {'/'.join(file.parts[:depth])}/"
+            if rule:
+                how += f", unlike {rule}'s"
+            found.append((file, Owner(label, "", rest[0], how, look=bool(rule))))
+    return found, beside
+
+
+def stem(name):
+    """Return a file's name without its ending, a copy's number and a date behind it."""
+    cut = re.sub(r"(?i)\.ipynb.*$|\.tar\.\w+$|\.[a-z]\w{0,5}$", "", name) or name
+    return _SAVED.sub(r"\1", _COPY.fullmatch(cut)["stem"].strip()) or "_"
+
+
+def _on_platform(part, rule):
+    match = LAYOUTS[rule].fullmatch(part) if rule else None
+    if not match:
+        return None
+    groups = match.groupdict()
+    late = bool(groups["late"]) if "late" in groups else None
+    return Owner(
+        groups["id"], groups["name"], groups["place"], rule, late, platform=rule
+    )
+
+
+def _platform(files):
+    """Return at which part of the paths a platform's names stand, and whose.
+
+    Half of the names there have to fit, below all folders on top of them, so a student
+    who names a folder like that is not believed.
+    """
+    paths = [f.parts for f in files if not _BESIDE.fullmatch(f.parts[0])]
+    for rule, pattern in LAYOUTS.items():
+        for depth in range(3):
+            level = {parts[: depth + 1] for parts in paths if len(parts) > depth}
+            hits = {one: hit for one in level if (hit := pattern.fullmatch(one[-1]))}
+            above = {one[:depth] for one in hits} == {one[:depth] for one in paths}
+            if hits and above and 2 * len(hits) >= len(level) and _agree(hits):
+                return depth, rule
+    return 0, ""
+
+
+def _agree(hits):
+    """Tell whether the numbers can be a platform's: one person each, one upload."""
+    names, uploads = {}, set()
+    for parts, hit in hits.items():
+        groups = hit.groupdict()
+        if "file" not in groups:
+            return True
+        same = names.setdefault(groups["id"], groups["name"]) == groups["name"]
+        if not same or groups["file"] in uploads or _DATE.fullmatch(parts[-1]):
+            return False
+        uploads |= {groups["file"]} - {None}
+    return True
+
+
+def _unwrapped(files, assignment, roster, holds):
+    """Leave out folders on top of the students' own; return how many, too."""
+    beside, depth = [], 0
+    while True:
+        deep = [f for f in files if len(f.parts) > depth + 1]
+        tops = {f.parts[depth] for f in deep}
+        loose = {f.parts[depth] for f in files if len(f.parts) == depth + 1}
+        if "submitted" in tops:
+            # nbgrader's course folder: source, release, autograded lie beside it.
+            top, why = "submitted", "not in submitted/"
+        elif (
+            len(tops) == 1
+            and all(map(_BESIDE.fullmatch, loose))
+            and _on_top(deep, depth, assignment, roster, holds)
+        ):
+            (top,), why = tops, "lies beside the hand-ins"
+        else:
+            return files, beside, depth
+        kept = [f for f in deep if f.parts[depth] == top]
+        beside += [(file, why) for file in files if file not in kept]
+        files, depth = kept, depth + 1
+
+
+def _on_top(files, depth, assignment, roster, holds):
+    """Tell whether the one folder holds several students, not one student's files."""
+    top, under = files[0].parts[depth], {}
+    for file in files:
+        part = file.parts[depth + 1]
+        unit = part if len(file.parts) > depth + 2 else stem(part)
+        under.setdefault(unit, []).append(file)
+    if roster:
+        known = [folded(one) in roster.by_label for one in (top, *under)]
+        if any(known):
+            return not known[0]
+    if _ON_TOP.fullmatch(top.lower()) or "submitted" in under:
+        return True
+    if _prefix(files, depth + 1, assignment) and not _prefix(files, depth, assignment):
+        return True
+    (first, *rest) = under
+    if not rest and all(len(f.parts) > depth + 2 for f in under[first]):
+        return _on_top(files, depth + 1, assignment, roster, holds)
+    holders = 0
+    for unit in under.values():
+        said = next((held for held in map(holds, unit) if held is not None), None)
+        if said is not None and letters(said) == letters(top):
+            return False
+        holders += said is not None
+        if holders > 1:
+            return True
+    return False
+
+
+def _prefix(files, depth, assignment):
+    """Return what GitHub Classroom puts in front of a login: "initializers-"."""
+    folders = [f.parts[depth] for f in files if len(f.parts) > depth + 1]
+    common = os.path.commonprefix(folders)
+    end = common.lower().replace("_", "-").rfind(f"{assignment.replace('_', '-')}-")
+    return common[: end + len(assignment) + 1] if end >= 0 else ""

@@ -1,0 +1,60 @@
+"""Who is in the class, and what a learning platform calls them."""
+
+import re
+from dataclasses import dataclass
+
+from coursegrade.gradebook.hand_ins import plain
+from coursegrade.gradebook.sheets import read_sheet
+
+
+@dataclass(frozen=True)
+class Roster:
+    """``ids`` of the class, and ``by_label`` from what stands in a path."""
+
+    ids: tuple[str, ...]
+    by_label: dict[str, str]
+
+    def find(self, *labels):
+        """Return the id of whom one of these labels names, or an empty text."""
+        known = (self.by_label.get(folded(label), "") for label in labels)
+        return next(filter(None, known), "")
+
+
+def read_roster(path):
+    """Read a roster: the columns ``id`` and, where a path says another, ``submission``.
+
+    Raises
+    ------
+    SheetError
+        If a column or an id is missing, or one stands there twice.
+    """
+    sheet = read_sheet(path, ("id",))
+    by_label, ids = {}, {}
+    for number, line in sheet.lines:
+        student = plain(line["id"])
+        if not student:
+            raise sheet.error(number, f"no id for {line.get('submission', '')!r}")
+        if student in ids:
+            raise sheet.error(
+                number, f"the id {student!r} is that of line {ids[student]}"
+            )
+        ids[student] = number
+        label = folded(line.get("submission") or student)
+        if label in by_label:
+            raise sheet.error(
+                number, f"{label!r} is both {by_label[label]!r} and {student!r}"
+            )
+        by_label[label] = student
+    for student in ids:
+        by_label.setdefault(folded(student), student)
+    return Roster(tuple(ids), by_label)
+
+
+def folded(text):
+    """Return a text in which case and composition of letters do not count."""
+    return plain(text).casefold()
+
+
+def letters(text):
+    """Return only the letters and digits of a text, folded."""
+    return re.sub(r"[\W_]+", "", folded(text))

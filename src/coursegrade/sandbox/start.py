@@ -1,0 +1,44 @@
+"""What a grading process is started with: its variables, and what it imports once."""
+
+import importlib
+import os
+from pathlib import Path
+
+import coursegrade
+import coursekit
+
+#: Where Python finds both packages.
+PACKAGES = tuple(Path(one.__file__).parent for one in (coursegrade, coursekit))
+_VARIABLES = {
+    "PYTHONPATH": os.pathsep.join(sorted({str(one.parent) for one in PACKAGES})),
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "KERAS_BACKEND": "tensorflow",
+    "MPLBACKEND": "agg",
+    # One thread each: the work is spread over submissions, not inside of them.
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "TF_NUM_INTRAOP_THREADS": "1",
+    "TF_NUM_INTEROP_THREADS": "1",
+}
+# In the sandbox, nothing of the grader's own variables is seen.
+_INSIDE = {
+    "PATH": "/usr/bin:/bin",
+    "HOME": "/tmp",
+    "LANG": "C.UTF-8",
+    "MPLCONFIGDIR": "/tmp/matplotlib",
+    "IPYTHONDIR": "/tmp/ipython",
+    "PYTHONDONTWRITEBYTECODE": "1",
+}
+
+
+def environment(inside):
+    """Return the variables of a process inside the sandbox, or of one of ours."""
+    return {**(_INSIDE if inside else os.environ), **_VARIABLES}
+
+
+def preload(*modules):
+    """Import modules, and all that notebooks take from the course's package."""
+    for name in modules:
+        importlib.import_module(name)
+    for name in coursekit.__all__:
+        getattr(coursekit, name)

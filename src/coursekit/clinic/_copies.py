@@ -1,0 +1,349 @@
+"""Copies of a model that are changed by a remedy and trained; the model is not."""
+
+import math
+import random
+import time
+import warnings
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from coursekit._taps import leaves, own_kernels
+
+# The share learned is measured on so many samples at most.
+_SAMPLES = 512
+# Steps between two looks at the clock.
+CHUNK = 10
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a copy learned: a share, after so many steps; why it failed, if it did."""
+
+    share: float
+    steps: int
+    failure: str = ""
+
+
+class Copies:
+    """Makes and trains copies of one model.
+
+    Parameters
+    ----------
+    model : keras.Model, or function that returns one
+    x, y : numpy.ndarray
+    batch : int
+    until : float
+        When to stop, on the clock of ``time.monotonic``.
+    """
+
+    def __init__(self, model, x, y, batch, until):
+        self.x, self.y, self.batch, self.until = x, y, batch, until
+        self.build = None if isinstance(model, keras.Model) else model
+        self.model = _built(model() if callable(self.build) else model, x)
+        self.functional = bool(getattr(self.model, "inputs", None))
+        self.notes, self.norm, self._loops = [], math.nan, {}
+        weights = [np.asarray(w) for w in self.model.get_weights()]
+        lost = not all(np.isfinite(w).all() for w in weights if w.dtype.kind == "f")
+        used = lost or int(self.model.optimizer.iterations) > 0
+        if lost and not (self.functional or self.build):
+            raise ValueError(
+                "the weights are not finite, and a subclassed model cannot be drawn "
+                "anew: give a function that builds it"
+            )
+        # else a copy has the model's own weights
+        self._drawn = bool(self.build) or (used and self.functional)
+        if used and not self.build:
+            begin = "are drawn anew" if self._drawn else "begin where it stands"
+            self.notes.append(f"The model was trained before: the copies {begin}.")
+        if type(self.model).train_step is not keras.Model.train_step:
+            self.notes.append(
+                "The copies take plain steps, not the model's train_step."
+            )
+
+    def run(self, remedy, seed, steps):
+        """Train a copy; return a Run, or a str that says why there is none."""
+        first = remedy is None and seed == 0
+        if time.monotonic() > self.until and not first:
+            return "no time was left"
+        random.seed(seed)
+        np.random.seed(seed)
+        with warnings.catch_warnings():
+            # a copy has the model's faults, and Keras has warned of them before
+            warnings.simplefilter("ignore")
+            try:
+                copy = self._copy(remedy)
+            except Exception as error:  # what a line meets in a model of any kind
+                if remedy is None:
+                    raise
+                return f"{type(error).__name__}: {str(error).splitlines()[0]}"
+            try:
+                return self._trained(copy, remedy, seed, steps)
+            except (ValueError, tf.errors.InvalidArgumentError) as error:
+                return Run(math.nan, 0, str(error).strip().splitlines()[0][:80])
+
+    def _copy(self, remedy):
+        """Return model, optimizer, loss, x and y after the remedy's lines were run."""
+        layers = remedy.layers if remedy else {}
+        if self.functional:
+            model = _clone(self.model, layers, keep=not self._drawn)
+        elif self.build:
+            model = _built(self.build(), self.x)
+            _alter(model, self.model, layers)
+        elif layers or remedy and "get_layer" in remedy.code:
+            raise ValueError("a subclassed model: give a function that builds it")
+        else:
+            model = self.model
+        names = [layer.name for layer in leaves(self.model)]
+        # what a line may read and change; compile is not the model's own
+        face = SimpleNamespace(
+            optimizer=_again(self.model.optimizer),
+            loss=self.model.loss,
+            inputs=getattr(model, "inputs", None),
+            get_layer=lambda name: leaves(model)[names.index(name)],
+        )
+        if self.functional:
+            face.get_layer = model.get_layer
+        face.compile = lambda optimizer, loss: vars(face).update(
+            optimizer=optimizer, loss=loss
+        )
+        known = {"keras": keras, "np": np, "model": face, "x": self.x, "y": self.y}
+        lines = remedy.code.split("\n") if remedy else []
+        exec("\n".join(s for s in lines if not s.startswith("keras.layers.")), known)
+        return model, face.optimizer, face.loss, known["x"], known["y"]
+
+    def _trained(self, copy, remedy, seed, steps):
+        model, optimizer, loss, x, y = copy
+        config = optimizer.get_config()
+        if not _scheduled(optimizer):
+            del config["learning_rate"]
+        key = str((remedy.layers if remedy else {}, type(optimizer), config, loss))
+        if key not in self._loops:
+            self._loops[key] = _Loop(model, optimizer, keras.losses.get(loss))
+        loop = self._loops[key]
+        loop.reset(model, optimizer)
+        x = x.astype("float32") if x.dtype.kind == "f" else x
+        y, done = loop.targets(x, y), 0
+        data, order = (
+            (tf.constant(x), tf.constant(y)),
+            _order(seed, len(x), self, steps),
+        )
+        for rows in np.split(order, range(CHUNK, steps, CHUNK)):
+            value, norms = loop.train(*data, tf.constant(rows))
+            done += len(rows)
+            if not math.isfinite(float(value)) or time.monotonic() > self.until:
+                break
+        finite = norms.numpy()[np.isfinite(norms)]
+        if remedy is None and len(finite):
+            self.norm = float(np.median(finite))
+        return Run(loop.share(x[:_SAMPLES], y[:_SAMPLES]), done)
+
+
+class _Loop:
+    """A compiled loop for all copies that differ in numbers alone.
+
+    It has variables of its own: of the model only the graph is used.
+    """
+
+    def __init__(self, model, optimizer, loss):
+        self.model, self.optimizer, self.loss = model, optimizer, loss
+        self.trained = [
+            keras.Variable(v, dtype=v.dtype) for v in model.trainable_variables
+        ]
+        self.state = [
+            keras.Variable(v, dtype=v.dtype, trainable=False)
+            for v in model.non_trainable_variables
+        ]
+        optimizer.build(self.trained)
+        self._fresh = [v.numpy() for v in optimizer.variables]
+        self.train = tf.function(self._train, reduce_retracing=True)
+
+    def reset(self, model, optimizer):
+        """Begin with the weights of a model and an optimizer that has done nothing."""
+        for mine, theirs in (
+            *zip(self.trained, model.trainable_variables, strict=True),
+            *zip(self.state, model.non_trainable_variables, strict=True),
+            *zip(self.optimizer.variables, self._fresh, strict=True),
+        ):
+            mine.assign(theirs)
+        if not _scheduled(optimizer):
+            self.optimizer.learning_rate = float(optimizer.learning_rate)
+
+    def outputs(self, x, training):
+        """Return outputs, new state and penalties; the model is left as it is."""
+        own = (*self.model.trainable_variables, *self.model.non_trainable_variables)
+        mine = [v.value for v in (*self.trained, *self.state)]
+        pairs = list(zip(own, mine, strict=True))
+        with keras.StatelessScope(pairs, collect_losses=True) as scope:
+            outputs, penalties = self.model(x, training=training), self.model.losses
+        state = [scope.get_current_value(v) for v in self.model.non_trainable_variables]
+        return outputs, state, penalties
+
+    def targets(self, x, y):
+        """Return y as the loss takes it."""
+        shape = self.outputs(tf.constant(x[:1]), False)[0].shape
+        y = y.astype("float32")
+        return y[..., None] if y.ndim == len(shape) - 1 and shape[-1] == 1 else y
+
+    def value(self, y, outputs):
+        """Return the loss, a mean over the samples."""
+        return tf.reduce_mean(self.loss(y, outputs))
+
+    def _train(self, x, y, order):
+        norms = tf.TensorArray("float32", size=len(order))
+        value = tf.constant(0.0)
+        for n in tf.range(len(order)):
+            with tf.GradientTape() as tape:
+                outputs, state, penalties = self.outputs(tf.gather(x, order[n]), True)
+                loss = self.value(tf.gather(y, order[n]), outputs)
+                scaled = self.optimizer.scale_loss(loss + sum(penalties))
+            gradients = tape.gradient(scaled, [v.value for v in self.trained])
+            norm = tf.linalg.global_norm([g for g in gradients if g is not None])
+            norms = norms.write(n, tf.cast(norm, "float32"))
+            self.optimizer.apply(gradients, self.trained)
+            for mine, new in zip(self.state, state, strict=True):
+                mine.assign(new)
+            value = tf.cast(loss, "float32")
+        return value, norms.stack() / self.optimizer.scale_loss(1.0)
+
+    def share(self, x, y):
+        """Return the better share of inference and training: averages lag behind."""
+        found = [
+            share_learned(self.value, self.outputs(tf.constant(x), training)[0], y)
+            for training in (False, True)
+        ]
+        return max((s for s in found if math.isfinite(s)), default=math.nan)
+
+
+def share_learned(value, outputs, y):
+    """Return 1 - loss / loss of the best constant output; NaN if it is not finite.
+
+    A negative loss has no share: then it is the difference over the larger size.
+
+    Parameters
+    ----------
+    value : callable
+        Of (y, outputs), returns the loss.
+    outputs : tf.Tensor of shape (samples, ...)
+    y : numpy.ndarray of float32
+    """
+    own, best = float(value(y, outputs)), _constant_loss(value, outputs, y)
+    size = best if min(best, own) >= 0 else max(abs(best), abs(own))
+    return (best - own) / max(size, 1e-12) if math.isfinite(best - own) else math.nan
+
+
+def _constant_loss(value, outputs, y):
+    """Return the least loss of some constant outputs, NaN if none is finite.
+
+    Zeros, and of the targets the mean, the median and the mean as logits; of integer
+    labels the frequencies and their logits.
+    """
+    shape = tuple(outputs.shape)
+    constants = [np.zeros(shape[1:])]
+    if y.shape == shape:
+        mean = y.mean(axis=0)
+        constants += [mean, np.median(y, axis=0), *_logits(mean)]
+    elif y.size == math.prod(shape[:-1]):
+        classes = np.clip(y, 0, shape[-1] - 1).astype(int).ravel()
+        mean = np.bincount(classes, minlength=shape[-1]) / classes.size
+        constants += [mean, *_logits(mean)]
+    constants = [
+        tf.constant(np.broadcast_to(c, shape), outputs.dtype) for c in constants
+    ]
+    losses = [float(value(y, c)) for c in constants]
+    return min((loss for loss in losses if math.isfinite(loss)), default=math.nan)
+
+
+def _logits(mean):
+    p = np.clip(mean, 1e-7, 1 - 1e-7)
+    return [np.log(p), np.log(p / (1 - p))]
+
+
+def _order(seed, samples, copies, steps):
+    """Return the rows of each step, shape (steps, batch): passes without remainders."""
+    rng, batch = np.random.default_rng(seed), min(copies.batch, samples)
+    whole = samples // batch * batch
+    passes = -(-steps * batch // whole)
+    rows = [rng.permutation(samples)[:whole] for _ in range(passes)]
+    return np.concatenate(rows)[: steps * batch].reshape(steps, batch)
+
+
+def _scheduled(optimizer):
+    return isinstance(optimizer.get_config().get("learning_rate"), dict)
+
+
+def _again(optimizer):
+    return type(optimizer).from_config(optimizer.get_config())
+
+
+def _built(model, x):
+    """Return the model, or a copy with weights; refuse what cannot be trained."""
+    if not isinstance(model, keras.Model):
+        raise TypeError(
+            f"model is a {type(model).__name__}: give a keras.Model, or a function "
+            "that returns one"
+        )
+    loss = getattr(model, "loss", None)
+    if loss is None or model.optimizer is None:
+        raise ValueError("the model has no optimizer or no loss: compile it")
+    outputs = getattr(model, "outputs", None) or [0]
+    if isinstance(loss, dict | list | tuple) or len(outputs) > 1:
+        raise ValueError("the model has several outputs or losses: give one of one")
+    if model.built:
+        return model
+    if not isinstance(model, keras.Sequential):
+        raise ValueError("the model has no weights yet: call it on a batch first")
+    copy = keras.models.clone_model(model)
+    copy.build((None, *x.shape[1:]))
+    copy.compile(_again(model.optimizer), model.loss)
+    return copy
+
+
+def _clone(model, layers, keep):
+    """Rebuild a model with some layers changed; others may keep its weights."""
+    if nested := set(layers) - {layer.name for layer in model.layers}:
+        raise ValueError(f"{min(nested)} is inside a nested model")
+
+    def fresh(layer):
+        change = {
+            k: v for k, v in layers.get(layer.name, {}).items() if k != "normalize"
+        }
+        return type(layer).from_config(layer.get_config() | change)
+
+    def call(layer, *args, **kwargs):
+        outputs, name = layer(*args, **kwargs), layer.name
+        activation = layers.get(name, {}).get("normalize")
+        if activation is None:
+            return outputs
+        outputs = keras.layers.BatchNormalization(name=f"{name}_normalized")(outputs)
+        return keras.layers.Activation(activation, name=f"{name}_active")(outputs)
+
+    view = keras.Model(model.inputs[0], model.outputs[0], name=model.name)
+    copy = keras.models.clone_model(view, clone_function=fresh, call_function=call)
+    for layer in model.layers if keep else ():
+        drawn = any("initializer" in key for key in layers.get(layer.name, {}))
+        if layer.weights and not drawn:
+            mine = copy.get_layer(layer.name)
+            if [w.shape for w in mine.weights] == [w.shape for w in layer.weights]:
+                mine.set_weights(layer.get_weights())
+    return copy
+
+
+def _alter(model, template, layers):
+    """Change layers of a subclassed model in place, before a loop is compiled."""
+    for layer, old in zip(leaves(model), leaves(template), strict=True):
+        for key, value in layers.get(old.name, {}).items():
+            if key == "activation":
+                layer.activation = keras.activations.get(value)
+            elif key == "kernel_initializer":
+                for kernel in own_kernels(layer):
+                    kernel.assign(keras.initializers.get(value)(kernel.shape))
+            elif key == "bias_initializer":
+                layer.bias.assign(np.zeros(layer.bias.shape))
+            elif key == "kernel_regularizer":
+                layer.kernel.regularizer = None
+            else:
+                raise ValueError(f"{key} of a subclassed model cannot be changed")

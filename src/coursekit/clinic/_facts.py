@@ -1,0 +1,222 @@
+"""What a remedy must know of a model, its loss, its optimizer and its data."""
+
+import math
+from dataclasses import dataclass, field
+
+import keras
+import numpy as np
+
+from coursekit._taps import leaves, own_kernels
+from coursekit.clinic._checkup import heads
+
+# What a remedy can replace: layers whose constructor says all.
+_KINDS = ("Dense", "Conv1D", "Conv2D", "Conv3D", "LSTM", "GRU", "SimpleRNN")
+_ACTIVATIONS = {"Softmax": "softmax", "ReLU": "relu", "LeakyReLU": "leaky_relu"}
+_LOSSES = {
+    "binarycrossentropy": "binary",
+    "binaryfocalcrossentropy": "binary",
+    "categoricalcrossentropy": "categorical",
+    "categoricalfocalcrossentropy": "categorical",
+    "sparsecategoricalcrossentropy": "sparse",
+    "meansquarederror": "regression",
+    "meanabsoluteerror": "regression",
+    "huber": "regression",
+    "logcosh": "regression",
+}
+# Of large data a part tells the size.
+_ROWS = 2048
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A layer or an optimizer of Keras, as plain values.
+
+    Attributes
+    ----------
+    kind : str
+        Its class.
+    config : dict
+        What its constructor takes.
+    name : str
+    activation : str
+        Of a layer: its own, or that of the next layer that has one.
+    """
+
+    kind: str
+    config: dict
+    name: str = ""
+    activation: str = "linear"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a remedy must know; what is not known keeps its default.
+
+    Attributes
+    ----------
+    hidden : tuple of Part
+        Layers of known kinds, from the input to the output.
+    head : Part or None
+        The layer that makes the outputs, if it is of a known kind.
+    output : str or None
+        The activation of the outputs.
+    units : int or None
+        Length of the outputs' last axis.
+    functional : bool
+        Whether the model's graph is known, so that it can be rebuilt.
+    normalized : bool
+        Whether a layer normalizes its inputs.
+    loss : {"binary", "categorical", "sparse", "regression", None}
+    from_logits : bool
+    optimizer : Part
+    scheduled : bool
+        Whether a schedule gives the learning rate.
+    rate : float
+        The learning rate.
+    weights : int
+        How many trainable numbers there are.
+    x_rank : int
+    x_size, y_size : float
+        The larger of |mean| and standard deviation, of the feature that has most;
+        NaN for tokens, and if not known.
+    sequence : int
+        Time steps of the inputs of a recurrent model, else 0.
+    low, high : float
+        Ends of the targets; NaN if not known.
+    whole, finite : bool
+        Whether all targets are whole numbers; all numbers finite.
+    """
+
+    hidden: tuple = ()
+    head: Part | None = None
+    output: str | None = None
+    units: int | None = None
+    functional: bool = True
+    normalized: bool = False
+    loss: str | None = None
+    from_logits: bool = False
+    optimizer: Part = field(default_factory=lambda: Part("SGD", {}))
+    scheduled: bool = False
+    rate: float = 0.01
+    weights: int = 0
+    x_rank: int = 2
+    x_size: float = math.nan
+    y_size: float = math.nan
+    sequence: int = 0
+    low: float = math.nan
+    high: float = math.nan
+    whole: bool = True
+    finite: bool = True
+
+    @property
+    def one_softmax(self):
+        """Whether the output is a softmax over one unit, which is always 1."""
+        return self.output == "softmax" and self.units == 1
+
+
+def facts_of(model, x=None, y=None, loss=None, optimizer=None):
+    """Return the facts of a built model and of its data, or of a batch of them.
+
+    Inputs or targets of several arrays tell nothing. By default the loss and the
+    optimizer are those that the model is compiled with.
+    """
+    loss = getattr(model, "loss", None) if loss is None else loss
+    optimizer = optimizer or getattr(model, "optimizer", None)
+    order = leaves(model)
+    tokens = any(isinstance(layer, keras.layers.Embedding) for layer in order)
+    return Facts(
+        **_of_layers(model, order),
+        **_of_loss(loss),
+        **_of_optimizer(optimizer),
+        **_of_data(order, x, y, tokens),
+    )
+
+
+def _of_layers(model, order):
+    parts, output = [], None
+    for layer in order:
+        kind = type(layer).__name__
+        name = getattr(getattr(layer, "activation", None), "__name__", None)
+        name = _ACTIVATIONS.get(kind, name)
+        if getattr(keras.layers, kind, None) is type(layer) and kind in _KINDS:
+            parts.append(Part(kind, layer.get_config(), layer.name, name))
+        elif own_kernels(layer):
+            parts.append(Part("", {}, layer.name, name or "linear"))
+        elif name and parts and parts[-1].activation == "linear":
+            last = parts.pop()
+            parts.append(Part(last.kind, last.config, last.name, name))
+    ends = heads(model, [p.name for p in parts]) if parts else []
+    head = next((p for p in parts if [p.name] == ends), None)
+    if head is not None:
+        output = head.activation
+    return {
+        "hidden": tuple(p for p in parts if p.name not in ends and p.kind),
+        "head": head if head is not None and head.kind else None,
+        "output": output,
+        "units": head and (head.config.get("units") or head.config.get("filters")),
+        "functional": bool(getattr(model, "inputs", None)),
+        "normalized": any("Normalization" in type(layer).__name__ for layer in order),
+        "weights": sum(math.prod(v.shape) for v in model.trainable_variables),
+    }
+
+
+def _of_loss(loss):
+    if loss is None or isinstance(loss, dict | list | tuple):
+        return {}
+    loss = keras.losses.get(loss)
+    name = getattr(loss, "__name__", type(loss).__name__)
+    return {
+        "loss": _LOSSES.get(name.lower().replace("_", "")),
+        "from_logits": bool(getattr(loss, "from_logits", False)),
+    }
+
+
+def _of_optimizer(optimizer):
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    if not isinstance(optimizer, keras.optimizers.Optimizer):
+        return {}
+    config = optimizer.get_config()
+    return {
+        "optimizer": Part(type(optimizer).__name__, config),
+        "scheduled": isinstance(config["learning_rate"], dict),
+        "rate": float(optimizer.learning_rate),
+    }
+
+
+def _of_data(order, x, y, tokens):
+    found = {}
+    if x is not None and not isinstance(x, dict | list | tuple):
+        x = np.asarray(x)
+        recurrent = any(hasattr(layer, "cell") for layer in order)
+        found["x_rank"] = x.ndim
+        found["sequence"] = int(x.shape[1]) if recurrent and x.ndim > 1 else 0
+        found["x_size"] = math.nan if tokens else _size(x)
+        found["finite"] = _finite(x)
+    if y is not None and not isinstance(y, dict | list | tuple):
+        y = np.asarray(y)
+        ends = y[np.isfinite(y)] if _floats(y) else y
+        found["y_size"] = _size(y)
+        found["finite"] = found.get("finite", True) and _finite(y)
+        if ends.size:
+            found["low"], found["high"] = float(ends.min()), float(ends.max())
+            found["whole"] = bool((ends == np.round(ends)).all())
+    return found
+
+
+def _floats(array):
+    return np.issubdtype(array.dtype, np.floating)
+
+
+def _finite(array):
+    return bool(np.isfinite(array).all()) if _floats(array) else True
+
+
+def _size(array):
+    if not np.issubdtype(array.dtype, np.number) or not array.size:
+        return math.nan
+    features = np.asarray(array[:_ROWS], dtype="float64")
+    features = features.reshape(-1, array.shape[-1] if array.ndim > 1 else 1)
+    features = features[np.isfinite(features).all(axis=1)]
+    if not len(features):
+        return math.nan
+    return float(max(np.abs(features.mean(axis=0)).max(), features.std(axis=0).max()))

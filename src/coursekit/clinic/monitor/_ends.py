@@ -1,0 +1,145 @@
+"""Probe a model at the two ends of its training, when somebody asks.
+
+The start is probed with the weights that were kept of it, the end with those that
+are there, if nobody has changed them since.
+"""
+
+import math
+import re
+import warnings
+from contextlib import contextmanager
+
+import numpy as np
+
+from coursekit.clinic._checkup import checkup, constant_loss, not_finite
+from coursekit.clinic.monitor import _rows
+from coursekit.clinic.monitor._device import values
+
+# Of an error's message this much tells its cause.
+SHORT = 200
+
+
+class Ends:
+    """The probes of one training.
+
+    Attributes
+    ----------
+    batch, loss
+        To probe with, if a person has given them.
+    probes, checks : list
+        As :class:`coursekit.clinic.Trace` holds them.
+    notes : list of str
+        What could not be probed, and why.
+    constant_loss : float
+        Of the best constant output, over the targets of the first batches.
+    """
+
+    def __init__(self, model, recorder):
+        self._model, self._recorder = model, recorder
+        self.batch = self.loss = None
+        self.probes, self.checks, self.notes = [], [], []
+        self._end = None
+        self.constant_loss = math.nan
+
+    def begin(self):
+        """Forget where an earlier training ended: it goes on."""
+        self._end = None
+
+    def ended(self, step):
+        """Remember the weights that training ended with."""
+        self._end = (step, values(self._model.trainable_variables))
+
+    def look(self):
+        """Probe what was not probed yet: the start, and the end of training."""
+        self.look_at_start()
+        step, then = self._end or (0, None)
+        if not step:
+            return
+        self._end = None
+        if self._weights_are(then):
+            kept = 1 if self.probes and self.probes[0][0] == 0 else 0
+            del self.probes[kept:], self.checks[kept:]
+            self._probe(step)
+        else:
+            self._note(
+                "the weights were changed after the training: only its start was probed"
+            )
+
+    def look_at_start(self):
+        """Probe the start, unless that was done or cannot be."""
+        if self._recorder.start is not None:
+            with self._initial_weights():
+                self._probe(0)
+
+    def norms_at_start(self, names):
+        """Return the norms of a row at initialization, or None."""
+        known = self.probes and self.probes[0][0] == 0
+        return _rows.norms_of(self.probes[0][1], names) if known else None
+
+    def last_norms(self, names):
+        """Return the norms of a row as the last probe found them, or None."""
+        return _rows.norms_of(self.probes[-1][1], names) if self.probes else None
+
+    def _weights_are(self, then):
+        """Tell whether the trainable weights are still what they were."""
+        now = values(self._model.trainable_variables)
+        return len(now) == len(then) and all(
+            np.array_equal(a.numpy(), b.numpy(), equal_nan=True)
+            for a, b in zip(now, then, strict=True)
+        )
+
+    @contextmanager
+    def _initial_weights(self):
+        """Put the weights that training started from back for a moment."""
+        start, self._recorder.start = self._recorder.start, None
+        now = [(weight, weight.numpy()) for weight, _ in start]
+        for weight, value in start:
+            weight.assign(value)
+        try:
+            yield
+        finally:
+            for weight, value in now:
+                weight.assign(value)
+
+    def _probe(self, step):
+        """Probe the model; a probe that fails is noted and ends nothing."""
+        batch = self._recorder.batch() if self.batch is None else self.batch
+        if batch is None:
+            self._note("no batch could be kept for the probe: pass batch=(x, y)")
+            return
+        if not step and not_finite(batch):
+            self._note("the batch itself holds numbers that are not finite")
+        loss = None if getattr(self._model, "loss", None) is not None else self.loss
+        self._recorder.paused = True
+        try:
+            with warnings.catch_warnings():
+                # a diverged model overflows, and that is what is measured
+                warnings.simplefilter("ignore")
+                x, y, *weight = batch
+                weight = weight[0] if weight else None
+                probed, check = checkup(self._model, x, y, loss, weight, step)
+                targets = self._recorder.targets
+                if step and len(targets) > 1 and weight is None and self.batch is None:
+                    self.constant_loss = constant_loss(self._model, x, targets, loss)
+            self.probes.append((step, probed))
+            self.checks.append(check)
+        except Exception as error:  # training goes on without the probe
+            self._note(f"the probe failed: {_cause(error)}; {self._cure(loss)}")
+        finally:
+            self._recorder.paused = False
+
+    def _cure(self, loss):
+        if loss is None and getattr(self._model, "loss", None) is None:
+            return "the model is compiled without a loss: pass loss="
+        return "another batch may do: pass batch=(x, y)"
+
+    def _note(self, text):
+        if text not in self.notes:
+            self.notes.append(text)
+
+
+def _cause(error):
+    """Return the first line of an error's message, without codes for terminals."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip() or type(error).__name__
+    line = " ".join(text.split("\n\n")[0].split())
+    return line if len(line) <= SHORT else line[:SHORT].rsplit(" ", 1)[0] + " ..."

@@ -1,0 +1,273 @@
+"""Try remedies on copies of a model, beside a copy to which nothing was done."""
+
+import html
+import math
+import random
+import time
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from coursekit._progress import progress
+from coursekit.clinic._copies import CHUNK, Copies
+from coursekit.clinic._facts import facts_of
+from coursekit.clinic.diagnosis import rules
+from coursekit.clinic.diagnosis.remedies import EVERY, Remedy, Signs, advice
+
+__all__ = ["Attempt", "Trial", "try_remedies"]
+
+#: A remedy must take away so much more of a constant output's loss than the control.
+#: Margin: controls that learn nothing differ by .03 and less from seed to seed.
+BETTER = 0.1
+#: Of remedies as good as the best but for so much, the one nearest to the cause counts.
+ALIKE = 0.05
+# After fewer steps nothing can be said.
+_FEWEST = 20
+# So many remedies are tried again with other seeds.
+_LEADERS = 5
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What came of one remedy, or of none.
+
+    Attributes
+    ----------
+    remedy : Remedy or None
+        None is the control.
+    shares : tuple of float
+        For each seed the share of the best constant output's loss that the model
+        takes away; 0 or less: nothing was learned, NaN: the loss is not finite.
+    steps : int
+        The fewest that a seed was trained for.
+    verdict : str
+        "control", "trains", "better" than the control but a share below .2,
+        "no better", "not finite", or "fails" with the reason.
+    """
+
+    remedy: Remedy | None
+    shares: tuple
+    steps: int
+    verdict: str
+
+    @property
+    def changed(self):
+        """What was done, in a few words."""
+        return _short(self.remedy) if self.remedy else "nothing (the control)"
+
+    @property
+    def learned(self):
+        """The mean share, and its range over seeds."""
+        low, high = min(self.shares), max(self.shares)
+        ends = f" ({low:.2f} to {high:.2f})" if len(self.shares) > 1 else ""
+        return f"{np.mean(self.shares):.2f}{ends}"
+
+
+@dataclass(frozen=True, repr=False)
+class Trial:
+    """Remedies that were tried; print it.
+
+    Attributes
+    ----------
+    attempts : tuple of Attempt
+        The control first, then the remedies in the order of causes.
+    best : Remedy or None
+        The one that learned most, if any beats the control: ``best.code`` are the
+        lines to write.
+    skipped : tuple of (str, str)
+        What could not be tried, and why.
+    notes : tuple of str
+        How the copies differ from a training by ``fit``.
+    """
+
+    attempts: tuple
+    best: Remedy | None
+    skipped: tuple = ()
+    notes: tuple = ()
+
+    def _rows(self):
+        yield "what was changed", "share learned", "steps", "seeds", "verdict"
+        for a in self.attempts:
+            yield a.changed, a.learned, str(a.steps), str(len(a.shares)), a.verdict
+
+    def _tail(self):
+        yield from (f"Not tried: {what}: {why}." for what, why in self.skipped)
+        yield from self.notes
+        yield f"Best: {self.best.text}." if self.best else "Nothing beats the control."
+
+    def __str__(self):
+        """Return the table as text."""
+        rows = list(self._rows())
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        table = [
+            "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip()
+            for row in rows
+        ]
+        code = self.best.code.splitlines() if self.best else []
+        return "\n".join([*table, *self._tail(), *(f"    {line}" for line in code)])
+
+    __repr__ = __str__
+
+    def _repr_html_(self):
+        """Return the table that a notebook shows."""
+        head, *rows = (
+            "".join(f"<td>{html.escape(cell)}</td>" for cell in row)
+            for row in self._rows()
+        )
+        table = "".join(f"<tr>{row}</tr>" for row in rows)
+        tail = "".join(f"<p>{html.escape(text)}</p>" for text in self._tail())
+        code = f"<pre>{html.escape(self.best.code)}</pre>" if self.best else ""
+        head = f"<thead><tr>{head.replace('td>', 'th>')}</tr></thead>"
+        return f"<table>{head}<tbody>{table}</tbody></table>{tail}{code}"
+
+
+def try_remedies(
+    model, x, y, *, steps=200, seeds=2, seconds=45.0, batch_size=32, verbose="auto"
+):
+    """Try what fits a model's trouble, and say what works on this model.
+
+    Copies of the model are trained, each with one remedy, and one, the control,
+    with none. They begin with the model's own weights; where it was trained, or a
+    function builds it, their weights are drawn anew. A seed is another order of the
+    samples, and another draw of what is drawn. Every remedy is tried with one seed,
+    those near the cause first; then those that lead, and the control, with the
+    others. A remedy counts if its worst seed beats the control's best by .1.
+
+    The model is left as it was, and so is the random state of Python and NumPy.
+
+    Parameters
+    ----------
+    model : keras.Model, or function of no arguments that returns one
+        Compiled, with one input and one output. A subclassed model cannot be
+        rebuilt: give a function, or only optimizer, loss and data are changed.
+    x, y : numpy.ndarray
+        Inputs and targets, samples first.
+    steps : int
+        At most so many a copy, in tens; fewer where ``seconds`` are not enough.
+    seeds : int
+    seconds : float
+        When to stop. What runs then, some steps or a compilation, is finished.
+    batch_size : int
+    verbose : {"auto", True, False}
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    Trial
+
+    Raises
+    ------
+    TypeError
+        If ``model`` is neither, or the function returns something else.
+    ValueError
+        If the model is not compiled or has no weights, or x and y are not two
+        arrays of as many samples.
+    """
+    until = time.monotonic() + seconds
+    x, y = _arrays(x, y)
+    if not isinstance(model, keras.Model) and not callable(model):
+        raise TypeError(f"model is a {type(model).__name__}: give a keras.Model")
+    # initializers and dropout draw their seeds from these
+    kept = random.getstate(), np.random.get_state()
+    try:
+        copies = Copies(model, x, y, batch_size, until)
+        remedies, steps = _plan(copies, steps)
+        return _tried(copies, remedies, steps, seeds, verbose)
+    finally:
+        random.setstate(kept[0])
+        np.random.set_state(kept[1])
+
+
+def _arrays(x, y):
+    for name, array in (("x", x), ("y", y)):
+        if isinstance(array, dict | list | tuple) or not hasattr(array, "shape"):
+            raise ValueError(
+                f"{name} is a {type(array).__name__}: give one array of inputs and one "
+                "of targets; models of several inputs or outputs are not tried"
+            )
+    x, y = np.asarray(x), np.asarray(y)
+    if not x.ndim or not y.ndim or len(x) != len(y) or not len(x):
+        raise ValueError(
+            f"x and y have the shapes {x.shape} and {y.shape}: give as many samples "
+            "of both, 1 or more"
+        )
+    return x, y
+
+
+def _plan(copies, steps):
+    """Return the remedies that fit, and the steps for which there is time."""
+    start = time.monotonic()
+    copies.run(None, 0, CHUNK)
+    compiled = time.monotonic()
+    control = copies.run(None, 0, _FEWEST)
+    step = (time.monotonic() - compiled) / _FEWEST
+    facts = facts_of(copies.model, copies.x, copies.y)
+    place = " in time" if facts.sequence >= _FEWEST else ""
+    verdict = "not_learning" if _finite(control) else "exploding"
+    remedies = advice(facts, Signs(place=place, norm=copies.norm), verdict, EVERY)
+    compilations = sum(bool(r.layers) or "compile(" in r.code for r in remedies)
+    left = copies.until - compiled - compilations * (compiled - start)
+    # a third of the time is for the other seeds
+    possible = 0.65 * left / max(step, 1e-6) / (len(remedies) + 1)
+    steps = min(steps, max(_FEWEST, possible))
+    # another length of the last chunk would be compiled anew
+    return remedies, max(CHUNK, int(steps) // CHUNK * CHUNK)
+
+
+def _finite(run):
+    return not isinstance(run, str) and math.isfinite(run.share)
+
+
+def _tried(copies, remedies, steps, seeds, verbose):
+    runs, skipped = {}, []
+    with progress(len(remedies) + 1, verbose) as bar:
+        for remedy in (None, *remedies):
+            run = copies.run(remedy, 0, steps)
+            if isinstance(run, str):
+                skipped.append((_short(remedy), run))
+            else:
+                runs[remedy] = [run]
+            bar.update(1)
+    control = runs[None]
+    leaders = [r for r in runs if r and _above(runs[r], control)]
+    leaders = sorted(leaders, key=lambda r: -runs[r][0].share)[:_LEADERS]
+    for seed in range(1, seeds):
+        for remedy in (None, *leaders):
+            run = copies.run(remedy, seed, steps)
+            if not isinstance(run, str):
+                runs[remedy].append(run)
+    attempts = tuple(_attempt(r, found, control) for r, found in runs.items())
+    return Trial(attempts, _best(attempts), tuple(skipped), tuple(copies.notes))
+
+
+def _short(remedy):
+    return remedy.text.split(":")[0]
+
+
+def _above(runs, control):
+    best = max((r.share for r in control if math.isfinite(r.share)), default=0.0)
+    return min(r.share for r in runs) > best + BETTER
+
+
+def _attempt(remedy, runs, control):
+    shares = tuple(run.share for run in runs)
+    failure = next((run.failure for run in runs if run.failure), None)
+    verdict = "no better"
+    if remedy is None:
+        verdict = "control"
+    elif not all(map(math.isfinite, shares)):
+        verdict = "not finite"
+    elif _above(runs, control):
+        verdict = "trains" if min(shares) >= rules.SKILL else "better"
+    verdict = f"fails: {failure}" if failure else verdict
+    return Attempt(remedy, shares, min(run.steps for run in runs), verdict)
+
+
+def _best(attempts):
+    good = [a for a in attempts if a.verdict in ("trains", "better")]
+    # what only one seed was tried with is less certain
+    most = max((len(a.shares) for a in good), default=0)
+    good = [a for a in good if len(a.shares) == most]
+    top = max((np.mean(a.shares) for a in good), default=0.0)
+    return next((a.remedy for a in good if np.mean(a.shares) >= top - ALIKE), None)

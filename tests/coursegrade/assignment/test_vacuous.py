@@ -1,0 +1,98 @@
+"""Answers without the skill: which a master's tests let pass."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from coursegrade.assignment import needs
+from coursegrade.assignment.master import parse_master, read_master
+from coursegrade.assignment.vacuous import vacuous_answers
+
+ROOT = Path(__file__).parents[3]
+HEAD = "---\ngrading: {assignment: small}\n---\n\n"
+CELL = "```{{code-cell}} ipython3\n---\ngrade: {{{grade}}}\n---\n{source}\n```\n\n"
+GIVEN = "```{code-cell} ipython3\nimport numpy as np\n```\n\n"
+
+
+def passing(master):
+    """Return which answers pass, with the tasks: run here, without a sandbox."""
+    found = []
+    for what, texts in vacuous_answers(master):
+        for task in master.tasks.values():
+            if not task.manual and task.answers[-1].id in texts:
+                if _passes(master, task, texts):
+                    found.append((task.name, what))
+    return found
+
+
+def _passes(master, task, texts):
+    space = {"__name__": "test"}
+    try:
+        for cell in master.cells[: master.cells.index(task.test) + 1]:
+            if cell.role in ("given", "answer") or cell is task.test:
+                source = texts.get(cell.id, cell.source)
+                exec(compile(needs.tree_of(source), cell.id, "exec"), space)
+    except Exception:
+        return False
+    return True
+
+
+def small(test, answer="def double(x):\n    return 2 * x"):
+    source = f"### BEGIN SOLUTION\n{answer}\n### END SOLUTION"
+    return parse_master(
+        HEAD
+        + GIVEN
+        + CELL.format(grade="task: a, points: 1", source=source)
+        + CELL.format(grade="tests: a", source=test)
+    )
+
+
+PUBLIC = "assert double(2) == 4\n"
+ARRAY = "x = np.arange(3.0)\n"
+
+
+@pytest.mark.parametrize(
+    ("test", "passes"),
+    [
+        (PUBLIC + "assert double(3) == 6", set()),
+        (PUBLIC, {"always that of the first call", "empty from the second call on"}),
+        (f"{PUBLIC}{ARRAY}assert np.allclose(double(x), 2 * x)", {"empty from"}),
+        (f"{ARRAY}assert all(double(x) == 2 * x)", {"empty", "always"}),
+        (f"{PUBLIC}{ARRAY}assert double(x).shape == x.shape", {"the first argument"}),
+        (f"{PUBLIC}{ARRAY}assert np.array_equal(double(x), 2 * x)", set()),
+    ],
+)
+def test_what_a_test_lets_pass(test, passes):
+    found = {what for _, what in passing(small(test))}
+    for start in passes:
+        assert any(what.startswith(start) for what in found), (start, found)
+    assert passes or not found
+
+
+def test_a_plain_name_is_tried_empty():
+    answer = "numbers = np.arange(3.0)"
+    test = "assert np.allclose(numbers, [0, 1, 2])"
+    master = small(test.replace("[0, 1, 2]", "[[0, 1, 2]]"), answer)
+    assert passing(master) == [("a", "empty")]
+    assert passing(small("assert np.array_equal(numbers, [0, 1, 2])", answer)) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "task"),
+    [("vanishing_exploding", "norms"), ("cures", "value"), ("cures", "norm")],
+)
+def test_a_master_that_looks_at_no_shape_gives_points_for_nothing(name, task):
+    text = (ROOT / f"assignments/{name}.md").read_text(encoding="utf-8")
+    shapes = "shapes = np.shape(found) == np.shape(right)"
+    assert shapes in text
+    for instead, passes in ((shapes, False), ("shapes = True", True)):
+        master = parse_master(text.replace(shapes, instead))
+        texts = dict(vacuous_answers(master))["empty from the second call on"]
+        assert _passes(master, master.tasks[task], texts) == passes
+
+
+def test_tiny_has_none():
+    tiny = read_master(ROOT / "tests/data/tiny.md")
+    assert [what for what, _ in vacuous_answers(tiny)]
+    assert np.size(passing(tiny)) == 0

@@ -1,0 +1,186 @@
+"""A submission's room: its time, and which of its cells is to blame for a loss."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from coursegrade.examiner.notebook import Step
+from coursegrade.examiner.session import Failed, GoneError, Lost, Room, Session
+from coursegrade.sandbox.bubblewrap import Sandbox
+from submissions import sandbox_or_skip
+
+LIMITS = {"memory_mb": 512, "processes": 64, "file_mb": 16}
+
+
+@pytest.fixture(scope="module")
+def box():
+    sandbox_or_skip()
+    made = Sandbox()
+    made.wait()
+    yield made
+    made.close()
+
+
+def session(box, *steps, free=60, seconds=20, **options):
+    """Return a session of cells, each a text or a pair of a task and a text."""
+    made = []
+    for step in steps:
+        task, source = step if isinstance(step, tuple) else ("", step)
+        made.append(Step("run", source, task))
+        if task:
+            made.append(Step("keep", task=task))
+    tasks = {step.task: seconds for step in made}
+    return Session(lambda: box.room(**LIMITS), made, {**tasks, "": free}, **options)
+
+
+def value(made, task, name):
+    made.ensure(task)
+    try:
+        return made.get(task, name)[1]
+    finally:
+        made.close()
+
+
+BURN = (
+    "import time\nstart = time.process_time()\n"
+    "while time.process_time() - start < {}: pass\n"
+)
+
+
+def test_time_is_the_time_of_all_processes(box):
+    # Sleeping is no work, and what two children do counts twice.
+    room = Room(lambda: box.room(**LIMITS))
+    room.allow(30)
+    room.ask("run", source="import time; time.sleep(1)")
+    assert room.used() < 0.5
+    fork = "import os\nfor _ in range(2):\n    if os.fork() == 0:\n        "
+    burn = BURN.format(0.5).replace("\n", "\n        ")
+    room.ask("run", source=f"{fork}{burn}os._exit(0)\nos.wait(); os.wait()")
+    # A little less than 2 x 0.5 s is counted in whole ticks of 10 ms.
+    assert room.used() > 0.9
+    room.close()
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["while True: pass", "import time; time.sleep(99)", "import os\nos.kill(0, 19)"],
+)
+def test_what_computes_or_sleeps_too_long_is_a_timeout(box, source):
+    room = Room(lambda: box.room(**LIMITS))
+    room.allow(1)
+    with pytest.raises(Lost) as caught:
+        room.ask("run", source=source)
+    assert caught.value.status == "timeout"
+
+
+def test_a_thread_that_ends_a_later_cell_is_blamed(box):
+    late = "import os, threading\nthreading.Timer({}, os._exit, (0,)).start()"
+    wait = "import time; time.sleep(1)\nx = 1"
+    steps = ["a = 1", late.format(0.4), "b = 2", ("one", wait)]
+    assert value(session(box, *steps, search=True), "one", "x") == 1
+    made = session(box, ("one", late.format(0.4)), ("two", wait), search=True)
+    assert value(made, "two", "x") == 1
+    assert [made.steps[index].task for index in made.bad] == ["one"]
+    # One that ends its own process is to blame itself, whatever came before.
+    made = session(box, "a = 1", ("one", "import os; os._exit(3)"), search=True)
+    with pytest.raises(Failed) as caught:
+        value(made, "one", "x")
+    assert caught.value.status == "died" and list(made.bad) == [1]
+
+
+def test_a_thread_that_ends_the_room_while_a_test_runs(box):
+    late = "import os, threading\nthreading.Timer(0.5, os._exit, (0,)).start()"
+    made = session(box, late, ("one", "def f(): import time; time.sleep(3)"))
+    made.search = True
+    made.ensure("one")
+    with pytest.raises(Lost):
+        made.get("one", "f")
+        made.call("one", "f", (), {})
+    assert made.innocent() and list(made.bad) == [0]
+    made = session(box, "a = 1", ("one", "def f(): import os; os._exit(0)"))
+    made.ensure("one")
+    with pytest.raises(Lost):
+        made.call("one", "f", (), {})
+    assert not made.innocent()
+    made.close()
+
+
+def test_slow_cells_of_no_task_cost_no_task(box):
+    # Each of the sleepers rests for as long as it may; the one that computes uses
+    # its share up. What was fast, and what was slow but done, stays.
+    sleeps = "import time; time.sleep(60)"
+    steps = [BURN.format(1) + "a = 1", sleeps, "while True: pass", sleeps, "b = 2"]
+    start = time.monotonic()
+    made = session(box, *steps, ("one", "x = a + b"), free=8)
+    assert value(made, "one", "x") == 3
+    assert sorted(made.bad) == [1, 2, 3]
+    assert time.monotonic() - start < 300
+
+
+def test_who_loses_many_rooms_loses_no_task(box):
+    exits = ["import os; os._exit(0)"] * 40
+    made = session(box, *exits, ("one", "x = 1"))
+    assert value(made, "one", "x") == 1
+
+
+def test_names_are_as_they_were_at_their_task(box):
+    made = session(
+        box,
+        (
+            "one",
+            "n = 2\ndef f(): return n * later\ndef g(): global n; n += 1; return n",
+        ),
+        ("two", "n = 8\ndef h(): return n\ndef f(): return -1"),
+        "later = 10",
+        "%reset -f\nlater = 10",
+    )
+    made.ensure("one")
+    assert made.call("one", "f", (), {}) == 20
+    assert made.call("two", "h", (), {}) == 8
+    assert made.call("one", "g", (), {}) == 3 and made.call("one", "f", (), {}) == 30
+    assert made.call("two", "f", (), {}) == -1 and made.get("one", "n") == (True, 2)
+    made.close()
+
+
+def test_a_name_below_its_test_says_where(box):
+    made = session(box, ("one", "x = 1"), "y = 2")
+    made.steps[-1] = Step("run", "y = 2", "", 7)
+    with pytest.raises(Failed, match="`y` is not defined; cell 7 defines it, below"):
+        value(made, "one", "y")
+
+
+REPLY = (
+    "from coursegrade.sandbox import room\n"
+    "deep = []\nfor _ in range(970): deep = [deep]\n"
+    "room._failure = lambda e: {}\n1 / 0"
+)
+
+
+@pytest.mark.parametrize(
+    "failure",
+    ["{'error': deep, 'kind': 'x'}", "{'error': 3}", "{'error': {}, 'kind': [1]}"],
+)
+def test_an_error_that_is_no_text(box, failure):
+    made = session(box, ("one", REPLY.format(failure)))
+    with pytest.raises(Failed, match="the cell raised an error"):
+        value(made, "one", "x")
+
+
+def test_a_dead_sandbox_is_told_as_such():
+    sandbox_or_skip()
+    box = Sandbox()
+    box.wait()
+    try:
+        made = session(box, ("one", "x = 1"))
+        made.ensure("one")
+        assert not box.gone(0)
+        os.kill(box.process.pid, signal.SIGKILL)
+        with pytest.raises(GoneError):
+            made.get("one", "x")
+        assert box.gone(10)
+        with pytest.raises(RuntimeError):
+            made.ensure("one")
+    finally:
+        box.close()

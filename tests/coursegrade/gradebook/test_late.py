@@ -1,0 +1,92 @@
+"""When work came, by whom it is said, and what late days take."""
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from coursegrade.gradebook.late import LATE, Deadline, parse_time, read_times
+from coursegrade.gradebook.sheets import SheetError
+
+BERLIN = ZoneInfo("Europe/Berlin")
+DUE = datetime(2026, 12, 1, 23, 59, tzinfo=UTC)
+
+
+def entry(late=None, **more):
+    return {"id": "ada", "late": late} | more
+
+
+@pytest.mark.parametrize(
+    ("after", "days"),
+    [(-60, 0), (0, 0), (1, 1), (86_400, 1), (86_401, 2), (64 * 86_400, 64)],
+)
+def test_each_day_that_began_is_late(after, days):
+    deadline = Deadline(DUE, 0.1, times={"ada": DUE + timedelta(seconds=after)})
+    assert deadline.late_days(entry()) == days
+    assert deadline.total(10, days) == pytest.approx(max(0, 10 - days))
+
+
+def test_who_says_so():
+    deadline = Deadline(DUE, 0.1)
+    assert Deadline().late_days(entry()) == 0
+    # Nobody does: nothing is taken. The platform does, without a number: no total yet.
+    assert deadline.late_days(entry()) is None and deadline.total(10, None) == 10
+    assert deadline.late_days(entry(False)) == 0
+    assert deadline.late_days(entry(True)) == LATE and deadline.total(10, LATE) is None
+    assert Deadline(DUE).total(10, LATE) == 10
+    # A time says more than a word.
+    known = Deadline(DUE, 0.1, times={"ada": DUE})
+    assert known.late_days(entry(True)) == 0
+    assert deadline.late_days(entry(absent=True)) == 0
+
+
+def test_an_extension_is_one_students():
+    later = DUE + timedelta(days=7)
+    deadline = Deadline(DUE, 0.1, {"ada": later}, {"ada": later, "bob": later})
+    assert deadline.late_days(entry()) == 0
+    assert deadline.late_days({"id": "bob"}) == 7
+    # The platform compares with the class's due time.
+    assert Deadline(DUE, 0.1, {"ada": later}).late_days(entry(True)) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2026-12-01T23:59", "2026-12-01T23:59+01:00"),
+        ("2026-12-01 23:59:30+05:30", "2026-12-01T23:59:30+05:30"),
+        ("2026-12-01T00:00:00Z", "2026-12-01T00:00+00:00"),
+        ("Tuesday, 2 December 2025, 11:59 PM", "2025-12-02T23:59+01:00"),
+        ("Tuesday, 2 December 2025, 12:05 AM", "2025-12-02T00:05+01:00"),
+        ("Sonntag, 1. März 2026, 09:00", "2026-03-01T09:00+01:00"),
+        ("mardi 14 juillet 2026, 08:05", "2026-07-14T08:05+02:00"),
+        ("martes, 5 de mayo de 2026, 00:00", "2026-05-05T00:00+02:00"),
+        ("Wednesday, 4 March 2026, 3:07 pm", "2026-03-04T15:07+01:00"),
+    ],
+)
+def test_times(text, expected):
+    assert parse_time(text, BERLIN) == datetime.fromisoformat(expected)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "soon", "3/4/26, 10:00", "31 February 2026, 10:00", "2 2026 10:00"],
+)
+def test_what_is_no_time(text):
+    with pytest.raises(ValueError, match="no time"):
+        parse_time(text)
+
+
+def test_a_time_without_a_zone_is_this_machines():
+    assert parse_time("2026-12-01T23:59") == datetime(2026, 12, 1, 23, 59).astimezone()
+
+
+def test_a_table_of_times(tmp_path):
+    path = tmp_path / "times.csv"
+    path.write_text("id;time\n'=ada;2026-12-01T23:59\nbob;\n")
+    assert read_times(path, "time", UTC) == {"=ada": DUE}
+    path.write_text("id,time\nada,2026-12-01\nada,2026-12-02\n")
+    with pytest.raises(SheetError, match="line 3: the id 'ada' stands there twice"):
+        read_times(path, "time")
+    path.write_text("id,due\nada,monday\n")
+    with pytest.raises(SheetError, match="line 2: 'monday' is no time"):
+        read_times(path, "due")

@@ -1,0 +1,84 @@
+"""A person's marks: read, kept, each for the answer that was read."""
+
+import pytest
+
+from coursegrade.gradebook import marks
+from coursegrade.gradebook.sheets import SheetError
+from submissions import MASTER, entry, rows_of
+
+A, B = marks.answer_digest("a text"), marks.answer_digest("another text")
+ANSWERS = {name: {"why": A} for name in ("=ann", "'=ann", "bob")}
+
+
+def why(entries, kept, student="bob"):
+    rows = {row["task"]: row for row in marks.apply(entries, kept)[student]["rows"]}
+    row = rows["why"]
+    return row["points"], row["status"]
+
+
+def test_marks_are_read_merged_and_kept(tmp_path):
+    path = tmp_path / "marks.csv"
+    # As Excel saves it in Europe; the ids as a table of ours guards them.
+    path.write_bytes(
+        "id;task;points;comment\n'=ann;why;1,5;größer\n''=ann;why;2;\n"
+        "bob;why;;half a comment\n".encode("cp1252")
+    )
+    new = marks.read_marks(path, MASTER, ANSWERS)
+    kept = marks.merged({}, new, ANSWERS)
+    marks.write_marks(tmp_path, kept)
+    assert kept == marks.kept_marks(tmp_path)
+    assert kept["=ann"]["why"] == {"points": 1.5, "comment": "größer", "answer": A}
+    entries = {s: entry(s, answers={"why": A}) for s in ANSWERS}
+    assert why(entries, kept, "=ann") == (1.5, "wrong")
+    assert why(entries, kept, "'=ann") == (2, "ok")
+    # A comment without points says nothing yet, and is not lost.
+    assert why(entries, kept) == (None, "needs_review")
+    marked = marks.apply(entries, kept)
+    (line,) = rows_of(marks.write_review(tmp_path, marked, kept))
+    assert (line["id"], line["comment"], line["answer"]) == ("bob", "half a comment", A)
+    # Typed in place: the points join the comment.
+    path = tmp_path / marks.REVIEW
+    path.write_text(path.read_text().replace("bob,why,,", "bob,why,1,"))
+    kept = marks.merged(kept, marks.typed(tmp_path, MASTER), ANSWERS)
+    assert kept["bob"]["why"]["points"] == 1 and why(entries, kept) == (1, "wrong")
+
+
+def test_a_mark_belongs_to_an_answer(tmp_path):
+    kept = {"bob": {"why": {"points": 2.0, "comment": "good", "answer": A}}}
+    assert why({"bob": entry("bob", answers={"why": A})}, kept) == (2, "ok")
+    new = {"bob": entry("bob", answers={"why": B})}
+    assert why(new, kept) == (None, "needs_review")
+    (line,) = rows_of(marks.write_review(tmp_path, new, kept))
+    assert (line["points"], line["earlier"]) == ("", "2 points: good")
+    # Read before the new text came in, saved after it: still a mark of the old one.
+    late = {"bob": {"why": {"points": 1.0, "comment": "", "answer": A}}}
+    kept = marks.merged(kept, late, {"bob": {"why": B}})
+    assert why(new, kept) == (None, "needs_review")
+    # White space is no new answer; a mark without a fingerprint is for today's.
+    assert marks.answer_digest(" a\n text ") == A
+    plain = {"bob": {"why": {"points": 1.0, "comment": "", "answer": ""}}}
+    assert why(new, marks.merged(kept, plain, {"bob": {"why": B}})) == (1, "wrong")
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("zoe,why,1,", "no submission of 'zoe'"),
+        ("ann,whi,1,", "no task 'whi'"),
+        ("ann,why,3,", "from 0 to 2"),
+        ("ann,why,-1,", "from 0 to 2"),
+        ("ann,why,nan,", "from 0 to 2"),
+        ("ann,why,one,", "from 0 to 2"),
+    ],
+)
+def test_bad_marks_name_the_line(tmp_path, line, said):
+    path = tmp_path / "marks.csv"
+    path.write_text(f"id,task,points,comment\n{line}\n")
+    with pytest.raises(SheetError, match=f"line 2.*{said}"):
+        marks.read_marks(path, MASTER, {"ann": entry()})
+
+
+def test_marks_that_a_disk_cut_off_are_named(tmp_path):
+    (tmp_path / "marks.json").write_text('{"ann": ')
+    with pytest.raises(SheetError, match="marks.json"):
+        marks.kept_marks(tmp_path)

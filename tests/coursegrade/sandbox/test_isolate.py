@@ -1,0 +1,131 @@
+"""What a room cannot do, and what two rooms do not share."""
+
+import pytest
+
+from coursegrade.examiner.session import Lost, Room
+from coursegrade.sandbox.bubblewrap import Sandbox
+from submissions import sandbox_or_skip
+
+LIMITS = {"memory_mb": 300, "processes": 64, "file_mb": 64}
+
+
+@pytest.fixture(scope="module")
+def box():
+    sandbox_or_skip()
+    made = Sandbox()
+    made.wait()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def room(box):
+    made = Room(lambda: box.room(**LIMITS))
+    made.allow(30)
+    yield made
+    made.close()
+
+
+def seen(room, expression):
+    """Return what an expression is in the room, as text."""
+    reply = room.ask("run", source=f"raise ValueError(repr({expression}))")
+    return reply["error"].removeprefix("ValueError: ")
+
+
+LIBC = "import ctypes, os\nlibc = ctypes.CDLL(None, use_errno=True)\n"
+
+
+def test_no_namespace_can_be_made(room):
+    # Not dumpable, a process may not write its id maps; it can change that.
+    room.ask("run", source=LIBC + "libc.prctl(4, 1, 0, 0, 0)")
+    for flag in (0x10000000, 0x10000000 | 0x20000, 0x20000, 0x40000000, 0x20000000):
+        assert seen(room, f"libc.unshare({flag})") == "-1"
+    # clone(2) with a user namespace, and back into the one outside.
+    fork = "libc.syscall({'x86_64': 56, 'aarch64': 220}[os.uname().machine], 0x10000011"
+    assert seen(room, f"{fork}, 0, 0, 0, 0)") == "-1"
+    assert seen(room, "libc.setns(os.open('/proc/1/ns/user', 0), 0)") != "0"
+
+
+def test_no_capability_is_left(room):
+    caps = "[l for l in open('/proc/self/status') if l.startswith('Cap') and '1' in l]"
+    assert seen(room, caps) == "[]"
+    assert seen(room, f"[l for l in {caps} if 'f' in l]") == "[]"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        # Memory that no process maps.
+        "import os, time\npiece, held = bytes(2**20), []\n"
+        "for _ in range(12):\n    held.append(os.memfd_create('m'))\n"
+        "    for _ in range(60): os.write(held[-1], piece)\ntime.sleep(20)",
+        # The same, spread over children.
+        "import os, time\npiece = bytes(2**20)\nfor _ in range(12):\n"
+        "    if os.fork() == 0:\n        fd = os.memfd_create('m')\n"
+        "        for _ in range(60): os.write(fd, piece)\n        time.sleep(20)\n"
+        "time.sleep(20)",
+    ],
+)
+def test_memory_that_no_process_maps_counts(room, source):
+    with pytest.raises(Lost) as caught:
+        room.ask("run", source=source)
+    assert caught.value.status == "memory"
+
+
+def test_no_shared_memory_of_system_v(room):
+    room.ask("run", source=LIBC)
+    assert seen(room, "libc.shmget(0, 4096, 0o1600)") == "-1"
+
+
+def test_rooms_share_no_user_terminals_or_keys(box):
+    users, keys = set(), []
+    add = {"x86_64": 248, "aarch64": 217}
+    rooms = []
+    for _ in range(3):
+        room = Room(lambda: box.room(**LIMITS))
+        room.allow(30)
+        rooms.append(room)
+        room.ask("run", source=LIBC + f"add = {add}.get(os.uname().machine)")
+        users.add(seen(room, "os.getuid()"))
+        # A terminal that stays open, and a key in each keyring that is there.
+        room.ask("run", source="import pty\nheld = pty.openpty()")
+        assert seen(room, "sorted(os.listdir('/dev/pts'))") == "['0', 'ptmx']"
+        for ring in (-3, -4, -5):
+            find = f"libc.syscall(add + 2, 10, {ring}, b'user', b'note', 0)"
+            keys.append(seen(room, find))
+        for ring in (-3, -4, -5):
+            put = f"libc.syscall(add, b'user', b'note', b'77', 2, {ring})"
+            room.ask("run", source=put)
+        # A key that is there is found.
+        assert seen(room, find) != "-1"
+    assert len(users) == 3 and set(keys) == {"-1"}
+    for room in rooms:
+        room.close()
+
+
+def test_a_name_that_is_no_text_harms_nobody(box):
+    name = LIBC + "libc.prctl(15, b'\\xff\\xfe)  ( 1 2')\n"
+    odd, other = (Room(lambda: box.room(**LIMITS)) for _ in range(2))
+    for room in (odd, other):
+        room.allow(30)
+    odd.ask("run", source=name + "import time; time.sleep(1)")
+    assert odd.used() < 5 and seen(other, "1") == "1" and not box.gone(0)
+    odd.close()
+    other.close()
+
+
+def test_a_room_that_cannot_be_watched_ends_alone(monkeypatch):
+    from coursegrade.sandbox import warm
+
+    class Broken:
+        reason = ""
+
+        def watch(self):
+            raise ValueError("what nobody thought of")
+
+        def end(self, reason=""):
+            self.reason = reason
+
+    room = Broken()
+    warm._Rooms._guarded(None, room.watch)
+    assert "what nobody thought of" in room.reason

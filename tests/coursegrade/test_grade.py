@@ -1,0 +1,244 @@
+"""Walks of several commands: nobody lost, nothing undone, all of it said."""
+
+import zipfile
+from datetime import datetime, timedelta
+
+import pytest
+
+from coursegrade import cli
+from coursegrade.gradebook import whole_class
+from submissions import MASTER, TINY, rows_of, solved
+
+MOODLE = ("Ada L_1234567_assignsubmission_file/w.ipynb",)
+MOODLE += ("Kurt G_1234571_assignsubmission_file/w.ipynb",)
+CANVAS = ("lovelaceada_11_901_w.ipynb", "hoppergrace_LATE_12_902_w.ipynb")
+STATUS = {"stddev": "wrong"}
+
+
+@pytest.fixture(autouse=True)
+def graded(monkeypatch):
+    """Grade without a room: what a row says is the examiner's part."""
+
+    def grade(job):
+        calls.append((job["id"], tuple(job["tasks"])))
+        rows = []
+        for task in MASTER.tasks.values():
+            if not job["tasks"] or task.name in job["tasks"]:
+                status = "needs_review" if task.manual else STATUS.get(task.name, "ok")
+                status = "unreadable" if job["problem"] else status
+                points = {"ok": task.points, "needs_review": None}.get(status, 0)
+                row = {"task": task.name, "points": points, "of": task.points}
+                rows.append(row | {"status": status, "message": "", "seconds": 0.0})
+        return rows
+
+    calls = []
+    monkeypatch.setattr(whole_class, "grade_submission", grade)
+    monkeypatch.setattr(whole_class, "why_not", lambda: "")
+    return calls
+
+
+@pytest.fixture
+def run(tmp_path, capsys):
+    """Return a function that grades: its status, what it said, the totals by id."""
+
+    def grade(where, *arguments):
+        command = ["grade", str(TINY), str(tmp_path / where), "--jobs", "1"]
+        command += ["--out", str(tmp_path / "g"), *map(str, arguments)]
+        status = cli.main(command)
+        said = "".join(capsys.readouterr())
+        path = tmp_path / "g/tiny/totals.csv"
+        rows = rows_of(path) if path.exists() else []
+        return status, said, {row["id"]: row for row in rows}
+
+    return grade
+
+
+def hand_in(folder, *names, **change):
+    folder.mkdir(exist_ok=True)
+    for name in names:
+        data = solved(TINY, name, change=change)
+        (folder / f"{name}.ipynb").write_bytes(data)
+
+
+def platform_zip(path, names):
+    """Write a zip as platforms do: each entry has the time of the download."""
+    now = tuple(datetime.now().timetuple()[:6])
+    with zipfile.ZipFile(path, "w") as made:
+        for name in names:
+            made.writestr(zipfile.ZipInfo(name, now), solved(TINY, ""))
+
+
+def write(path, text):
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def yesterday():
+    return (datetime.now() - timedelta(days=2)).isoformat(timespec="minutes")
+
+
+@pytest.mark.parametrize(
+    ("names", "days", "totals"),
+    [(MOODLE, ["", ""], ["7", "7"]), (CANVAS, ["0", "late"], ["7", ""])],
+)
+def test_a_download_is_no_handing_in(tmp_path, run, names, days, totals):
+    platform_zip(tmp_path / "all.zip", names)
+    status, said, rows = run("all.zip", "--due", yesterday(), "--penalty", "10%")
+    assert [row["late_days"] for row in rows.values()] == days
+    assert [row["total"] for row in rows.values()] == totals
+    assert status == 3 and "--times" in said
+
+
+def test_times_from_the_worksheet_and_from_a_table(tmp_path, run):
+    platform_zip(tmp_path / "all.zip", MOODLE)
+    sheet = write(
+        tmp_path / "sheet.csv",
+        "Identifier,Grade,Last modified (submission)\n"
+        'Participant 1234567,,"Tuesday, 2 December 2025, 11:59 PM"\n'
+        'Participant 1234571,,"Monday, 1 December 2025, 11:59 PM"\n',
+    )
+    due = ("--due", "2025-12-02T00:00", "--penalty", "0.1", "--timezone", "UTC")
+    status, _, rows = run("all.zip", *due, "--worksheet", sheet)
+    assert [row["late_days"] for row in rows.values()] == ["1", "0"]
+    assert rows["1234567"]["total"] == "6.3" and status == 0
+    # What a person says counts more; a zone in a time counts.
+    times = write(tmp_path / "t.csv", "id,time\n1234567,2025-12-04T01:00+02:00\n")
+    more = write(tmp_path / "x.csv", "id,due\n1234571,2025-11-30\nnobody,2025-11-30\n")
+    status, said, rows = run("all.zip", "--times", times, "--extensions", more)
+    assert [row["late_days"] for row in rows.values()] == ["2", "2"]
+    assert status == 3 and "an extension for nobody" in said
+
+
+def test_a_run_keeps_what_it_does_not_change(tmp_path, run, graded):
+    hand_in(tmp_path / "in", "ada")
+    times = write(tmp_path / "times.csv", "id,time\nada,2025-12-03T12:00Z\n")
+    due = ("--due", "2025-12-01T00:00Z", "--penalty", "0.1", "--times", times)
+    _, _, rows = run("in", *due)
+    assert (rows["ada"]["late_days"], rows["ada"]["total"]) == ("3", "4.9")
+    marks = write(tmp_path / "marks.csv", "id,task,points,comment\nada,why,2,good\n")
+    status, _, rows = run("in", "--marks", marks)
+    assert (rows["ada"]["late_days"], rows["ada"]["total"]) == ("3", "6.3")
+    assert status == 0 and len(graded) == 1
+    # The same of a regrade, and of each later run.
+    _, _, rows = run("in", "--regrade", "ada")
+    assert rows["ada"]["total"] == "6.3" and len(graded) == 2
+    _, _, rows = run("in", "--penalty", "none")
+    assert rows["ada"]["total"] == "9"
+
+
+def test_a_dry_run_says_what_would_change_and_writes_nothing(tmp_path, run, graded):
+    hand_in(tmp_path / "in", "ada")
+    times = write(tmp_path / "times.csv", "id,time\nada,2025-12-03T12:00Z\n")
+    run("in", "--times", times)
+    hand_in(tmp_path / "in", "bob")
+    before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+    due = ("--due", "2025-12-01T00:00Z", "--penalty", "10%")
+    _, said, _ = run("in", *due, "--dry-run")
+    assert "penalty: none -> 10%" in said and "ada: total 7 -> 4.9" in said
+    assert "1 of 2 submissions would be graded\n  bob: all tasks" in said
+    assert before == {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+    assert len(graded) == 1
+
+
+def test_what_is_typed_into_review_csv_is_kept(tmp_path, run):
+    hand_in(tmp_path / "in", "ada", "bob")
+    run("in")
+    review = tmp_path / "g/tiny/review.csv"
+    text = review.read_text().replace("ada,why,,,", "ada,why,2,Well argued.,")
+    review.write_text(text.replace("bob,why,,,", "bob,why,,Only half,"))
+    hand_in(tmp_path / "in", "cyd")
+    _, _, rows = run("in")
+    assert (rows["ada"]["points"], rows["ada"]["open"]) == ("9", "")
+    assert "Well argued." in (tmp_path / "g/tiny/feedback/ada.html").read_text()
+    assert (
+        "bob,why,,Only half," in review.read_text() and "cyd,why" in review.read_text()
+    )
+    # Another text is read again, and so is one that was taken back.
+    for text in ("Another text.", "YOUR ANSWER HERE"):
+        hand_in(tmp_path / "in", "ada", why=text)
+        _, _, rows = run("in")
+        assert rows["ada"]["open"] == "why"
+        assert "2 points: Well argued." in review.read_text()
+
+
+def test_a_roster_is_in_every_table_and_fills_the_worksheet(tmp_path, run):
+    platform_zip(tmp_path / "all.zip", MOODLE)
+    roster = "submission,id\n1234567,ada\n1234571,kurt\n1234580,zoe\n"
+    roster = write(tmp_path / "roster.csv", roster)
+    marks = "id,task,points\nada,why,2\nkurt,why,1\n"
+    marks = write(tmp_path / "marks.csv", marks)
+    text = "Identifier,Full name,Grade\nParticipant 1234567,Ada L,\n"
+    text += "Participant 1234571,Kurt G,\nParticipant 1234580,Zoe,\n"
+    sheet = write(tmp_path / "sheet.csv", text)
+    arguments = ("--roster", roster, "--worksheet", sheet, "--marks", marks)
+    status, said, rows = run("all.zip", *arguments)
+    filled = rows_of(tmp_path / "g/tiny/moodle_worksheet.csv")
+    assert [row["Grade"] for row in filled] == ["9", "8", ""]
+    assert "2 of 3 grades" in said and status == 0
+    grades = rows_of(tmp_path / "g/tiny/grades.csv")
+    assert {r["message"] for r in grades if r["id"] == "zoe"} == {"nothing handed in"}
+    assert rows["zoe"]["total"] == "0"
+    lines = rows_of(tmp_path / "g/tiny/intake.csv")
+    assert [r["what"] for r in lines if r["id"] == "zoe"] == ["nothing handed in"]
+
+
+def test_who_was_graded_earlier_stays(tmp_path, run):
+    hand_in(tmp_path / "in", "ada", "bob")
+    run("in")
+    hand_in(tmp_path / "late", "cyd")
+    _, _, rows = run("late")
+    assert rows.keys() == {"ada", "bob", "cyd"}
+    assert rows["ada"]["note"] == "graded earlier, not handed in now"
+    # The same hand-in under another id is no second student.
+    roster = write(tmp_path / "r.csv", "submission,id\nada,a1\nbob,bob\ncyd,cyd\n")
+    _, _, rows = run("in", "--roster", roster)
+    assert rows.keys() == {"a1", "bob", "cyd"}
+
+
+def test_two_answers_are_a_question_that_can_be_answered(tmp_path, run, graded):
+    hand_in(tmp_path / "in", "ada")
+    hand_in(tmp_path / "in/bob", "one")
+    hand_in(tmp_path / "in/bob", "two", why="Another text.")
+    status, said, rows = run("in")
+    assert status == 3 and "[chosen]" in said and "'bob/one.ipynb'" in said
+    assert rows["bob"]["open"] == "mean stddev network why"
+    kept = tmp_path / "g/tiny/class.toml"
+    kept.write_text(kept.read_text() + '[chosen]\nbob = "bob/two.ipynb"\n')
+    status, _, rows = run("in")
+    assert rows["bob"]["points"] == "7" and len(graded) == 2
+    assert "bob/two.ipynb" in kept.read_text()
+
+
+def test_many_ids_that_differ_are_one_sentence(tmp_path, run):
+    for number in range(8):
+        hand_in(tmp_path / "in", f"s{number}")
+        (tmp_path / f"in/s{number}.ipynb").rename(tmp_path / f"in/x{number}.ipynb")
+    status, said, _ = run("in")
+    assert status == 3 and said.count("Look:") == 1 and "--roster says who" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--penalty", "10"], "10%, or 0.1"),
+        (["--penalty=-0.1"], "its unit"),
+        (["--due", "tomorrow"], "2026-12-01T23:59"),
+        (["--roster", "none.csv"], "none.csv: there is no such file"),
+        (["--worksheet", str(TINY)], "not Moodle's grading worksheet"),
+        (["--marks", "none.csv"], "none.csv: there is no such file"),
+        (["--times", "none.csv"], "none.csv: there is no such file"),
+    ],
+)
+def test_what_cannot_be_used_is_said_before_the_grading(
+    tmp_path, run, graded, arguments, said
+):
+    hand_in(tmp_path / "in", "ada")
+    status, text, _ = run("in", *arguments)
+    assert status == 1 and said in text
+    assert not graded and not (tmp_path / "g").exists()
+
+
+def test_a_penalty_without_a_due_time_is_told(tmp_path, run):
+    hand_in(tmp_path / "in", "ada")
+    status, said, _ = run("in", "--penalty", "10%")
+    assert status == 3 and "no --due: nothing is late" in said

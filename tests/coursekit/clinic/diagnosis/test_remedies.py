@@ -1,0 +1,350 @@
+"""Remedies that fit their cause and their model, and lines that run."""
+
+import re
+from itertools import product
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import coursekit
+from coursekit.clinic._facts import facts_of
+from coursekit.clinic.diagnosis import remedies
+from coursekit.clinic.diagnosis.remedies import EVERY, Signs, advice
+from coursekit.clinic.diagnosis.rules import Judgement
+
+layers = keras.layers
+RNG = np.random.default_rng(4)
+X = RNG.normal(size=(60, 8)).astype("float32")
+K = np.arange(60) % 3
+LOGITS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+PIXELS = RNG.uniform(0, 255, (60, 8, 8, 3)).astype("float32")
+SERIES = RNG.normal(size=(60, 30, 2)).astype("float32")
+
+
+def net(*hidden, head, loss, shape=(8,), optimizer="sgd"):
+    model = keras.Sequential([keras.Input(shape), *hidden, head])
+    model.compile(optimizer, loss)
+    return model
+
+
+def dense(activation="relu", **options):
+    return layers.Dense(6, activation, **options)
+
+
+def conv(**options):
+    return layers.Conv2D(4, 3, activation="relu", padding="same", **options)
+
+
+def one_hot(k=K):
+    return np.eye(3, dtype="float32")[k]
+
+
+def decayed():
+    rate = keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.9)
+    return keras.optimizers.Adam(rate, clipnorm=1e-9)
+
+
+def bad_rows(rank):
+    x = (X if rank == 2 else PIXELS / 255).copy()
+    x[7] = np.nan
+    return x
+
+
+# A fault, and (model, x, y): what a catalogue of remedies must be able to mend.
+CASES = {
+    "softmax of one": lambda: (
+        net(dense(), head=layers.Dense(1, "softmax"), loss="mse"),
+        X, (K[:, None] > 0) * 1.0),
+    "softmax of one, cce": lambda: (
+        net(dense(), head=layers.Dense(1, "softmax"), loss="categorical_crossentropy"),
+        X, (K[:, None] > 0) * 1.0),
+    "sigmoid of one for three": lambda: (
+        net(dense(), head=layers.Dense(1, "sigmoid"),
+            loss="sparse_categorical_crossentropy"), X, K),
+    "logits": lambda: (net(dense(), head=layers.Dense(3),
+                           loss="sparse_categorical_crossentropy"), X, K),
+    "sigmoid of three": lambda: (
+        net(dense(), head=layers.Dense(3, "sigmoid"),
+            loss=keras.losses.CategoricalCrossentropy()), X, one_hot()),
+    "softmax and logits": lambda: (net(dense(), head=layers.Dense(3, "softmax"),
+                                       loss=LOGITS), X, K),
+    "binary logits": lambda: (net(dense(), head=layers.Dense(1),
+                                  loss="binary_crossentropy"), X, K[:, None] > 0),
+    "bounded": lambda: (net(dense(), head=layers.Dense(1, "sigmoid"), loss="mse"),
+                        X, X[:, :1] * 100),
+    "relu output": lambda: (net(dense(), head=layers.Dense(1, "relu"), loss="mae"),
+                            X, X[:, :1]),
+    "labels from 1": lambda: (
+        net(dense(), head=layers.Dense(3, "softmax"),
+            loss="sparse_categorical_crossentropy"), X, K + 1),
+    "fractions of labels": lambda: (
+        net(dense(), head=layers.Dense(3, "softmax"),
+            loss="sparse_categorical_crossentropy"), X, (K / 255)[:, None]),
+    "millions": lambda: (net(dense(), head=layers.Dense(1), loss="mse"),
+                         X, 1e6 + 1e5 * X[:, 0]),
+    "pixels": lambda: (
+        net(conv(), layers.Flatten(), dense(kernel_regularizer="l1"),
+            head=layers.Dense(3, "softmax"), loss="categorical_crossentropy",
+            shape=(8, 8, 3), optimizer=keras.optimizers.SGD(0.1, 0.9, nesterov=True)),
+        PIXELS, one_hot()),
+    "NaN in rows": lambda: (net(dense(), head=layers.Dense(1), loss="mse"),
+                            bad_rows(2), X[:, 0]),
+    "NaN in images": lambda: (
+        net(conv(), layers.Flatten(), head=layers.Dense(1), loss="mse",
+            shape=(8, 8, 3)), bad_rows(4), X[:, :1]),
+    "schedule and clip": lambda: (
+        net(dense("tanh"), dense("sigmoid", kernel_initializer="zeros"),
+            head=layers.Dense(1), loss="mse", optimizer=decayed()), X, X[:, :1]),
+    "lstm": lambda: (
+        net(layers.LSTM(4, return_sequences=True), layers.LSTM(4),
+            head=layers.Dense(1), loss="mse", shape=(30, 2), optimizer="adam"),
+        SERIES, SERIES[:, 0, :1]),
+    "gru and rnn": lambda: (
+        net(layers.GRU(4, return_sequences=True, reset_after=False), layers.GRU(4),
+            layers.RepeatVector(30), layers.SimpleRNN(4), head=layers.Dense(1),
+            loss="mse", shape=(30, 2)), SERIES, SERIES[:, 0, :1]),
+}  # fmt: skip
+
+
+def every_remedy(facts):
+    """Return what the catalogue can print for these facts, whatever the signs."""
+    verdicts = ("vanishing", "exploding", "dead_units", "no_gradient", "not_learning")
+    places, norms, ratios = ("", " at start", " in time"), (1e-3, 1e3), (1e-9, 1.0)
+    found = {}
+    for verdict, place, norm, ratio in product(verdicts, places, norms, ratios):
+        for sudden in (False, True):
+            signs = Signs(sudden, place, ratio, norm)
+            for remedy in advice(facts, signs, verdict, EVERY):
+                found[remedy.code] = remedy
+    return list(found.values())
+
+
+def run(remedy, model, x, y):
+    """Run the lines; return what they know in the end, and the layers they made."""
+    known = {"keras": keras, "np": np, "coursekit": coursekit, "model": model}
+    known |= {"x": x, "y": y}
+    exec(remedy.code, known)
+    lines = [s for s in remedy.code.split("\n") if s.startswith("keras.layers.")]
+    return known, [eval(line, known) for line in lines]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_line_runs(name):
+    model, x, y = CASES[name]()
+    found = every_remedy(facts_of(model, x, y))
+    assert len(found) > 8
+    for remedy in found:
+        known, made = run(remedy, model, x, y)
+        assert known["model"] is model and len(known["x"]) == len(known["y"])
+        for changed in remedy.layers:
+            wanted = type(model.get_layer(changed))
+            config = remedy.layers[changed] | {"normalize": None}
+            fits = [layer for layer in made if type(layer) is wanted]
+            assert any(holds(layer.get_config(), config) for layer in fits), remedy
+
+
+def holds(config, change):
+    """Whether a layer's config has the values; an initializer has a class there."""
+    for key, value in change.items():
+        if key.endswith("initializer"):
+            value = keras.initializers.serialize(keras.initializers.get(value))
+            if value["class_name"] != config[key]["class_name"]:
+                return False
+        elif key != "normalize" and config[key] != value:
+            return False
+    return True
+
+
+@pytest.mark.parametrize("name", list(CASES)[:11])
+def test_the_first_remedy_of_a_wrong_output_fits_loss_and_labels(name):
+    """The model is built with its lines, and its loss moves with its outputs."""
+    model, x, y = CASES[name]()
+    first = advice(facts_of(model, x, y), Signs(), "not_learning")[0]
+    known, made = run(first, model, x, y)
+    if first.layers:
+        assert list(first.layers) == [model.layers[-1].name]
+        outputs = made[0](model.layers[-1].input)
+        loss = model.loss
+        model = keras.Model(model.inputs, outputs)
+        model.compile("sgd", loss)
+    losses = set()
+    for _ in range(2):
+        kernel = model.layers[-1].kernel
+        kernel.assign(RNG.normal(size=kernel.shape))
+        losses.add(model.evaluate(known["x"], known["y"], verbose=0))
+    assert len(losses) == 2 and np.isfinite(list(losses)).all()
+
+
+def first_of(name, verdict="not_learning", **signs):
+    return advice(facts_of(*CASES[name]()), Signs(**signs), verdict)[0]
+
+
+@pytest.mark.parametrize(
+    "name, code",
+    [
+        ("softmax of one", "keras.layers.Dense(1, activation='sigmoid')"),
+        ("sigmoid of one for three", "keras.layers.Dense(3, activation='softmax')"),
+        ("sigmoid of three", "keras.layers.Dense(3, activation='softmax')"),
+        ("softmax and logits", "keras.layers.Dense(3)"),
+        ("bounded", "keras.layers.Dense(1)"),
+        ("relu output", "keras.layers.Dense(1)"),
+    ],
+)
+def test_an_output_gets_what_loss_and_targets_want(name, code):
+    assert first_of(name).code == code
+
+
+def test_logits_come_before_a_softmax():
+    found = advice(facts_of(*CASES["logits"]()), Signs(), "not_learning")
+    assert "from_logits=True" in found[0].code
+    assert found[1].code == "keras.layers.Dense(3, activation='softmax')"
+
+
+def test_what_is_large_is_scaled_and_nothing_else():
+    assert first_of("millions").code.startswith("y = (y - y.mean(axis=0))")
+    pixels = advice(facts_of(*CASES["pixels"]()), Signs(), "exploding")
+    scaled = [r.code for r in pixels if "std" in r.code and "kernel" not in r.code]
+    assert scaled == [
+        "x = (x - x.mean(axis=(0, 1, 2))) / (x.std(axis=(0, 1, 2)) + 1e-7)"
+    ]
+    tokens = net(
+        layers.Embedding(500, 4), layers.Flatten(), head=dense(None), loss="mse"
+    )
+    assert np.isnan(facts_of(tokens, RNG.integers(0, 500, (60, 8)), X).x_size)
+
+
+@pytest.mark.parametrize("name", ["NaN in rows", "NaN in images"])
+def test_cleaning_keeps_inputs_and_targets_together(name):
+    model, x, y = CASES[name]()
+    known, _ = run(first_of(name), model, x, y)
+    good = [n for n in range(60) if n != 7]
+    assert np.array_equal(known["x"], x[good]) and np.array_equal(known["y"], y[good])
+
+
+def test_labels_are_numbered_in_their_order():
+    for name in ("labels from 1", "fractions of labels"):
+        model, x, y = CASES[name]()
+        known, _ = run(first_of(name), model, x, y)
+        assert np.array_equal(known["y"].ravel(), K) and known["y"].shape == y.shape
+
+
+def test_an_initializer_fits_its_activation_and_the_activation_stays():
+    hidden = [dense("tanh", kernel_initializer="zeros", name="a")]
+    hidden += [
+        dense("relu", name="b"),
+        dense("selu", bias_initializer="ones", name="c"),
+    ]
+    hidden += [dense("elu", kernel_initializer="he_normal", name="d"), dense(name="e")]
+    model = net(*hidden, head=layers.Dense(1), loss="mse")
+    (found,) = remedies._initialize(facts_of(model, X, X[:, :1]), Signs())
+    drawn = {
+        name: (c["activation"], c["kernel_initializer"])
+        for name, c in found.layers.items()
+    }
+    assert drawn == {
+        "a": ("tanh", "glorot_uniform"),
+        "b": ("relu", "he_normal"),
+        "c": ("selu", "lecun_normal"),
+        "e": ("relu", "he_normal"),
+    }
+    assert found.layers["c"]["bias_initializer"] == "zeros"
+    assert found.code.count("\n") == 2, "b and e have the same line"
+
+
+def test_the_activation_may_stand_in_a_layer_of_its_own():
+    model = net(layers.Dense(6), layers.ReLU(), head=layers.Dense(3), loss=LOGITS)
+    facts = facts_of(model, X, K)
+    assert facts.hidden[0].activation == "relu" and facts.output == "linear"
+    model = net(layers.Dense(3), head=layers.Softmax(), loss=LOGITS)
+    assert facts_of(model, X, K).output == "softmax"
+
+
+def test_a_gate_stays_open_for_the_sequence():
+    model, x, y = CASES["lstm"]()
+    signs = Signs(place=" in time")
+    remedy = advice(facts_of(model, x, y), signs, "vanishing")[0]
+    run(remedy, model, x, y)
+    for layer in model.layers[:2]:
+        forget = 1 / (1 + np.exp(-layer.cell.bias.numpy()[4:8]))
+        # what is left of the state after 30 steps: a third, not 1e-4
+        assert (0.2 < forget**30).all()
+    assert "unit_forget_bias" not in remedy.code
+
+
+def test_a_rate_that_is_far_out_and_a_tight_clip():
+    def codes(kind, rate, **settings):
+        optimizer = getattr(keras.optimizers, kind)(rate, **settings)
+        model = net(dense(), head=layers.Dense(1), loss="mse", optimizer=optimizer)
+        facts = facts_of(model, X, X[:, :1])
+        return [r.code for r in remedies._pace(facts, Signs(norm=2.0))]
+
+    assert codes("Adam", 1.0) == ["model.optimizer.learning_rate = 0.1"]
+    assert codes("RMSprop", 1e-6) == ["model.optimizer.learning_rate = 0.001"]
+    assert (
+        codes("SGD", 1.0) == codes("Adam", 1e-3) == codes("SGD", 0.1, clipnorm=1) == []
+    )
+    assert codes("SGD", 0.01, clipvalue=1e-6, momentum=0.9) == [
+        "model.compile(keras.optimizers.SGD(learning_rate=0.01, momentum=0.9, "
+        "global_clipnorm=2.0), model.loss)"
+    ]
+
+
+def test_a_schedule_is_replaced():
+    raised = [
+        r for r in remedies._raise(facts_of(*CASES["schedule and clip"]()), Signs())
+    ]
+    assert "keras.optimizers.Adam(learning_rate=1.0" in raised[0].code
+
+
+def test_sudden_numbers_are_a_matter_of_the_data():
+    facts = facts_of(*CASES["bounded"]())
+    assert "isfinite" in advice(facts, Signs(sudden=True), "exploding")[0].code
+    assert "isfinite" not in advice(facts, Signs(), "exploding")[0].code
+
+
+def test_a_healthy_model_gets_no_advice_unless_its_fault_is_plain():
+    assert advice(facts_of(*CASES["millions"]()), Signs(), "healthy") == ()
+    assert first_of("softmax of one", "healthy").layers
+    assert "unique" in first_of("labels from 1", "healthy").code
+
+
+def test_without_facts_lines_stand_for_a_plain_model():
+    class Trace:
+        layers, heads, probes, learning_rate = ["a", "b", "out"], ["out"], [], np.nan
+        total_gradient, update_ratio, first_bad_step = np.ones(3), np.ones((0, 3)), None
+        steps, last_step = np.arange(3), 2
+
+    found = remedies.remedies(Judgement("vanishing", "a", 0), Trace())
+    assert found and all(len(set(r.layers) - {"a", "b"}) == 0 for r in found)
+    for remedy in found:
+        model = net(dense(), dense(), head=layers.Dense(1), loss="mse")
+        run(remedy, model, X, X[:, :1])
+
+
+def test_remedies_name_chapters_that_exist():
+    book = Path(__file__).parents[4] / "book"
+    texts = set()
+    for name in CASES:
+        for remedy in every_remedy(facts_of(*CASES[name]())):
+            assert (book / f"{remedy.chapter}.md").is_file()
+            assert "\n" not in str(remedy)
+            texts.add(re.sub(r"[\d.]+|'.*'", "", remedy.text))
+    assert len(texts) > 20
+
+
+def test_facts_of_strange_models():
+    class Own(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = dense(), layers.Dense(1)
+
+        def call(self, x):
+            return self.b(self.a(x))
+
+    model = Own()
+    model(X)
+    facts = facts_of(model, {"a": X}, [X, X])
+    assert not facts.functional and len(facts.hidden) == 1 and facts.loss is None
+    assert np.isnan(facts.x_size) and np.isnan(facts.low)

@@ -1,0 +1,242 @@
+"""Remedies tried on copies: what helps is found, and the model is left alone."""
+
+import random
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import coursekit
+from coursekit.clinic._copies import share_learned
+from coursekit.clinic.trial import BETTER, Attempt, Trial
+
+layers = keras.layers
+RNG = np.random.default_rng(3)
+X = RNG.normal(size=(192, 6)).astype("float32")
+K = (X[:, 0] + X[:, 1] > 0).astype("int64")
+QUICK = {"steps": 60, "seconds": 300, "verbose": False}
+
+
+def net(*hidden, head=None, loss="mse", rate=0.05, optimizer=None):
+    model = keras.Sequential([keras.Input((6,)), *hidden, head or layers.Dense(1)])
+    model.compile(optimizer or keras.optimizers.SGD(rate), loss)
+    return model
+
+
+def dense(**options):
+    return layers.Dense(16, **{"activation": "relu"} | options)
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    keras.utils.set_random_seed(2)
+
+
+@pytest.fixture(scope="module")
+def softmax_of_one():
+    """Return a model, what it was before, and its trial."""
+    keras.utils.set_random_seed(2)
+    model = net(dense(), dense(), head=layers.Dense(1, "softmax"), rate=0.5)
+    before = state(model)
+    return model, before, coursekit.try_remedies(model, X, K[:, None], **QUICK)
+
+
+def state(model):
+    """Return all that a trial must leave as it was."""
+    optimizer = model.optimizer
+    return (
+        [np.array(v) for v in model.variables],
+        [np.array(v) for v in optimizer.variables],
+        (id(optimizer), model.loss, id(model.train_function)),
+        [vars(layer).keys() for layer in model.layers],
+        [layer.get_config() for layer in model.layers],
+        (random.getstate(), np.random.get_state()[1].tolist()),
+    )
+
+
+def test_the_cure_is_found_and_its_lines_are_printed(softmax_of_one):
+    _, _, trial = softmax_of_one
+    assert trial.best.code == "keras.layers.Dense(1, activation='sigmoid')"
+    control, *others = trial.attempts
+    assert control.remedy is None and control.verdict == "control"
+    cured = next(a for a in others if a.remedy is trial.best)
+    assert cured.verdict == "trains" and len(cured.shares) == 2
+    assert min(cured.shares) > max(control.shares) + BETTER
+    assert all(a.verdict == "no better" for a in others if a is not cured)
+    text, panel = str(trial), trial._repr_html_()
+    for word in ("nothing (the control)", trial.best.code, "trains", "share learned"):
+        assert word in text
+    assert panel.count("<tr>") == len(trial.attempts) + 1 and "activation=" in panel
+
+
+def test_the_model_and_the_random_state_are_left_alone(softmax_of_one):
+    model, before, _ = softmax_of_one
+    keras.utils.set_random_seed(2)
+    net(dense(), dense(), head=layers.Dense(1, "softmax"), rate=0.5)
+    after = state(model)
+    keras.tree.map_structure(np.testing.assert_array_equal, before[:2], after[:2])
+    assert [list(k) for k in before[3]] == [list(k) for k in after[3]]
+    assert before[2] == after[2] and before[4] == after[4]
+
+
+def test_tensorflow_draws_what_it_would_have_drawn():
+    def draws(trial):
+        keras.utils.set_random_seed(7)
+        model = net(dense(), layers.Dropout(0.5))
+        if trial:
+            coursekit.try_remedies(model, X, X[:, :1], steps=10, seconds=0)
+        state = random.random(), np.random.rand()
+        return *state, tf.random.uniform(()).numpy(), float(keras.random.uniform(()))
+
+    assert draws(False) == draws(True)
+
+
+def test_targets_in_millions():
+    y = 1e6 + 1e5 * X[:, 0]
+    trial = coursekit.try_remedies(net(dense()), X, y, **QUICK)
+    assert trial.best.code == "y = (y - y.mean(axis=0)) / (y.std(axis=0) + 1e-7)"
+    assert trial.attempts[0].verdict == "control"
+
+
+def test_labels_that_the_loss_refuses():
+    model = net(
+        dense(),
+        head=layers.Dense(2, "softmax"),
+        loss="sparse_categorical_crossentropy",
+        rate=0.5,
+    )
+    trial = coursekit.try_remedies(model, X, K + 1, **QUICK)
+    assert trial.best.code.startswith("y = np.unique(y")
+
+
+def test_a_healthy_model_needs_nothing():
+    loss = keras.losses.BinaryCrossentropy(from_logits=True)
+    model = net(
+        dense(kernel_initializer="he_normal"), loss=loss, optimizer="adam", rate=0
+    )
+    model.optimizer.learning_rate = 0.05
+    trial = coursekit.try_remedies(model, X, K, **QUICK)
+    assert trial.best is None and "Nothing beats the control" in str(trial)
+    assert min(trial.attempts[0].shares) > 0.8
+
+
+class Own(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.one, self.two = dense(kernel_initializer="zeros"), layers.Dense(1)
+
+    def call(self, x):
+        return self.two(self.one(x))
+
+
+def own():
+    model = Own()
+    model.compile(keras.optimizers.SGD(0.05), "mse")
+    model(X[:1])
+    return model
+
+
+def test_a_subclassed_model_without_a_builder_says_what_was_not_tried():
+    model = own()
+    before = model.get_weights()
+    trial = coursekit.try_remedies(model, X, X[:, 0], **QUICK)
+    assert trial.best is None
+    assert any("give a function that builds it" in why for _, why in trial.skipped)
+    assert "Not tried: Draw the kernels" in str(trial)
+    keras.tree.map_structure(np.testing.assert_array_equal, before, model.get_weights())
+
+
+def test_a_function_that_builds_it_opens_its_layers():
+    trial = coursekit.try_remedies(own, X, X[:, 0], **QUICK)
+    cured = [a for a in trial.attempts if a.verdict == "trains"]
+    assert any("kernel_initializer" in a.remedy.code for a in cured)
+
+
+def test_a_trained_model_is_drawn_anew():
+    model = net(dense(), rate=1e9)
+    model.fit(X, X[:, :1], verbose=0)
+    assert not np.isfinite(model.get_weights()[0]).all()
+    trial = coursekit.try_remedies(model, X, X[:, :1], steps=20, seconds=0)
+    assert "drawn anew" in " ".join(trial.notes)
+    lowered = coursekit.try_remedies(model, X, X[:, :1], **QUICK)
+    assert not np.isfinite(lowered.attempts[0].shares).all()
+
+
+def test_without_time_the_rest_is_not_tried():
+    trial = coursekit.try_remedies(net(dense()), X, X[:, :1], steps=10, seconds=0.0)
+    assert len(trial.attempts) == 1 and trial.best is None
+    assert {why for _, why in trial.skipped} == {"no time was left"}
+
+
+def test_the_best_is_nearest_to_the_cause_among_those_alike():
+    from coursekit.clinic.trial import _best
+
+    near, far, once = (
+        Attempt(coursekit.clinic.Remedy(t, t, "lab"), shares, 60, "trains")
+        for t, shares in [("a", (0.8, 0.8)), ("b", (0.84, 0.83)), ("c", (0.99,))]
+    )
+    assert _best((near, far, once)) is near.remedy
+    assert _best(()) is None
+    assert "Best: a." in str(Trial((near, far), near.remedy))
+
+
+@pytest.mark.parametrize("loss", ["mse", "binary_crossentropy", "hinge", "cosine"])
+def test_constants_learn_nothing(loss):
+    loss = keras.losses.get("cosine_similarity" if loss == "cosine" else loss)
+    y = K[:, None].astype("float32")
+
+    def value(y, outputs):
+        return tf.reduce_mean(loss(y, outputs))
+
+    for constant in (0.0, 0.3, 1.0, float(y.mean())):
+        outputs = tf.fill(y.shape, constant)
+        assert share_learned(value, outputs, y) < 1e-4
+    if loss.__name__ != "cosine_similarity":
+        assert share_learned(value, tf.constant(y * 0.98 + 0.01), y) > 0.1
+
+
+def test_share_of_integer_labels_of_logits_and_of_negative_losses():
+    sparse = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    rare = (np.arange(100) < 10).astype("float32")
+    guess = tf.constant(np.log([[0.9, 0.1]] * 100), "float32")
+    assert abs(share_learned(sparse, guess, rare)) < 1e-5
+    right = tf.one_hot(rare.astype(int), 2) * 20
+    assert share_learned(sparse, right, rare[:, None]) > 0.99
+
+    def negative(y, outputs):
+        return tf.reduce_mean((outputs - y) ** 2) - 10
+
+    y = X[:, :1]
+    assert 0 < share_learned(negative, tf.constant(y), y) < 1
+    assert share_learned(negative, tf.constant(5 * y), y) < 0
+    assert np.isnan(share_learned(negative, tf.constant(y * np.nan), y))
+
+
+@pytest.mark.parametrize(
+    "model, x, y, error, words",
+    [
+        (lambda: net(), {"a": X}, X, ValueError, "x is a dict"),
+        (lambda: net(), X, [X, X], ValueError, "y is a list"),
+        (lambda: net(), X, X[:5], ValueError, "as many samples"),
+        (lambda: "net", X, X, TypeError, "keras.Model"),
+        (lambda: keras.Sequential([layers.Dense(1)]), X, X, ValueError, "compile"),
+    ],
+)
+def test_bad_use(model, x, y, error, words):
+    with pytest.raises(error, match=words):
+        coursekit.try_remedies(model(), x, y)
+
+
+def test_more_bad_use():
+    with pytest.raises(TypeError, match="function that returns"):
+        coursekit.try_remedies(lambda: 3, X, X)
+    i = keras.Input((6,))
+    two = keras.Model(i, [layers.Dense(1)(i), layers.Dense(1)(i)])
+    two.compile("sgd", "mse")
+    with pytest.raises(ValueError, match="several outputs"):
+        coursekit.try_remedies(two, X, X[:, :1])
+    unbuilt = Own()
+    unbuilt.compile("sgd", "mse")
+    with pytest.raises(ValueError, match="no weights yet"):
+        coursekit.try_remedies(unbuilt, X, X[:, :1])
