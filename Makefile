@@ -87,7 +87,7 @@ test: book .venv/.tests
 	check 'codespell' .venv/bin/codespell; \
 	check 'installed versions' $(python) -m pip check --disable-pip-version-check; \
 	check 'tests and notebooks' $(python) -m pytest tests _build/notebooks \
-	    -n $(WORKERS) --dist loadgroup --no-loadscope-reorder \
+	    -n $(WORKERS) --no-loadscope-reorder \
 	    --durations=10 --durations-min=10 \
 	    --nbval --nbval-current-env --nbval-cell-timeout=$(CELL_TIMEOUT); \
 	if [ -n "$$failed" ]; then \

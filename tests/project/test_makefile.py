@@ -42,7 +42,7 @@ def test_long_files_come_first():
     assert all((ROOT / place).exists() for place in ours)
     command = re.search(r"-m pytest tests _build/notebooks (?:.*\\\n)*", MAKEFILE)[0]
     # Without this, files with many tests come first.
-    assert "--dist loadgroup --no-loadscope-reorder" in command
+    assert "--no-loadscope-reorder" in command
 
 
 def test_one_list_of_folders_of_tools():
