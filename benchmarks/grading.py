@@ -51,7 +51,7 @@ def main(arguments=None):
     # A parent that kept each notebook or each process would double.
     memory = _ratio.ratio([200 + grown], [200])
     rows.append(_ratio.row("memory of the parent", memory, at_most=1.2))
-    _ratio.report(rows, options.json)
+    _ratio.finish(rows, options.json)
 
 
 def grade_ours(data):
