@@ -19,7 +19,8 @@ import traceback
 from coursegrade.assignment.master import parse_master
 from coursegrade.border import channel
 from coursegrade.examiner import notebook
-from coursegrade.examiner.session import BUSY, WARM_SECONDS, Session
+from coursegrade.examiner.session import Session
+from coursegrade.examiner.talk import BUSY, WARM_SECONDS
 from coursegrade.examiner.task_tests import TOO_LONG, TimeUp, check_task
 from coursegrade.sandbox import start
 from coursegrade.sandbox.bubblewrap import Sandbox, SandboxError

@@ -4,7 +4,7 @@ import types
 
 from coursegrade.assignment import needs
 from coursegrade.assignment.master import released_source
-from coursegrade.examiner.session import RoomError
+from coursegrade.examiner.talk import RoomError
 from coursegrade.statuses import Status
 
 TOO_LONG = "the test took longer than the time allowed"
