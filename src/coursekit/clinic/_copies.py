@@ -59,6 +59,11 @@ class Copies:
         if used and not self.build:
             begin = "are drawn anew" if self._drawn else "begin where it stands"
             self.notes.append(f"The model was trained before: the copies {begin}.")
+        top = self.model.layers
+        if any(
+            own_kernels(a) and a not in top for a in leaves(self.model) if not _cell(a)
+        ):
+            self.notes.append("Layers inside other layers or models stay as they are.")
         if type(self.model).train_step is not keras.Model.train_step:
             self.notes.append(
                 "The copies take plain steps, not the model's train_step."
@@ -218,12 +223,13 @@ class _Loop:
         return max((s for s in found if math.isfinite(s)), default=math.nan)
 
 
+@np.errstate(all="ignore")
 def share_learned(value, outputs, y):
     """Return 1 - loss / loss of the best constant output; NaN if it is not finite.
 
     A negative loss has no share: then it is the difference over the larger size.
-    Outputs that are the same for all samples have learned nothing, whatever the loss
-    rounds to.
+    Outputs, or labels as the loss reads them, that are the same for all samples mean
+    that nothing was learned, whatever the losses round to.
 
     Parameters
     ----------
@@ -237,8 +243,15 @@ def share_learned(value, outputs, y):
     if not math.isfinite(best - own):
         return math.nan
     share = (best - own) / max(size, 1e-12)
-    same = np.ptp(np.asarray(outputs, "float64"), axis=0).max(initial=0.0) == 0
-    return min(share, 0.0) if same and len(y) > 1 else share
+    read = y.astype(int) if _are_classes(y, outputs) else y
+    spread = [np.ptp(np.asarray(a), axis=0).max(initial=0) for a in (outputs, read)]
+    return share if all(spread) or len(y) == 1 else min(share, 0.0)
+
+
+def _are_classes(y, outputs):
+    """Tell whether there is a number a sample for outputs of many units."""
+    shape = tuple(outputs.shape)
+    return y.shape != shape and y.size == math.prod(shape[:-1])
 
 
 def _constant_loss(value, outputs, y):
@@ -252,7 +265,7 @@ def _constant_loss(value, outputs, y):
     if y.shape == shape:
         mean = y.mean(axis=0)
         constants += [mean, np.median(y, axis=0), *_logits(mean)]
-    elif y.size == math.prod(shape[:-1]):
+    elif _are_classes(y, outputs):
         classes = np.clip(y, 0, shape[-1] - 1).astype(int).ravel()
         mean = np.bincount(classes, minlength=shape[-1]) / classes.size
         constants += [mean, *_logits(mean)]
@@ -275,6 +288,10 @@ def _order(seed, samples, copies, steps):
     passes = -(-steps * batch // whole)
     rows = [rng.permutation(samples)[:whole] for _ in range(passes)]
     return np.concatenate(rows)[: steps * batch].reshape(steps, batch)
+
+
+def _cell(layer):
+    return hasattr(layer, "state_size")
 
 
 def _scheduled(optimizer):

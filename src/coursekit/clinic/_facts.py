@@ -106,13 +106,18 @@ def _of_layers(model, order):
         kind = type(layer).__name__
         name = getattr(getattr(layer, "activation", None), "__name__", None)
         name = _ACTIVATIONS.get(kind, name)
-        if getattr(keras.layers, kind, None) is type(layer) and kind in _KINDS:
-            parts.append(Part(kind, layer.get_config(), layer.name, name))
-        elif own_kernels(layer):
-            parts.append(Part("", {}, layer.name, name or "linear"))
+        if own_kernels(layer) or hasattr(layer, "cell"):
+            # else no line of Keras's names makes it anew
+            known = getattr(keras.layers, kind, None) is type(layer) and kind in _KINDS
+            known = known and layer in model.layers and _has_name(name)
+            config = layer.get_config() if known else {}
+            parts.append(
+                Part(kind if known else "", config, layer.name, name or "linear")
+            )
         elif name and parts and parts[-1].activation == "linear":
             last = parts.pop()
-            parts.append(Part(last.kind, last.config, last.name, name))
+            kind = last.kind if _has_name(name) else ""
+            parts.append(Part(kind, last.config, last.name, name))
     ends = heads(model, [p.name for p in parts]) if parts else []
     head = next((p for p in parts if [p.name] == ends), None)
     if head is not None:
@@ -126,6 +131,14 @@ def _of_layers(model, order):
         "normalized": any("Normalization" in type(layer).__name__ for layer in order),
         "weights": sum(math.prod(v.shape) for v in model.trainable_variables),
     }
+
+
+def _has_name(activation):
+    """Tell whether Keras knows an activation by its name."""
+    try:
+        return activation is None or bool(keras.activations.get(activation))
+    except ValueError:
+        return False
 
 
 def _of_loss(loss):

@@ -212,6 +212,10 @@ def test_share_of_integer_labels_of_logits_and_of_negative_losses():
     right = tf.one_hot(rare.astype(int), 2) * 20
     assert share_learned(sparse, right, rare[:, None]) > 0.99
 
+    # all are class 0 for the loss: the constant's loss is 0 but for rounding
+    sure = tf.one_hot(np.zeros(100, int), 2) * RNG.uniform(9, 20, (100, 1))
+    assert share_learned(sparse, tf.cast(sure, "float32"), rare / 255) <= 0
+
     def negative(y, outputs):
         return tf.reduce_mean((outputs - y) ** 2) - 10
 

@@ -23,7 +23,7 @@ PIXELS = RNG.uniform(0, 255, (60, 8, 8, 3)).astype("float32")
 SERIES = RNG.normal(size=(60, 30, 2)).astype("float32")
 
 
-def net(*hidden, head, loss, shape=(8,), optimizer="sgd"):
+def net(*hidden, head, loss="mse", shape=(8,), optimizer="sgd"):
     model = keras.Sequential([keras.Input(shape), *hidden, head])
     model.compile(optimizer, loss)
     return model
@@ -332,6 +332,23 @@ def test_remedies_name_chapters_that_exist():
             assert "\n" not in str(remedy)
             texts.add(re.sub(r"[\d.]+|'.*'", "", remedy.text))
     assert len(texts) > 20
+
+
+def test_layers_that_no_line_can_make_are_left_alone():
+    def own(x):
+        return 2 * x
+
+    inner = keras.Sequential([keras.Input((6,)), dense()])
+    model = net(
+        dense(own), inner, layers.Dense(6), layers.Activation(own), head=dense()
+    )
+    facts = facts_of(model, X, X[:, :6])
+    assert facts.hidden == () and facts.head.activation == "relu"
+    both = layers.Bidirectional(layers.LSTM(4))
+    model = net(both, head=layers.Dense(1, own), loss="mse", shape=(30, 2))
+    facts = facts_of(model, SERIES, SERIES[:, 0, :1])
+    assert facts.hidden == () and facts.head is None and facts.sequence == 30
+    assert not any(remedy.layers for remedy in every_remedy(facts))
 
 
 def test_facts_of_strange_models():
