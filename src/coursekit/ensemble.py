@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from coursekit._backend import check_backend
+from coursekit._members import values_of
 from coursekit._progress import progress
 
 check_backend()
@@ -129,12 +130,11 @@ class Ensemble:
         self.settings = list(settings)
         if not self.settings:
             raise ValueError("settings is empty: give one entry a member")
-        models = [build(setting) for setting in self.settings]
-        _check(models, self.settings)
-        self._model = models[0]
-        self._trainable = _stack([m.trainable_variables for m in models], True)
-        self._other = _stack([m.non_trainable_variables for m in models], False)
-        self._initial = [v.numpy() for v in self._trainable]
+        self._model, values = values_of(build, self.settings, self._check)
+        values = dict(zip(map(id, self._model.variables), values, strict=True))
+        self._initial = [values[id(v)] for v in self._model.trainable_variables]
+        self._trainable = _stacked(self._model.trainable_variables, values)
+        self._other = _stacked(self._model.non_trainable_variables, values)
         self._optimizer = self._loss = None
         self._epochs = 0
 
@@ -381,6 +381,20 @@ class Ensemble:
             )
         return None if kind == "one-hot" else kind
 
+    def _check(self, first, model, setting):
+        """Raise unless ``model`` has the architecture of the first."""
+        if model is first:
+            _check_model(model)
+            self._architecture = _architecture(model)
+        elif not isinstance(model, keras.Model):
+            _check_model(model)
+        elif _architecture(model) != self._architecture:
+            raise ValueError(
+                f"the model of setting {setting!r} differs from that of "
+                f"{self.settings[0]!r} in more than the values of its variables: make "
+                "one ensemble an architecture"
+            )
+
     def _checked_rates(self, optimizer, rates):
         # as the optimizer would hold it, whatever the dtype of the model
         rates = np.asarray(rates, dtype="float32")
@@ -513,15 +527,10 @@ def _answers(numbers, outputs, kind):
     return numbers.where(above, 1, 0)
 
 
-def _stack(members, trainable):
+def _stacked(variables, values):
     return [
-        keras.Variable(
-            np.stack([v.numpy() for v in same]),
-            trainable=trainable,
-            dtype=same[0].dtype,
-            name=same[0].name,
-        )
-        for same in zip(*members, strict=True)
+        keras.Variable(values[id(v)], trainable=v.trainable, dtype=v.dtype, name=v.name)
+        for v in variables
     ]
 
 
@@ -592,28 +601,20 @@ def _norm(stacked):
     return np.linalg.norm(flat, axis=1)
 
 
-def _check(models, settings):
-    for model in models:
-        if not isinstance(model, keras.Model):
-            raise TypeError(f"build returned a {type(model).__name__}: no keras.Model")
-        if not model.built:
-            raise ValueError(
-                f"model {model.name!r} has no weights yet: start it with keras.Input"
-            )
-    first = _architecture(models[0])
-    for setting, model in zip(settings, models, strict=True):
-        if _architecture(model) != first:
-            raise ValueError(
-                f"the model of setting {setting!r} differs from that of "
-                f"{settings[0]!r} in more than the values of its variables: make one "
-                "ensemble an architecture"
-            )
-    if _draws(models[0]):
+def _check_model(model):
+    """Raise unless a model is one that an ensemble can train."""
+    if not isinstance(model, keras.Model):
+        raise TypeError(f"build returned a {type(model).__name__}: no keras.Model")
+    if not model.built:
+        raise ValueError(
+            f"model {model.name!r} has no weights yet: start it with keras.Input"
+        )
+    if _draws(model):
         raise ValueError(
             "a layer draws random numbers while it runs (dropout, noise): members "
             "would share them; take it out or train with fit"
         )
-    for layer in models[0]._flatten_layers():
+    for layer in model._flatten_layers():
         if isinstance(layer, keras.layers.RNN) and not layer.unroll:
             raise ValueError(
                 f"layer {layer.name!r} loops over time: build it with unroll=True"

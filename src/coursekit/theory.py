@@ -66,6 +66,10 @@ def _rectifier(negative_slope):
     )
 
 
+def _mish_derivative(z, bent):
+    return bent + z * special.expit(z) * (1 - bent**2)
+
+
 ACTIVATIONS = {
     "linear": Activation(lambda z: z, np.ones_like),
     "relu": _rectifier(0.0),
@@ -82,7 +86,15 @@ ACTIVATIONS = {
         lambda z: special.expit(z) + z * _sigmoid_derivative(z),
     ),
     "softplus": Activation(lambda z: np.logaddexp(0.0, z), special.expit),
+    "mish": Activation(
+        lambda z: z * np.tanh(np.logaddexp(0.0, z)),
+        lambda z: _mish_derivative(z, np.tanh(np.logaddexp(0.0, z))),
+    ),
+    "celu": _elu(1.0),
     "tanh": Activation(np.tanh, lambda z: 1.0 - np.tanh(z) ** 2),
+    "softsign": Activation(
+        lambda z: z / (1 + np.abs(z)), lambda z: (1 + np.abs(z)) ** -2.0
+    ),
     "sigmoid": Activation(special.expit, _sigmoid_derivative),
 }
 ACTIVATIONS["swish"] = ACTIVATIONS["silu"]
@@ -378,12 +390,19 @@ def depth_scale(chi_value):
 _Q_RANGE = (1e-12, 1e12)
 
 
-def fixed_point(activation, gain):
-    """Return the variance q that a deep network's layers tend to.
+def fixed_point(activation, gain, q=_Q_RANGE[0]):
+    """Return the variance that a deep network's layers tend to.
 
-    Solves ``q = gain**2 E[phi(z)**2]``, z ~ N(0, q), for a start at a small q.
-    Where q then shrinks to 0 or grows without bound, the end of the searched
-    range (1e-12, 1e12) is returned.
+    Solves ``q = gain**2 E[phi(z)**2]``, z ~ N(0, q). Where q shrinks to 0 or grows
+    without bound, the end of the searched range (1e-12, 1e12) is returned.
+
+    Parameters
+    ----------
+    activation, gain
+        As in :func:`pre_activation_variances`.
+    q : float
+        Variance to start from, small by default. GELU and swish have two ends:
+        small variances shrink where large ones grow.
     """
     phi = get_activation(activation).function
     gain = _positive("gain", gain)
@@ -392,21 +411,22 @@ def fixed_point(activation, gain):
         q = math.exp(log_q)
         return math.log(gain**2 * gaussian_mean(lambda z: phi(z) ** 2, q)) - log_q
 
-    low, high = map(math.log, _Q_RANGE)
-    if growth(low) <= 0:
-        return _Q_RANGE[0]
-    if growth(high) >= 0:
-        return _Q_RANGE[1]
-    return math.exp(optimize.brentq(growth, low, high, xtol=1e-12))
+    ends = [math.log(q) for q in _Q_RANGE]
+    start = min(max(math.log(_positive("q", q)), ends[0]), ends[1])
+    up = growth(start) > 0
+    end = ends[1] if up else ends[0]
+    if start == end or (growth(end) > 0) == up:
+        return _Q_RANGE[1] if up else _Q_RANGE[0]
+    return math.exp(optimize.brentq(growth, *sorted((start, end)), xtol=1e-12))
 
 
-def critical_gain(activation, depth=None, q0=1.0):
+def critical_gain(activation, depth=None, q0=None):
     """Return the gain at which delta neither shrinks nor grows.
 
     The equation is solved, not tabulated. With ``depth=None`` it is chi = 1 at
-    the fixed point of q (Schoenholz et al. 2017). At a finite depth q_l is
-    still moving, so the answer depends on the depth: there it is the gain at
-    which the slopes of :func:`delta_slopes` sum to 0.
+    the variance that the layers tend to (Schoenholz et al. 2017). At a finite
+    depth q_l is still moving, so the answer depends on the depth: there it is the
+    gain at which the slopes of :func:`delta_slopes` sum to 0.
 
     Parameters
     ----------
@@ -414,9 +434,10 @@ def critical_gain(activation, depth=None, q0=1.0):
         See :func:`get_activation`.
     depth : int or None
         Number of hidden layers, at least 2; None for the limit of many.
-    q0 : float
-        Mean square of the network's inputs, so that ``q_1 = gain**2 q0``; used
-        with a finite depth only.
+    q0 : float, optional
+        Mean square of the network's inputs, so that ``q_1 = gain**2 q0``; at a
+        finite depth 1 by default. In the limit it is needed where inputs of
+        different sizes end differently, as for GELU and swish.
 
     Returns
     -------
@@ -425,14 +446,37 @@ def critical_gain(activation, depth=None, q0=1.0):
     Raises
     ------
     ValueError
-        If no gain between .01 and 100 is critical.
+        If no gain between .01 and 100 is critical, or the answer depends on
+        ``q0`` and that is not given.
     """
-    q0 = _positive("q0", q0)
+    if q0 is not None:
+        q0 = _positive("q0", q0)
+    if depth is not None:
+        return _critical(activation, depth, 1.0 if q0 is None else q0)
+    if q0 is not None:
+        return _critical(activation, None, q0)
+    small = _critical(activation, None, _Q_RANGE[0])
+    large = _critical(activation, None, _LARGE, xtol=1e-5)
+    # where they differ it is by tens of percent
+    if abs(small - large) > 0.01 * small:
+        raise ValueError(
+            f"the critical gain of {activation!r} depends on the size of the inputs: "
+            f"{small:.3g} for small ones, {large:.3g} for large ones. Give q0, their "
+            "mean square, and the depth"
+        )
+    return small
 
+
+# Mean square of inputs that are large to every activation here.
+_LARGE = 1e8
+
+
+def _critical(activation, depth, q0, xtol=1e-9):
     def slope(gain):
+        q1 = gain**2 * q0
         if depth is None:
-            return math.log(chi(activation, gain, fixed_point(activation, gain)))
-        return delta_slopes(activation, gain, depth, gain**2 * q0).sum()
+            return math.log(chi(activation, gain, fixed_point(activation, gain, q1)))
+        return delta_slopes(activation, gain, depth, q1).sum()
 
     low, high = 0.01, 100.0
     if not slope(low) < 0 < slope(high):
@@ -440,7 +484,7 @@ def critical_gain(activation, depth=None, q0=1.0):
             f"activation {activation!r} has no critical gain between "
             f"{low} and {high} at depth={depth}"
         )
-    return optimize.brentq(slope, low, high, xtol=1e-9)
+    return optimize.brentq(slope, low, high, xtol=xtol, maxiter=1000)
 
 
 # --- BatchNorm ------------------------------------------------------------

@@ -120,7 +120,21 @@ DEFINITIONS = {
         lambda z: math.log1p(math.exp(z)),
         lambda z: 1 / (1 + math.exp(-z)),
     ),
+    "softsign": (lambda z: z / (1 + abs(z)), lambda z: 1 / (1 + abs(z)) ** 2),
+    "celu": (
+        lambda z: z if z > 0 else math.expm1(z),
+        lambda z: 1.0 if z > 0 else math.exp(z),
+    ),
+    # by differences: its derivative is easily written down wrong
+    "mish": (
+        lambda z: z * math.tanh(math.log1p(math.exp(z))),
+        lambda z: (_mish(z + 1e-5) - _mish(z - 1e-5)) / 2e-5,
+    ),
 }
+
+
+def _mish(z):
+    return z * math.tanh(math.log1p(math.exp(z)))
 
 
 def _mean_of_square(function, q):
@@ -195,6 +209,30 @@ def test_critical_gain_at_finite_depth():
     assert 1 < smaller_inputs < gain
 
 
+@pytest.mark.parametrize("name", ["gelu", "silu", "swish", "mish"])
+def test_critical_gain_asks_for_the_size_of_the_inputs(name):
+    with pytest.raises(ValueError, match=r"size of the inputs: .* Give q0"):
+        theory.critical_gain(name)
+    # small inputs see the slope at 0, large ones a ReLU
+    slope = theory.get_activation(name).derivative(0.0)
+    small = theory.critical_gain(name, q0=1e-9)
+    assert small == pytest.approx(1 / slope, rel=1e-3)
+    large = theory.critical_gain(name, q0=1e6)
+    assert large == pytest.approx(math.sqrt(2), rel=1e-3)
+    between = theory.critical_gain(name, q0=1.0)
+    assert large < between < small
+    deep = theory.critical_gain(name, depth=50, q0=1.0)
+    assert deep == pytest.approx(between, rel=0.01)
+
+
+def test_a_small_variance_shrinks_where_a_large_one_grows():
+    assert theory.fixed_point("gelu", 1.7) == 1e-12
+    assert theory.fixed_point("gelu", 1.7, q=1e3) == 1e12
+    # from both sides to one and the same
+    low, high = (theory.fixed_point("tanh", 1.5, q=q) for q in (1e-3, 1e3))
+    assert low == pytest.approx(high, rel=1e-9)
+
+
 def test_critical_gain_that_does_not_exist():
     constant = theory.Activation(np.ones_like, lambda z: 1e-9 * np.ones_like(z))
     with pytest.raises(ValueError, match="no critical gain between"):
@@ -260,7 +298,7 @@ def test_depth_scale():
 @pytest.mark.parametrize(
     "call, name",
     [
-        (lambda: theory.chi("mish", 1.0, 1.0), "activation"),
+        (lambda: theory.chi("hard_swish", 1.0, 1.0), "activation"),
         (lambda: theory.chi("relu", 0, 1.0), "gain"),
         (lambda: theory.chi("relu", math.nan, 1.0), "gain"),
         (lambda: theory.chi("relu", 1.0, -1.0), "q"),
