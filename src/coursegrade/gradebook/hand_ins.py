@@ -15,6 +15,7 @@ from coursegrade.examiner.notebook import LIMIT_MB, UnreadableError
 # A zip in a zip is unpacked in memory.
 _INNER_MB, _INNER_FILES, _DEPTH = 100, 2000, 3
 _TOOL = "a tool's own file"
+_NAME = 255
 _LINK = "not a file of its own, but a link"
 _TOOLS = re.compile(
     r"\..+|__MACOSX|__pycache__|Thumbs\.db|desktop\.ini|Icon\r|node_modules|venv",
@@ -159,7 +160,11 @@ def _zip(opened, before, depth, keep=False):
         parts = (*before, *map(plain, (p for p in name.split("/") if p.strip(". "))))
         if len(parts) == len(before):
             continue
-        if any(map(_TOOLS.fullmatch, parts[len(before) :])):
+        if max(map(len, parts)) > _NAME:
+            # No file system has it; patterns need not take it either.
+            parts = tuple(part[:_NAME] for part in parts)
+            yield File(parts, problem=f"a name of more than {_NAME} characters")
+        elif any(map(_TOOLS.fullmatch, parts[len(before) :])):
             yield File(parts, aside=_TOOL)
         elif entry.is_dir():
             if not any(one.startswith(entry.filename) for one in filled):

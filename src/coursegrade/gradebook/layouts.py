@@ -110,7 +110,11 @@ def owners(files, assignment, roster=None, holds=lambda file: None):
 
 def stem(name):
     """Return a file's name without its ending, a copy's number and a date behind it."""
-    cut = re.sub(r"(?i)\.ipynb.*$|\.tar\.\w+$|\.7z$|\.[a-z]\w{0,5}$", "", name) or name
+    cut = (
+        re.sub(r"(?i)\.ipynb.*$|\.tar\.\w+$|\.7z$|\.[a-z]\w{0,5}$", "", name)
+        or name
+        or "_"
+    )
     return _SAVED.sub(r"\1", _COPY.fullmatch(cut)["stem"].strip()) or "_"
 
 

@@ -112,8 +112,11 @@ def merged(marks, new, answers):
             today = answers.get(student, {}).get(name, "")
             mark = {**mark, "answer": mark["answer"] or today}
             old = mine.get(name, {})
-            if mark["points"] is None and old.get("answer") == mark["answer"]:
-                mark["points"] = old["points"]
+            if old.get("answer") == mark["answer"]:
+                # Points and a comment may come one after the other.
+                if mark["points"] is None:
+                    mark["points"] = old["points"]
+                mark["comment"] = mark["comment"] or old["comment"]
             mine[name] = mark
     return made
 

@@ -1,5 +1,6 @@
 """Files of strangers: what is damaged, odd or a link costs itself."""
 
+import io
 import os
 import zipfile
 
@@ -79,3 +80,34 @@ def test_nothing_to_grade(tmp_path):
         intake.collect(tmp_path, MASTER)
     with pytest.raises(hand_ins.IntakeError, match="neither a folder nor a zip"):
         intake.collect(tmp_path / "none", MASTER)
+
+
+@pytest.mark.parametrize(
+    "names", [["ada"], ["all/ada", "all/bob"], ["submitted/ada/tiny"]]
+)
+def test_empty_folders_alone(tmp_path, names):
+    for name in names:
+        (tmp_path / "in" / name).mkdir(parents=True)
+    taken = intake.collect(tmp_path / "in", MASTER)
+    assert set(found(taken).values()) == {"an empty folder"}
+
+
+def test_a_name_that_no_disk_takes_costs_itself(tmp_path):
+    path = tmp_path / "all.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("(1)" * 20_000 + "x.ipynb", RIGHT)
+        archive.writestr("ada.ipynb", RIGHT)
+    got = found(intake.collect(path, MASTER))
+    assert len(got) == 2 and got["ada"] == "ada.ipynb"
+
+
+def test_a_zip_without_end_costs_itself(tmp_path):
+    held = b"x"
+    for _ in range(6):
+        file = io.BytesIO()
+        with zipfile.ZipFile(file, "w") as made:
+            made.writestr("more.zip", held)
+        held = file.getvalue()
+    write_files(tmp_path / "in", {"mal.zip": held, "ada.ipynb": RIGHT})
+    got = found(intake.collect(tmp_path / "in", MASTER))
+    assert got["ada"] == "ada.ipynb" and got["mal"].startswith("a zip in a zip")

@@ -37,6 +37,9 @@ def test_marks_are_read_merged_and_kept(tmp_path):
     marked = marks.apply(entries, kept)
     (line,) = rows_of(marks.write_review(tmp_path, marked, kept))
     assert (line["id"], line["comment"], line["answer"]) == ("bob", "half a comment", A)
+    # Points from another table join it.
+    points = {"bob": {"why": {"points": 2.0, "comment": "", "answer": A}}}
+    assert marks.merged(kept, points, {})["bob"]["why"]["comment"] == "half a comment"
     # Typed in place: the points join the comment.
     path = tmp_path / marks.REVIEW
     path.write_text(path.read_text().replace("bob,why,,", "bob,why,1,"))
