@@ -9,7 +9,7 @@ python := .venv/bin/python
 
 # Seconds that one cell of a notebook may take in `make test`.
 CELL_TIMEOUT ?= 300
-# Tests and notebooks in one queue, a file at a time (see tests/conftest.py).
+# They take tests and notebooks from one queue (see tests/conftest.py).
 WORKERS ?= 2
 # `make lock UPGRADE=` keeps the versions and renews what depends on them.
 UPGRADE ?= --upgrade
@@ -87,7 +87,8 @@ test: book .venv/.tests
 	check 'codespell' .venv/bin/codespell; \
 	check 'installed versions' $(python) -m pip check --disable-pip-version-check; \
 	check 'tests and notebooks' $(python) -m pytest tests _build/notebooks \
-	    -n $(WORKERS) --dist loadfile --no-loadscope-reorder \
+	    -n $(WORKERS) --no-loadscope-reorder \
+	    --durations=10 --durations-min=10 \
 	    --nbval --nbval-current-env --nbval-cell-timeout=$(CELL_TIMEOUT); \
 	if [ -n "$$failed" ]; then \
 	    printf '\nmake test: failed: %s\n' "$$failed" >&2; exit 1; \

@@ -65,7 +65,7 @@ def ratio(over, under):
 
 
 def row(name, found, *, at_least=None, at_most=None, **more):
-    """Return one line of the report, with the ratio that was promised."""
+    """Return one line of the table, with the ratio that was promised."""
     met = True
     if at_least is not None:
         met = found["median"] >= at_least
@@ -109,7 +109,7 @@ def parser(description, rounds):
     return found
 
 
-def report(rows, path=None):
+def finish(rows, path=None):
     """Print the table; write the rows to ``path``; exit with 1 if one is missed."""
     print(text(rows))
     if path is not None:

@@ -165,7 +165,7 @@ def main():
     rows = []
     for name in arguments.case or CASES:
         rows += measure(name, arguments.rounds, arguments.whole_rounds)
-    _ratio.report(rows, arguments.json)
+    _ratio.finish(rows, arguments.json)
 
 
 if __name__ == "__main__":

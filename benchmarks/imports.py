@@ -20,7 +20,7 @@ def main():
     start = times["start"]
     found = _ratio.ratio(times["coursekit"] - start, times["keras"] - start)
     rows = [_ratio.row("import coursekit / import keras", found, at_most=0.1)]
-    _ratio.report(rows, arguments.json)
+    _ratio.finish(rows, arguments.json)
 
 
 if __name__ == "__main__":

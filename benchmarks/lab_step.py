@@ -21,7 +21,7 @@ import tensorflow as tf  # noqa: E402
 import browser as browser_of_tests  # noqa: E402
 import chromium  # noqa: E402
 import coursekit  # noqa: E402
-from _ratio import interleave, parser, ratio, report, row  # noqa: E402
+from _ratio import finish, interleave, parser, ratio, row  # noqa: E402
 from lab import bundle  # noqa: E402
 
 DEPTH, WIDTH, STEPS = 20, 64, 100
@@ -134,7 +134,7 @@ def main():
             notes=notes_slider,
         ),
     ]
-    report(rows, args.json)
+    finish(rows, args.json)
 
 
 if __name__ == "__main__":

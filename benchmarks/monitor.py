@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 import coursekit
-from _ratio import interleave, parser, ratio, report, row
+from _ratio import finish, interleave, parser, ratio, row
 
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 BATCH, STEPS, EPOCHS = 64, 100, 5
@@ -140,7 +140,7 @@ def main():
     args = parser(__doc__, 30).parse_args()
     kinds = {"MLP 20x128": dense, "LSTM 64x28": lstm}
     found = [r for name, make in kinds.items() for r in rows(name, make, args.rounds)]
-    report(found, args.json)
+    finish(found, args.json)
 
 
 if __name__ == "__main__":

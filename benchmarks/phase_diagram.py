@@ -65,7 +65,7 @@ def main():
         arguments.rounds,
     )
     found = _ratio.ratio(times["naive"], times["sweep"])
-    _ratio.report(
+    _ratio.finish(
         [_ratio.row("phase diagram, 39 x 50", found, at_least=4)], arguments.json
     )
 

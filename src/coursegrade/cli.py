@@ -21,7 +21,11 @@ def parser():
     commands = top.add_subparsers(dest="command", required=True)
     made = [
         commands.add_parser("release", help="make the students' notebook of a master"),
-        commands.add_parser("grade", help="grade a folder or zip of notebooks"),
+        commands.add_parser(
+            "grade",
+            help="grade a folder or zip of notebooks",
+            epilog="Ends with 3 where a person must look; it says at what.",
+        ),
         commands.add_parser("simulate", help="make a pretend class to try this"),
     ]
     for command, add in zip(made, (_of_release, _of_grade, _of_simulate), strict=True):

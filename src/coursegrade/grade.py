@@ -11,7 +11,7 @@ from coursegrade.gradebook.journal import Journal
 from coursegrade.gradebook.late import LATE, Deadline, read_times
 from coursegrade.gradebook.platforms import Worksheet, read_worksheet
 from coursegrade.gradebook.review import write_review_page
-from coursegrade.gradebook.roster import Roster, read_roster
+from coursegrade.gradebook.roster import read_roster
 from coursegrade.statuses import Status
 
 LOOK = 3
@@ -26,12 +26,12 @@ class _Class:
     master: Master
     out: Path
     kept: dict
-    roster: Roster | None
     worksheet: Worksheet | None
     intake: intake.Intake
     deadline: Deadline
     journal: Journal
     marks: dict
+    known: dict
     problems: list
 
 
@@ -89,49 +89,65 @@ def _read(path, options):
         worksheet = read_worksheet(paths["worksheet"], master, said.get("column", ""))
     taken = intake.collect(options.submissions, master, roster, said.get("chosen"))
     journal = Journal(out / "journal.jsonl")
-    ids = {one.id for one in taken.submissions} | set(journal.entries)
-    ids |= set(roster.ids) if roster else set()
-    by_label = _by_label(taken, roster)
-    times = {}
+    known = _known(taken, roster, journal)
+    deadline = _deadline(said, paths, zone, worksheet, known, problems)
+    answers = {key: one.get("answers", {}) for key, one in journal.entries.items()}
+    answers |= {
+        one.id: {name: marks.answer_digest(t) for name, t in one.answers.items()}
+        for one in taken.submissions
+    }
+    kept_marks = marks.kept_marks(out, known)
+    new = [marks.typed(out, master, known)]
+    new += [marks.read_marks(options.marks, master, known)] if options.marks else []
+    for one in new:
+        kept_marks = marks.merged(kept_marks, one, answers)
+    return _Class(
+        text=text,
+        master=master,
+        out=out,
+        kept=said,
+        worksheet=worksheet,
+        intake=taken,
+        deadline=deadline,
+        journal=journal,
+        marks=kept_marks,
+        known=known,
+        problems=problems,
+    )
+
+
+def _deadline(said, paths, zone, worksheet, known, problems):
+    """Return when work is due and came; add what cannot be used to the problems."""
+    times, extensions = {}, {}
     if worksheet:
         of_labels, strange = worksheet.times(zone)
-        times = {by_label.get(label, label): time for label, time in of_labels.items()}
+        times = {known.get(label, label): time for label, time in of_labels.items()}
         if strange:
             problems.append(
                 f"{len(strange)} times in the worksheet cannot be read, such as "
                 f"{strange[0]!r}: give --times, a CSV with the columns id and time"
             )
-    times |= read_times(paths["times"], "time", zone) if paths["times"] else {}
-    extensions = {}
-    if paths["extensions"]:
-        extensions = read_times(paths["extensions"], "due", zone)
-    if strangers := sorted({*extensions} - ids):
-        problems.append(f"an extension for {', '.join(strangers)}, who is not here")
+    for key, column, made in (
+        ("times", "time", times),
+        ("extensions", "due", extensions),
+    ):
+        if paths[key]:
+            read = read_times(paths[key], column, zone)
+            made |= {known.get(one, one): time for one, time in read.items()}
+            if strangers := sorted(set(read) - set(known)):
+                problems.append(f"{paths[key]}: {', '.join(strangers)} is not here")
     fraction = kept.fraction(said.get("penalty", "0"))
     if fraction and not said.get("due"):
         problems.append("a penalty, and no --due: nothing is late")
-    deadline = Deadline(kept.due(said), fraction, extensions, times)
-    answers = {
-        student: one.get("answers", {}) for student, one in journal.entries.items()
-    }
-    answers |= {
-        one.id: {name: marks.answer_digest(t) for name, t in one.answers.items()}
-        for one in taken.submissions
-    }
-    known = marks.merged(marks.kept_marks(out), marks.typed(out, master), answers)
-    if options.marks:
-        new = marks.read_marks(options.marks, master, ids)
-        known = marks.merged(known, new, answers)
-    return _Class(
-        *(text, master, out, said, roster, worksheet, taken, deadline, journal),
-        *(known, problems),
-    )
+    return Deadline(kept.due(said), fraction, extensions, times)
 
 
-def _by_label(taken, roster):
-    """Return the id that a platform's number stands for."""
-    made = dict(roster.by_label) if roster else {}
-    return made | {one.owner.label: one.id for one in taken.submissions}
+def _known(taken, roster, journal):
+    """Return the id of whom a text names: today's, a platform's label, an old one."""
+    ids = [one.id for one in taken.submissions] + list(roster.ids if roster else ())
+    labels = dict(roster.by_label) if roster else {}
+    labels |= {one.owner.label: one.id for one in taken.submissions}
+    return {key: key for key in journal.entries} | labels | {key: key for key in ids}
 
 
 def _finished(one, entries):
@@ -153,8 +169,7 @@ def _write(one, entries):
     summary = feedback.write_pages(one.out, one.master, entries, sums)
     print(f"{len(one.intake.submissions)} submissions: {grades}, {summary}")
     if one.worksheet:
-        by_label = _by_label(one.intake, one.roster)
-        filled, count = one.worksheet.fill(one.out, sums, by_label)
+        filled, count = one.worksheet.fill(one.out, sums, one.known)
         print(f"{filled}: {count} of {len(sums)} grades")
     waiting = sum(len(each["open"]) for each in sums.values())
     if waiting:

@@ -130,7 +130,9 @@ def _cloned():
     config = root / "_config.yml"
     if not name and config.is_file():
         # Sphinx's own reader of this file is not among a grader's packages.
-        lines = config.read_text(encoding="utf-8").partition("\nrepository:\n")[2]
+        lines = f"\n{config.read_text(encoding='utf-8')}".partition("\nrepository:\n")[
+            2
+        ]
         url = re.match(r"(?:[ #].*\n)*? +url: *[\"']?([^\s\"']+)", lines)
         match = _GITHUB.fullmatch(url[1]) if url else None
         name = match[1] if match else ""

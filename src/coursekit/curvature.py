@@ -46,20 +46,20 @@ def largest_curvature(
     from coursekit._backend import check_backend
 
     check_backend()
-    if steps < 1:
-        raise ValueError(f"steps={steps}: give 1 or more")
     variables = model.trainable_variables
-    if not variables:
-        raise ValueError(f"model {model.name!r} has no trainable variable")
+    if steps < 1 or not variables:
+        raise ValueError(
+            f"steps={steps} and {len(variables)} trainable variables in model "
+            f"{model.name!r}: give 1 or more of each"
+        )
 
     multiply = _hessian_product(model, x, y, loss, training)
     start = [
         keras.random.normal(v.shape, seed=seed + number, dtype=v.dtype)
         for number, v in enumerate(variables)
     ]
-    kept = model.get_weights()
+    kept, found = model.get_weights(), []
     try:
-        found = []
         for setting in [kept] if weights is None else weights:
             model.set_weights(setting)
             found.append(_growth(multiply, start, steps))

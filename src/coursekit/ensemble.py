@@ -7,6 +7,7 @@ optimizer, whose arithmetic is entry by entry. A member equals what ``fit``
 makes of it alone, up to rounding.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import keras
@@ -44,7 +45,9 @@ class EnsembleHistory:
     loss : numpy.ndarray
         Of each step's batch, before the update, penalties included.
     accuracy : numpy.ndarray or None
-        Of each step's batch; None unless the labels are integer classes.
+        Of each step's batch. None unless the labels are classes: integers for
+        outputs of two columns or more, 0 and 1 for one output and a binary
+        cross-entropy.
     global_norm : numpy.ndarray
         Of the gradient of all variables, before clipping.
     clipped : numpy.ndarray of bool
@@ -106,13 +109,23 @@ class Ensemble:
     Raises
     ------
     TypeError
-        If ``build`` returns no Keras model.
+        If ``build`` is a model or returns none, or ``settings`` is no sequence.
     ValueError
         If there is no setting, or members differ in architecture, or a layer
         draws random numbers while it runs.
     """
 
     def __init__(self, build, settings):
+        if isinstance(build, keras.Model) or not callable(build):
+            raise TypeError(
+                f"build is a {type(build).__name__}: give a function that returns a "
+                "new model for a setting, such as lambda seed: models.mlp(5, seed=seed)"
+            )
+        if not hasattr(settings, "__iter__"):
+            raise TypeError(
+                f"settings={settings!r}: give a sequence, one entry a member, such "
+                "as range(3)"
+            )
         self.settings = list(settings)
         if not self.settings:
             raise ValueError("settings is empty: give one entry a member")
@@ -122,12 +135,22 @@ class Ensemble:
         self._trainable = _stack([m.trainable_variables for m in models], True)
         self._other = _stack([m.non_trainable_variables for m in models], False)
         self._initial = [v.numpy() for v in self._trainable]
-        self._optimizer = None
+        self._optimizer = self._loss = None
         self._epochs = 0
 
     def __len__(self):
         """Return the number of members."""
         return len(self.settings)
+
+    def __repr__(self):
+        """Return what is trained, in one line."""
+        compiled = "not compiled"
+        if self._optimizer is not None:
+            compiled = f"{type(self._optimizer).__name__}, epochs={self._epochs}"
+        return (
+            f"Ensemble({self._model.name!r}: {len(self)} members of "
+            f"{self._model.count_params()} parameters, {compiled})"
+        )
 
     @property
     def weights(self):
@@ -171,7 +194,7 @@ class Ensemble:
 
         Parameters
         ----------
-        optimizer : keras.optimizers.Optimizer
+        optimizer : str or keras.optimizers.Optimizer
             One that works entry by entry. Its ``clipvalue``, ``clipnorm`` or
             ``global_clipnorm`` is applied to each member by itself.
         loss : str, callable or keras.losses.Loss
@@ -191,6 +214,8 @@ class Ensemble:
         ValueError
             If members would be mixed or the rates cannot be honoured.
         """
+        if isinstance(optimizer, str):
+            optimizer = keras.optimizers.get(optimizer)
         if not isinstance(optimizer, keras.optimizers.Optimizer):
             raise ValueError(f"optimizer={optimizer!r}: give a Keras optimizer")
         if type(optimizer) not in _ELEMENTWISE:
@@ -211,10 +236,17 @@ class Ensemble:
         self._optimizer.build(self._trainable)
         self._loss = keras.losses.get(loss)
         self._jit_compile = bool(jit_compile)
-        self._run = None
+        self._runs = {}
 
     def fit(
-        self, x, y, batch_size=32, epochs=1, shuffle=True, order=None, verbose="auto"
+        self,
+        x,
+        y=None,
+        batch_size=32,
+        epochs=1,
+        shuffle=True,
+        order=None,
+        verbose="auto",
     ):
         """Train all members.
 
@@ -244,38 +276,44 @@ class Ensemble:
         """
         if self._optimizer is None:
             raise ValueError("compile the ensemble before fit: optimizer and loss")
-        x, y = np.asarray(x), np.asarray(y)
+        x, y = _arrays(x, y)
         _check_data(self._model, x, y, batch_size, epochs)
-        seeds = list(range(len(self)) if order is None else order)
-        if len(seeds) != len(self):
-            raise ValueError(f"order has {len(seeds)} seeds for {len(self)} members")
-        if self._run is None:
-            self._run = self._compiled(x, y)
-        x = tf.constant(x)
-        y = tf.constant(y)
-        steps = -(-len(x) // batch_size)
+        classes = self._kind_of_labels(y)
+        orders = self._orders(len(x), epochs, shuffle, order)
         records = []
-        with progress(steps * epochs, verbose) as bar:
-            for _ in range(epochs):
-                orders = np.stack(
-                    [
-                        np.random.default_rng((seed, self._epochs)).permutation(len(x))
-                        if shuffle
-                        else np.arange(len(x))
-                        for seed in seeds
-                    ]
-                ).astype("int32")
-                self._epochs += 1
-                for block in _blocks(orders, batch_size):
-                    records.append([a.numpy() for a in self._run(x, y, block)])
+        with progress(-(-len(x) // batch_size) * epochs, verbose) as bar:
+            data = tf.constant(x), tf.constant(y)
+            for epoch in orders:
+                for block in _blocks(epoch, batch_size):
+                    run = self._compiled(x, y, block.shape[2], classes)
+                    records.append([a.numpy() for a in run(*data, block)])
                     bar.update(len(block))
         loss, accuracy, norm, clipped = (
             np.concatenate(parts).T for parts in zip(*records, strict=True)
         )
-        classes = np.issubdtype(y.dtype.as_numpy_dtype, np.integer)
+        steps = -(-len(x) // batch_size)
         return EnsembleHistory(
             loss, accuracy if classes else None, norm, clipped, steps
         )
+
+    def _orders(self, samples, epochs, shuffle, order):
+        """Yield the order of the samples of each epoch, (members, samples)."""
+        seeds = list(range(len(self)) if order is None else order)
+        if len(seeds) != len(self):
+            raise ValueError(f"order has {len(seeds)} seeds for {len(self)} members")
+        return self._drawn_orders(seeds, samples, epochs, shuffle)
+
+    def _drawn_orders(self, seeds, samples, epochs, shuffle):
+        for _ in range(epochs):
+            # members of one seed share one draw
+            drawn = {
+                seed: np.random.default_rng((seed, self._epochs)).permutation(samples)
+                if shuffle
+                else np.arange(samples)
+                for seed in set(seeds)
+            }
+            self._epochs += 1
+            yield np.stack([drawn[seed] for seed in seeds]).astype("int32")
 
     def predict(self, x, training=False):
         """Return every member's outputs, of shape (members, samples, ...).
@@ -292,10 +330,56 @@ class Ensemble:
         return tf.function(tf.vectorized_map)(one, values).numpy()
 
     def accuracy(self, x, y, training=False):
-        """Return the share of right answers of every member; NaN if one is NaN."""
+        """Return the share of right answers of every member; NaN if one is NaN.
+
+        Parameters
+        ----------
+        x : array
+        y : array of shape (samples,)
+            Classes: whole numbers from 0, for one output 0 and 1.
+        training : bool
+            As in :meth:`predict`.
+
+        Returns
+        -------
+        numpy.ndarray of shape (members,)
+
+        Raises
+        ------
+        ValueError
+            If ``y`` holds no classes.
+        """
+        y, shape = np.asarray(y), tuple(self._model.output_shape)
+        kind = _kind_of_labels(y, shape, self._loss)
+        if kind == "one-hot":
+            raise ValueError(
+                f"y of shape {y.shape} has a column for each class: give integer "
+                "labels, such as np.argmax(y, axis=-1)"
+            )
+        if kind is None and np.array_equal(y, np.round(y)):
+            kind = _kind_of_labels(y.astype("int64"), shape, self._loss)
+        if kind is None:
+            raise ValueError(
+                f"y of {y.dtype} and shape {y.shape} holds no classes for outputs "
+                f"of shape {shape}: give integer labels; for one output "
+                "0 and 1, with a binary cross-entropy"
+            )
         outputs = self.predict(x, training)
-        right = np.mean(np.argmax(outputs, axis=-1) == np.asarray(y), axis=1)
-        return np.where(np.isfinite(outputs).all(axis=(1, 2)), right, np.nan)
+        labels = np.reshape(y, outputs.shape[1:-1])
+        right = _answers(np, outputs, kind) == labels
+        axes = tuple(range(1, outputs.ndim))
+        finite = np.isfinite(outputs).all(axis=axes)
+        return np.where(finite, right.mean(axis=axes[:-1]), np.nan)
+
+    def _kind_of_labels(self, y):
+        """Return what :func:`_kind_of_labels` does, for training."""
+        kind = _kind_of_labels(y, tuple(self._model.output_shape), self._loss)
+        if kind == "one-hot" and "sparse" in _loss_name(self._loss):
+            raise ValueError(
+                f"y of shape {y.shape} has a column for each class: give integer "
+                "labels, or categorical_crossentropy as the loss"
+            )
+        return None if kind == "one-hot" else kind
 
     def _checked_rates(self, optimizer, rates):
         # as the optimizer would hold it, whatever the dtype of the model
@@ -311,62 +395,35 @@ class Ensemble:
             )
         return rates
 
-    def _compiled(self, x, y):
-        """Return the function that trains over a block of batches."""
-        classes = np.issubdtype(y.dtype, np.integer)
+    def _compiled(self, x, y, batch_size, classes):
+        """Return the function that trains over a block of batches of one size.
 
-        def member(values):
-            trainable, other, limits, x, y = values
-            with tf.GradientTape() as tape:
-                tape.watch(trainable)
-                outputs, other, losses = self._model.stateless_call(
-                    trainable, other, x, training=True, return_losses=True
-                )
-                loss = tf.reduce_mean(self._loss(y, outputs))
-                loss = tf.add_n([loss, *[tf.cast(part, loss.dtype) for part in losses]])
-            gradients = tape.gradient(loss, trainable, unconnected_gradients="zero")
-            norm = _global_norm(gradients)
-            loss = tf.cast(loss, norm.dtype)
-            gradients, clipped = _clip(gradients, limits)
-            right = tf.constant(0.0)
-            if classes:
-                hit = tf.argmax(outputs, -1) == tf.cast(tf.reshape(y, [-1]), "int64")
-                right = tf.reduce_mean(tf.cast(hit, "float32"))
-            return gradients, other, (loss, right, norm, clipped)
-
-        def step(x, y, rows):
-            values = (
-                [v.value for v in self._trainable],
-                [v.value for v in self._other],
-                {k: tf.constant(v, kinds[0]) for k, v in self._limits.items()},
-                tf.gather(x, rows),
-                tf.gather(y, rows),
+        Known sizes make the tracing up to twice as fast.
+        """
+        key = x.shape[1:], y.shape[1:], y.dtype, batch_size, classes
+        if key not in self._runs:
+            kind = self._trainable[0].dtype
+            self._runs[key] = tf.function(
+                self._over_blocks((kind, "float32", kind, "bool"), classes),
+                input_signature=[
+                    tf.TensorSpec([None, *x.shape[1:]], x.dtype),
+                    tf.TensorSpec([None, *y.shape[1:]], y.dtype),
+                    tf.TensorSpec([None, len(self), batch_size], "int32"),
+                ],
+                autograph=False,
+                jit_compile=self._jit_compile,
             )
-            gradients, other, record = tf.vectorized_map(member, values)
-            if self._rates is not None:
-                gradients = [_scaled(g, self._rates) for g in gradients]
-            self._optimizer.apply(gradients, self._trainable)
-            for variable, value in zip(self._other, other, strict=True):
-                variable.assign(value)
-            return record
+        return self._runs[key]
 
-        kinds = (self._trainable[0].dtype, "float32", self._trainable[0].dtype, "bool")
+    def _over_blocks(self, kinds, classes):
+        """Return a loop over the steps of a block that gathers their records."""
 
-        @tf.function(
-            input_signature=[
-                tf.TensorSpec([None, *x.shape[1:]], x.dtype),
-                tf.TensorSpec([None, *y.shape[1:]], y.dtype),
-                tf.TensorSpec([None, len(self), None], "int32"),
-            ],
-            autograph=False,
-            jit_compile=self._jit_compile,
-        )
         def run(x, y, block):
             count = tf.shape(block)[0]
             arrays = [tf.TensorArray(kind, count) for kind in kinds]
 
             def body(i, arrays):
-                record = step(x, y, block[i])
+                record = self._step(x, y, block[i], classes)
                 return i + 1, [
                     a.write(i, r) for a, r in zip(arrays, record, strict=True)
                 ]
@@ -377,6 +434,83 @@ class Ensemble:
             return [a.stack() for a in arrays]
 
         return run
+
+    def _step(self, x, y, rows, classes):
+        """Train all members on one batch each; return what they did."""
+        kind = self._trainable[0].dtype
+        values = (
+            [v.value for v in self._trainable],
+            [v.value for v in self._other],
+            {k: tf.constant(v, kind) for k, v in self._limits.items()},
+            tf.gather(x, rows),
+            tf.gather(y, rows),
+        )
+        gradients, other, record = tf.vectorized_map(
+            lambda values: self._member(values, classes), values
+        )
+        if self._rates is not None:
+            gradients = [_scaled(g, self._rates) for g in gradients]
+        self._optimizer.apply(gradients, self._trainable)
+        for variable, value in zip(self._other, other, strict=True):
+            variable.assign(value)
+        return record
+
+    def _member(self, values, classes):
+        """Return one member's gradients, its other variables, and its record."""
+        trainable, other, limits, x, y = values
+        with tf.GradientTape() as tape:
+            tape.watch(trainable)
+            outputs, other, losses = self._model.stateless_call(
+                trainable, other, x, training=True, return_losses=True
+            )
+            loss = tf.reduce_mean(self._loss(y, outputs))
+            loss = tf.add_n([loss, *[tf.cast(part, loss.dtype) for part in losses]])
+        gradients = tape.gradient(loss, trainable, unconnected_gradients="zero")
+        norm = _global_norm(gradients)
+        loss = tf.cast(loss, norm.dtype)
+        gradients, clipped = _clip(gradients, limits)
+        right = tf.constant(0.0)
+        if classes:
+            answers = _answers(tf, outputs, classes)
+            hit = answers == tf.cast(tf.reshape(y, tf.shape(answers)), answers.dtype)
+            right = tf.reduce_mean(tf.cast(hit, "float32"))
+        return gradients, other, (loss, right, norm, clipped)
+
+
+def _loss_name(loss):
+    name = getattr(loss, "name", None) or getattr(loss, "__name__", "")
+    return f"{name} {type(loss).__name__}".lower().replace("_", "")
+
+
+def _kind_of_labels(y, output_shape, loss):
+    """Tell how labels are compared with outputs of shape (batch, ..., columns).
+
+    Returns
+    -------
+    "columns", ("threshold", number), "one-hot" or None
+        The index of the largest of several columns; whether one output is above
+        a number; a column of labels for each of outputs; no classes.
+    """
+    columns = output_shape[-1]
+    single = y.ndim == len(output_shape) - 1 or y.shape[-1] == 1
+    whole = np.issubdtype(y.dtype, np.integer) or y.dtype == bool
+    if columns > 1 and single:
+        return "columns" if whole else None
+    if columns > 1:
+        hot = y.shape[-1] == columns and np.isin(y, (0, 1)).all()
+        return "one-hot" if hot and (y.sum(axis=-1) == 1).all() else None
+    if "binary" in _loss_name(loss) and np.isin(y, (0, 1)).all():
+        config = loss.get_config() if hasattr(loss, "get_config") else {}
+        return "threshold", 0.0 if config.get("from_logits") else 0.5
+    return None
+
+
+def _answers(numbers, outputs, kind):
+    """Return the class that each output stands for; ``numbers`` is np or tf."""
+    if kind == "columns":
+        return numbers.argmax(outputs, -1)
+    above = outputs[..., 0] > kind[1]
+    return numbers.where(above, 1, 0)
 
 
 def _stack(members, trainable):
@@ -509,16 +643,41 @@ def _architecture(model):
         return shapes, [type(layer).__name__ for layer in model._flatten_layers()]
 
 
-def _plain(config):
+# Where a functional model's configuration says which layer a tensor comes from.
+_WIRES = ("keras_history", "input_layers", "output_layers")
+
+
+def _plain(config, numbers=None, wire=False):
+    """Return a configuration without names, and with layers by their number."""
     if isinstance(config, dict):
+        layers = config.get("layers")
+        if isinstance(layers, list) and layers and isinstance(layers[0], dict):
+            # each functional model names its own layers
+            numbers = {entry.get("name"): n for n, entry in enumerate(layers)}
         return {
-            key: _plain(value)
+            key: _plain(value, numbers, wire or key in _WIRES)
             for key, value in config.items()
             if not key.endswith("initializer") and key not in ("name", "build_config")
         }
     if isinstance(config, (list, tuple)):
-        return [_plain(value) for value in config]
+        return [_plain(value, numbers, wire) for value in config]
+    if wire and isinstance(config, str) and config in (numbers or {}):
+        return numbers[config]
     return config if isinstance(config, (int, float, bool, type(None))) else str(config)
+
+
+def _arrays(x, y):
+    """Return arrays, or say what a dataset has to be made into."""
+    for name, data in (("x", x), ("y", y)):
+        kinds = tf.data.Dataset, keras.utils.PyDataset, Iterator
+        if isinstance(data, kinds):
+            raise ValueError(
+                f"{name} is a {type(data).__name__}: an ensemble trains on arrays, "
+                "x and y, of which each member draws its own batches"
+            )
+    if y is None:
+        raise ValueError("y is missing: give arrays x and y")
+    return np.asarray(x), np.asarray(y)
 
 
 def _check_data(model, x, y, batch_size, epochs):

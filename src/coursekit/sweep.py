@@ -12,9 +12,9 @@ CHUNK = 13
 def delta_sweep(model, weights, x, y, loss):
     """Return the size of delta for many sets of weights of one model.
 
-    Building a Keras model and tracing its backward pass take longer than running
-    it. So the function is traced once, and mapped over the weights. Each member
-    gets what :func:`coursekit.probe` finds for it as ``delta_norm``.
+    Building a model and tracing its backward pass take longer than running it. So
+    the function is traced once, and mapped over the weights. Each member gets what
+    :func:`coursekit.probe` finds for it as ``delta_norm``.
 
     Parameters
     ----------
@@ -50,8 +50,7 @@ def delta_sweep(model, weights, x, y, loss):
     if not model.built or not _taps.kernels(model):
         raise ValueError(f"model {model.name!r} has no kernel yet: build it first")
     weights = _checked(model, weights)
-    loss = keras.losses.get(loss)
-    member = _member(model, x, y, loss)
+    member = _member(model, x, y, keras.losses.get(loss))
 
     def block(*values):
         deltas = tf.vectorized_map(member, list(values))
@@ -60,13 +59,8 @@ def delta_sweep(model, weights, x, y, loss):
     members = len(weights[0])
     chunk = min(members, CHUNK)
     # shapes that are known make the tracing twice as fast
-    run = tf.function(
-        block,
-        input_signature=[
-            tf.TensorSpec([chunk, *w.shape[1:]], w.dtype) for w in weights
-        ],
-        autograph=False,
-    )
+    known = [tf.TensorSpec([chunk, *w.shape[1:]], w.dtype) for w in weights]
+    run = tf.function(block, input_signature=known, autograph=False)
     # the last block is filled up with members of the first
     numbers = np.arange(-(-members // chunk) * chunk) % members
     found = [

@@ -151,6 +151,15 @@ def test_lines_fit_on_a_phone(source):
 
 
 @each_source
+def test_nan_is_counted_before_it_becomes_a_number(source):
+    """Only a figure may draw it as one, where the page counts it, too."""
+    every = ["\n".join(lines) for lines in cells(source)]
+    replaced = [text for text in every if "nan_to_num" in text]
+    assert all(re.search(r"\bax\.", text) for text in replaced)
+    assert not replaced or any("isnan(" in text for text in every)
+
+
+@each_source
 def test_no_cell_ends_in_a_semicolon(source):
     """It hides a cell's output in IPython, but not reliably in its kernel."""
     assert not [lines[-1] for lines in cells(source) if lines[-1].endswith(";")]

@@ -83,18 +83,61 @@ def test_quiz_bank():
         for page in (ROOT / "book").glob("*.md")
     )
     assert len([q for q in questions if not q.endswith("lab")]) == total
-    # Every bracket that is not part of an answer block is escaped.
     for part in text.split("\n\n"):
+        if not part.startswith("::"):
+            continue
+        # Every bracket that is not part of an answer block is escaped.
         bare = re.sub(r"\\.", "", part)
-        if part.startswith("::"):
-            assert bare.count("{") == bare.count("}") == 1, part
-        assert "{numref}" not in part and "{doc}" not in part
+        assert bare.count("{") == bare.count("}") == 1, part
+        # Every question has feedback, and no role, link or figure is left behind.
+        feedback = part.partition("####")[2]
+        assert len(re.sub(r"<[^>]*>", "", feedback)) > 40, part
+        assert not re.search(r"\w`|\]\(|fig-|FORMULA", part), part
+        if "the figure" in part.lower():
+            assert "igure\\:" in part, part
+
+
+def moodle(text):
+    """Return what Moodle's import keeps of a text in GIFT."""
+    text = text.replace("\\\\", "\0")
+    text = re.sub(r"\\([:#={}~])", r"\1", text)
+    return text.replace("\0", "\\")
+
+
+def test_formulas_survive_moodle():
+    page = r"With $\nu_{\max} < 1$ and $$\tfrac{a}{b} \\ c$$ *and* `x_1 = {2}`: [a](b)"
+    kept = moodle(quiz.escape(quiz.to_html(page)))
+    assert r"\(\nu_{\max} &lt; 1\)" in kept and r"\[\tfrac{a}{b} \\ c\]" in kept
+    assert "<em>and</em> <code>x_1 = {2}</code>: a" in kept
+    # Markdown, which would take the backslashes, has no part in it.
+    assert "[markdown]" not in quiz.bank(ROOT)
+    assert quiz.bank(ROOT).count(r"\\(") > 20
+
+
+def test_a_question_brings_what_it_speaks_of():
+    page = (
+        "# A\n\nOld.\n\n## B\n\nThe network.\n\n```{code-cell} ipython3\n---\nmystnb:\n"
+        "  image:\n    alt: A line.\n  figure:\n    name: fig-a\n---\nplot()\n```\n\n"
+        ":::{admonition} Predict\n:class: tip\n\nWhich of those below?\n:::\n\n"
+        "```{code-cell} ipython3\npairs = 1\n```\n\nThe first.\n\n## C\n\nMore.\n"
+    )
+    (one,) = quiz.predictions(page)
+    question, answer = quiz.essay_parts(one)
+    assert question == (
+        "The network.\n\nFigure: A line.\n\nWhich of those below?\n\n"
+        "```\npairs = 1\n```"
+    )
+    assert answer == "The first."
+    assert quiz.to_html("See {numref}`fig-a`.", {"fig-a": "A line."}) == (
+        "<p>See the figure.</p> <p>The figure: A line.</p>"
+    )
 
 
 def test_quiz_escapes():
-    escape = quiz.escape
-    assert escape("a = {b}: $x^2$") == r"a \= \{b\}\: \\(x^2\\)"
-    assert escape("see {doc}`lab` and {ref}`this <there>`") == "see lab and this"
+    assert quiz.escape("a = {b}: #~\\") == r"a \= \{b\}\: \#\~\\"
+    assert quiz.to_html("see {doc}`lab` and {ref}`this <there>`, {cite}`x1`") == (
+        "<p>see lab and this,</p>"
+    )
 
 
 @pytest.mark.parametrize("chapter", ["clipping"])

@@ -106,7 +106,7 @@ def test_times_from_the_worksheet_and_from_a_table(tmp_path, run):
     more = write(tmp_path / "x.csv", "id,due\n1234571,2025-11-30\nnobody,2025-11-30\n")
     status, said, rows = run("all.zip", "--times", times, "--extensions", more)
     assert [row["late_days"] for row in rows.values()] == ["2", "2"]
-    assert status == 3 and "an extension for nobody" in said
+    assert status == 3 and "x.csv: nobody is not here" in said
 
 
 def test_a_run_keeps_what_it_does_not_change(tmp_path, run, graded):
@@ -189,10 +189,12 @@ def test_who_was_graded_earlier_stays(tmp_path, run):
     _, _, rows = run("late")
     assert rows.keys() == {"ada", "bob", "cyd"}
     assert rows["ada"]["note"] == "graded earlier, not handed in now"
-    # The same hand-in under another id is no second student.
+    # The same hand-in under another id is no second student, and keeps its marks.
+    marks = write(tmp_path / "marks.csv", "id,task,points,comment\nada,why,1,short\n")
+    run("in", "--marks", marks)
     roster = write(tmp_path / "r.csv", "submission,id\nada,a1\nbob,bob\ncyd,cyd\n")
     _, _, rows = run("in", "--roster", roster)
-    assert rows.keys() == {"a1", "bob", "cyd"}
+    assert rows.keys() == {"a1", "bob", "cyd"} and rows["a1"]["points"] == "8"
 
 
 def test_two_answers_are_a_question_that_can_be_answered(tmp_path, run, graded):

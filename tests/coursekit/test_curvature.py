@@ -80,9 +80,9 @@ def test_many_settings_and_the_model_is_as_before(batch):
 
 
 def test_errors(batch):
-    with pytest.raises(ValueError, match="steps=0: give 1 or more"):
+    with pytest.raises(ValueError, match="steps=0 .* give 1 or more"):
         largest_curvature(_net(), *batch, LOSS, steps=0)
     net = _net()
     net.trainable = False
-    with pytest.raises(ValueError, match="no trainable variable"):
+    with pytest.raises(ValueError, match="0 trainable variables .* give 1 or more"):
         largest_curvature(net, *batch, LOSS)

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from coursekit import Ensemble, data, models
 
@@ -247,6 +248,139 @@ def test_regression_has_no_accuracy(digits):
     assert np.all(second < first)
 
 
+def _head(activation, units=1):
+    """Return a build function of a small model with one head."""
+
+    def build(seed):
+        keras.utils.set_random_seed(seed)
+        return keras.Sequential(
+            [
+                keras.Input((8,)),
+                keras.layers.Dense(16, "relu"),
+                keras.layers.Dense(units, activation),
+            ]
+        )
+
+    return build
+
+
+def _two_classes():
+    x = np.random.default_rng(0).normal(size=(256, 8)).astype("float32")
+    return x, (x[:, 0] > -0.5).astype("int64")
+
+
+@pytest.mark.parametrize("labels", ["int64", "float32", "bool"])
+@pytest.mark.parametrize("logits", [False, True])
+def test_one_output_is_compared_with_a_threshold(logits, labels):
+    x, y = _two_classes()
+    nets = Ensemble(_head(None if logits else "sigmoid"), SEEDS)
+    loss = keras.losses.BinaryCrossentropy(from_logits=logits)
+    nets.compile(keras.optimizers.Adam(0.02), loss)
+    run = nets.fit(x, y[:, None].astype(labels), epochs=8)
+    limit = 0.0 if logits else 0.5
+    expected = np.mean((nets.predict(x)[..., 0] > limit) == y, axis=1)
+    assert (expected > 0.9).all()
+    for given in (y, y[:, None], y.astype(labels)):
+        np.testing.assert_allclose(nets.accuracy(x, given), expected)
+    assert (run.accuracy[:, -8:].mean(axis=1) > 0.9).all()
+
+
+def test_whole_numbers_are_no_classes_of_a_regression():
+    x, y = _two_classes()
+    for units, targets in ((1, y[:, None]), (1, np.arange(256)), (3, y[:, None])):
+        targets = np.broadcast_to(targets, (256, units)) if units > 1 else targets
+        nets = Ensemble(_head(None, units), [0, 1])
+        nets.compile("sgd", "mse")
+        assert nets.fit(x, targets).accuracy is None
+        with pytest.raises(ValueError, match="no classes|integer labels"):
+            nets.accuracy(x, targets)
+
+
+def test_one_hot_labels():
+    x, y = _two_classes()
+    hot = np.eye(2, dtype="int64")[y]
+    nets = Ensemble(_head("softmax", 2), [0, 1])
+    nets.compile("adam", "categorical_crossentropy")
+    assert nets.fit(x, hot).accuracy is None
+    with pytest.raises(ValueError, match="give integer labels, such as np.argmax"):
+        nets.accuracy(x, hot)
+    assert np.isfinite(nets.accuracy(x, y)).all()
+    nets.compile("adam", "sparse_categorical_crossentropy")
+    with pytest.raises(ValueError, match="give integer labels, or categorical"):
+        nets.fit(x, hot)
+    assert nets.fit(x, y[:, None]).accuracy.shape == (2, 8)
+
+
+def test_a_class_a_step_of_a_sequence():
+    def build(seed):
+        keras.utils.set_random_seed(seed)
+        return keras.Sequential([keras.Input((5, 4)), keras.layers.Dense(3)])
+
+    x = np.random.default_rng(0).normal(size=(64, 5, 4)).astype("float32")
+    y = x[..., :3].argmax(-1)
+    nets = Ensemble(build, [0, 1])
+    nets.compile("adam", _loss("float32"))
+    assert nets.fit(x, y, epochs=2).accuracy.shape == (2, 4)
+    expected = np.mean(nets.predict(x).argmax(-1) == y, axis=(1, 2))
+    np.testing.assert_allclose(nets.accuracy(x, y), expected)
+
+
+def test_functional_models_with_automatic_names():
+    def build(units=8, twist=False):
+        i = keras.Input((8,))
+        a, b = keras.layers.Dense(units)(i), keras.layers.Dense(units)(i)
+        inner = keras.Sequential([keras.layers.Dense(4)])
+        return keras.Model(i, keras.layers.Dense(2)(inner(a - b if twist else a + b)))
+
+    assert len(Ensemble(lambda s: build(), range(3))) == 3
+    for different in (lambda s: build(8 + s), lambda s: build(twist=s == 1)):
+        with pytest.raises(ValueError, match="setting 1 differs from that of 0"):
+            Ensemble(different, range(2))
+
+    def wired(crossed):
+        i = keras.Input((8,))
+        a, b = keras.layers.Dense(8, "relu")(i), keras.layers.Dense(8)(i)
+        pair = [b, a] if crossed else [a, b]
+        return keras.Model(i, keras.layers.Concatenate()(pair))
+
+    with pytest.raises(ValueError, match="setting True differs"):
+        Ensemble(wired, [False, True])
+
+
+@pytest.mark.parametrize(
+    "build, settings, message",
+    [
+        (_head(None), 3, r"settings=3: give a sequence, .* range\(3\)"),
+        (_head(None), None, "settings=None: give a sequence"),
+        (_head(None)(0), range(2), "build is a Sequential: give a function"),
+        ([1], range(2), "build is a list: give a function"),
+    ],
+)
+def test_arguments_that_are_mixed_up(build, settings, message):
+    with pytest.raises(TypeError, match=message):
+        Ensemble(build, settings)
+
+
+def test_datasets_and_lists():
+    x, y = _two_classes()
+    nets = Ensemble(_head("sigmoid"), [0, 1])
+    nets.compile("sgd", "binary_crossentropy")
+    dataset = tf.data.Dataset.from_tensor_slices((x, y)).batch(32)
+    for batches in (dataset, iter(dataset)):
+        with pytest.raises(ValueError, match="trains on arrays, x and y"):
+            nets.fit(batches)
+    with pytest.raises(ValueError, match="y is missing"):
+        nets.fit(x)
+    assert nets.fit(x.tolist(), y[:, None].tolist()).loss.shape == (2, 8)
+
+
+def test_repr_names_what_is_trained():
+    nets = Ensemble(_head(None), [0, 1])
+    assert "2 members of 161 parameters, not compiled" in repr(nets)
+    nets.compile("adam", "mse")
+    assert "Adam, epochs=0" in repr(nets)
+
+
 def _dropout(seed):
     keras.utils.set_random_seed(seed)
     layers = [keras.Input((64,)), keras.layers.Dropout(0.5), keras.layers.Dense(10)]
@@ -282,7 +416,8 @@ def test_a_build_that_returns_no_model():
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ({"optimizer": "sgd"}, "give a Keras optimizer"),
+        ({"optimizer": 0.1}, "optimizer=0.1: give a Keras optimizer"),
+        ({"optimizer": "adafactor"}, "Adafactor looks at whole variables"),
         ({"optimizer": keras.optimizers.Lamb()}, "Lamb looks at whole variables"),
         (
             {"optimizer": keras.optimizers.Adam(), "learning_rates": [1, 2, 3]},

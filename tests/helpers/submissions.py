@@ -70,3 +70,21 @@ def entry(student="ann", statuses=("ok", "wrong", "ok", "needs_review"), **more)
     made = {"id": student, "name": "", "where": student, "rows": rows}
     made |= {"late": None, "digest": "d", "stamp": "s"}
     return made | more
+
+
+def write_files(root, files):
+    """Write files, a dict of path to bytes; return the folder."""
+    for name, data in files.items():
+        path = os.path.join(os.fsencode(root), os.fsencode(name))
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as file:
+            file.write(data)
+    return root
+
+
+def found(taken):
+    """Return what counts of each student: a path, "asked", or why there is none."""
+    return {
+        one.id: "asked" if one.asked else (one.file or one.problem)
+        for one in taken.submissions
+    }

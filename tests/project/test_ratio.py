@@ -26,7 +26,7 @@ def test_a_missed_promise_is_an_error(median, met, tmp_path, capsys):
     found = _ratio.ratio(np.full(3, median), np.ones(3))
     rows = [_ratio.row("a / b", found, at_least=4, notes=["why"])]
     with pytest.raises(SystemExit) as end:
-        _ratio.report(rows, tmp_path / "new" / "rows.json")
+        _ratio.finish(rows, tmp_path / "new" / "rows.json")
     assert end.value.code == (0 if met else 1)
     out = capsys.readouterr().out
     assert ("MISSED" in out) != met and "why" in out

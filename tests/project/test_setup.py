@@ -1,14 +1,17 @@
 """scripts/setup.sh, with small shell scripts in the place of Python."""
 
+import re
 import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
-SETUP = Path(__file__).parents[2] / "scripts" / "setup.sh"
+ROOT = Path(__file__).parents[2]
+SETUP = ROOT / "scripts" / "setup.sh"
 
 # All that the script may need besides Python. A test's PATH holds these and
 # the stand-ins, so that no Python of the machine is found.
@@ -130,6 +133,22 @@ class Checkout:
 def checkout(tmp_path):
     """Return a checkout in which nothing is installed."""
     return Checkout(tmp_path)
+
+
+def test_one_range_of_python():
+    """The script's, the package's, the README's and that of the checks."""
+    script = re.search(r"\((\d), (\d+)\) <= .+ < \((\d), (\d+)\)", SETUP.read_text())
+    major, first, _, end = map(int, script.groups())
+    versions = [f"{major}.{minor}" for minor in range(first, end)]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["requires-python"] == f">={versions[0]},<{major}.{end}"
+    given = [kind.rpartition(" ")[2] for kind in project["classifiers"]]
+    assert [kind for kind in given if re.fullmatch(r"3\.\d+", kind)] == versions
+    text = f"{', '.join(versions[:-1])} or {versions[-1]}"
+    assert f"Python {text}" in " ".join((ROOT / "README.md").read_text().split())
+    assert f"Python {text}" in SETUP.read_text()
+    checks = (ROOT / ".github" / "workflows" / "ci.yml").read_text()
+    assert f'python: ["{versions[0]}", "{versions[-1]}"]' in checks
 
 
 def test_names_unsuitable_versions_and_what_to_install(checkout):

@@ -6,7 +6,6 @@ from Keras's public modules, without the layers that run code or read files.
 """
 
 import importlib
-import json
 from functools import lru_cache
 
 MAX_LAYERS = 500
@@ -30,16 +29,25 @@ _MARKS = {"__keras_tensor__", "__tensor__", "__numpy__", "__tuple__"}
 
 
 @lru_cache(maxsize=1)
-def allowed_classes():
-    """Return the names of the classes that may be built."""
+def layer_classes():
+    """Return the names of the layers and models that may be built."""
     import keras
 
-    names = {"Sequential", "Functional", "Model", "Rescaling", "DTypePolicy"}
+    names = {"Sequential", "Functional", "Model", "Rescaling"}
     for name in dir(keras.layers):
         made = getattr(keras.layers, name)
         folder = getattr(made, "__module__", "").removeprefix("keras.src.layers.")
         if isinstance(made, type) and folder.split(".")[0] in _LAYER_FOLDERS:
             names.add(name)
+    return names - _REFUSED
+
+
+@lru_cache(maxsize=1)
+def allowed_classes():
+    """Return the names of the classes that may be built."""
+    import keras
+
+    names = {"DTypePolicy"} | layer_classes()
     for module in map(importlib.import_module, _OPERATIONS):
         names |= {
             name
@@ -59,36 +67,46 @@ def allowed_classes():
     return names - _REFUSED
 
 
-def check(config, depth=0):
+def check(config):
     """Refuse a configuration that names a class or function not on the list.
 
     Raises
     ------
     ValueError
-        With the name, as far as it is a short plain word.
+        With the name, as far as it is a short plain word; and if there are more
+        than MAX_LAYERS layers.
     """
+    layers = 0
+    for part in _parts(config):
+        if "class_name" in part:
+            _check_class(part)
+            layers += part["class_name"] in layer_classes()
+            if layers > MAX_LAYERS:
+                raise ValueError(f"more than {MAX_LAYERS} layers")
+
+
+def _parts(config, depth=0):
+    """Yield all dicts of a configuration."""
     if depth > 60:
         raise ValueError("a configuration nested more than 60 deep")
+    if isinstance(config, dict):
+        yield config
+        config = list(config.values())
     if isinstance(config, list):
         for item in config:
-            check(item, depth + 1)
-    elif isinstance(config, dict):
-        if "class_name" in config:
-            _check_class(config)
-        for item in config.values():
-            check(item, depth + 1)
+            yield from _parts(item, depth + 1)
 
 
 def _check_class(config):
     name, module = config.get("class_name"), config.get("module") or ""
-    if name in _MARKS:
-        return
-    if not isinstance(name, str) or name not in allowed_classes():
+    if not isinstance(name, str) or name not in allowed_classes() | _MARKS:
         shown = name if isinstance(name, str) and name.isidentifier() else "?"
         raise ValueError(
             f"{shown[:40]} cannot be graded: use Keras's own layers, in a "
             "Sequential or functional model, without Lambda"
         )
+    if name in _MARKS:
+        return
     # A Keras class by its public name; any other module could be loaded as code.
     if not isinstance(module, str) or not (
         module in ("", "builtins") or module.split(".")[0] == "keras"
@@ -119,8 +137,6 @@ def build(config, weights=None):
     if not isinstance(config, dict) or "class_name" not in config:
         raise ValueError("not a configuration of a Keras object")
     check(config)
-    if json.dumps(config).count('"class_name"') > 20 * MAX_LAYERS:
-        raise ValueError(f"more than {MAX_LAYERS} layers")
     try:
         made = keras.saving.deserialize_keras_object(config, safe_mode=True)
         if weights is not None and (weights or getattr(made, "built", False)):

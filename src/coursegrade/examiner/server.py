@@ -46,7 +46,7 @@ def grade(job, sandbox, write):
     master = parse_master(job["master"])
     submitted = [notebook.Submitted(*cell) for cell in job["cells"]]
     student = {
-        "student_id": job["student"],
+        "student_id": notebook.spelling(submitted, job["student"]),
         "class_key": class_key(job["secret"], master.name),
     }
     seed_hidden_inputs(job["secret"], master.name, job["student"])
@@ -70,27 +70,36 @@ def grade(job, sandbox, write):
             write(task=name, status=Status.NEEDS_REVIEW, message="", seconds=0.0)
         else:
             todo.append(task)
-    together = None if job.get("alone") else session(steps)
+    if not job.get("alone"):
+        _test(master, todo, session(steps), student, write)
+        return
     for task in todo:
-        write(begins=task.name if together is None else "")
-        room = together or session(notebook.up_to(steps, task.name), search=True)
-        row = _tested(master, task, room, student, write)
-        if together is None:
-            if row["status"] == Status.DIED and room.room is None and room.innocent():
-                row = _tested(master, task, room, student, write)
-            room.close()
-        write(**row)
-    if together is not None:
-        together.close()
+        write(begins=task.name)
+        room = session(notebook.up_to(steps, task.name), search=True)
+        _test(master, [task], room, student, write)
 
 
-def _tested(master, task, session, student, write):
+def _test(master, todo, session, student, write):
+    """Test tasks in one room: all of their public tests come first."""
+    for hidden in (False, True):
+        for task in list(todo):
+            row = _tested(master, task, session, student, write, hidden)
+            lost = row["status"] == Status.DIED and session.room is None
+            if lost and session.search and session.innocent():
+                row = _tested(master, task, session, student, write, hidden)
+            if hidden or row["status"] != Status.OK:
+                write(**row)
+                todo.remove(task)
+    session.close()
+
+
+def _tested(master, task, session, student, write, hidden):
     """Return the row of a task."""
     session.run()
     write(begins=task.name)
     begun = time.monotonic()
     with _alarm(task.seconds + BUILD_SECONDS) as alarm:
-        status, message = check_task(master, task, session, student)
+        status, message = check_task(master, task, session, student, hidden)
     if alarm["rang"]:
         # Whatever was made of the exception on its way.
         status, message = Status.TIMEOUT, TOO_LONG

@@ -199,6 +199,8 @@ class Session:
     def __init__(self, launch, steps, seconds, search=False):
         self.launch, self.steps, self.seconds = launch, steps, seconds
         self.search, self.room = search, None
+        # Whether the room knows what none of its words may carry out.
+        self.quiet = True
         self.free = seconds[""]
         # Steps that lost a room, with how: they are not run again.
         self.bad = {}
@@ -246,8 +248,8 @@ class Session:
         if "error" in reply:
             # One of a fixed list, checked here: the room's own check may be patched.
             kind = reply.get("kind")
-            if not isinstance(kind, str) or kind not in ERRORS:
-                kind = "an error of its own"
+            if self.quiet or not isinstance(kind, str) or kind not in ERRORS:
+                kind = "an error"
             if reply.get("memory"):
                 said = f"`{name}` needed more memory than there is"
                 raise Failed(Status.MEMORY, said)

@@ -1,6 +1,5 @@
 """Who handed in what, and what became of every file."""
 
-import ast
 import hashlib
 import re
 from dataclasses import dataclass, field
@@ -8,17 +7,19 @@ from pathlib import Path
 
 from coursegrade.assignment.master import marker
 from coursegrade.examiner.notebook import (
+    LIMIT_MB,
     UnreadableError,
+    answers,
     match,
     read_notebook,
+    spelling,
     unanswered,
 )
 from coursegrade.gradebook import layouts
-from coursegrade.gradebook.hand_ins import File, IntakeError, files_in, plain
-from coursegrade.gradebook.roster import folded, letters
+from coursegrade.gradebook.hand_ins import File, IntakeError, files_in
 from coursegrade.gradebook.sheets import guarded, write_sheet
 
-_MOST = 20  # notebooks of one student that are opened
+_MOST_MB = 5 * LIMIT_MB  # of notebooks of one student that are opened
 OTHER_ID = "the notebook's student_id is"
 _NO_NOTEBOOK = "not a notebook"
 
@@ -30,8 +31,8 @@ class Submission:
     ``id`` is the student's; ``owner`` tells what the platform calls the person, and
     where feedback goes back. ``data`` are the
     notebook's bytes, None with a ``problem``; ``asked`` is set where the problem is a
-    question to the instructor. ``spelled`` is the id as the notebook writes it,
-    ``answers`` the text of each task's answer cells, ``file`` the notebook's path.
+    question to the instructor. ``answers`` are the texts of each task's answer cells,
+    ``file`` is the notebook's path.
     """
 
     id: str
@@ -39,7 +40,6 @@ class Submission:
     data: bytes | None = None
     problem: str = ""
     asked: bool = False
-    spelled: str = ""
     answers: dict[str, str] = field(default_factory=dict)
     file: str = ""
 
@@ -112,7 +112,7 @@ def collect(path, master, roster=None, chosen=None):
 
     def holds(file):
         one = _opened(file, master)
-        return _student_id(one.cells) if one and one.held else None
+        return spelling(one.cells, "")[1] if one and one.held else None
 
     files = files_in(path)
     lines = [Line(f.path, "", "", "set aside", f.aside) for f in files if f.aside]
@@ -162,14 +162,8 @@ def file_name(student):
 def _submission(student, members, master, stranger, wanted):
     """Return one student's submission and the lines of its files."""
     owner = next((one for _, one in members if not one.look), members[0][1])
-    # Notebooks by name first: no folder of other files hides them.
-    order = sorted(members, key=lambda pair: ".ipynb" not in pair[0].parts[-1].lower())
-    opened = [one for file, _ in order if (one := _opened(file, master))]
-    opened, unseen = opened[:_MOST], opened[_MOST:]
+    opened = _all_opened([file for file, _ in members], master)
     best, problem, asked = _best(opened, wanted)
-    asked = asked or bool(unseen and not wanted)
-    if asked and not problem:
-        best, problem = None, f"more than {_MOST} notebooks could be the answer"
     if asked:
         problem += "; write the one that counts in class.toml, under [chosen]"
     if not best and not problem:
@@ -178,15 +172,15 @@ def _submission(student, members, master, stranger, wanted):
     made = {"id": student, "owner": owner, "problem": problem, "asked": asked}
     notes = ["not on the roster"] if stranger else []
     if best:
-        spelled, note = _spelling(student, best.cells, master)
+        note = _other_id(student, best.cells, master)
         notes += [note] if note else []
         notes += [] if best.held else ["holds no cell of the assignment"]
-        made |= {"data": best.data, "spelled": spelled, "file": best.file.path}
+        made |= {"data": best.data, "file": best.file.path}
         made["answers"] = _answers(best.cells, master)
     by_file = {id(one.file): one for one in opened}
     lines = []
     for file, one in members:
-        what, why = _account(by_file.get(id(file)), best, asked)
+        what, why = _account(by_file.get(id(file)), best, asked, wanted)
         if what == "graded":
             why = "; ".join(notes)
         elif not best:
@@ -200,7 +194,21 @@ def _submission(student, members, master, stranger, wanted):
     return Submission(**made), lines
 
 
-def _account(opened, best, asked):
+def _all_opened(files, master):
+    """Return what is or should be a notebook, as far as it fits in memory."""
+    opened, size = [], 0
+    # Those that are called so come first: no folder of other files hides them.
+    for file in sorted(files, key=lambda one: ".ipynb" not in one.parts[-1].lower()):
+        one = _opened(file, master) if size <= _MOST_MB * 2**20 else None
+        if size > _MOST_MB * 2**20 and ".ipynb" in file.parts[-1].lower():
+            one = _Opened(file, f"not opened, behind {_MOST_MB} MB of notebooks")
+        if one:
+            opened.append(one)
+            size += len(one.data)
+    return opened
+
+
+def _account(opened, best, asked, wanted):
     """Return what became of a file of a hand-in, and why."""
     if best and opened is best:
         return "graded", ""
@@ -214,7 +222,8 @@ def _account(opened, best, asked):
         return "set aside", opened.problem
     if opened.content == best.content:
         return "set aside", f"the same as {best.file.path}"
-    return "set aside", f"answers less than {best.file.path}, or was not chosen"
+    less = "not the chosen one" if wanted else f"answers less than {best.file.path}"
+    return "set aside", less
 
 
 def _best(opened, wanted):
@@ -255,43 +264,27 @@ def _opened(file, master):
     except UnreadableError as error:
         return _Opened(file, str(error)) if named else None
     answered = sum(not unanswered(master, t, cells) for t in master.tasks.values())
-    return _Opened(file, "", data, tuple(cells), len(match(master, cells)), answered)
+    held = sum(map(bool, match(master, cells)))
+    return _Opened(file, "", data, tuple(cells), held, answered)
 
 
 def _answers(cells, master):
-    """Return the text of each task's answer cells, without the line that marks them."""
-    found, made = match(master, cells), {}
+    """Return the text of each task's answer, without the lines that mark its cells."""
+    marks = {marker(one) for one in master.cells if one.role in ("answer", "manual")}
+    made = {}
     for task in master.tasks.values():
-        texts = [
-            found[cell.id].source.strip().removeprefix(marker(cell)).strip()
-            for cell in task.answers
-            if cell.id in found
-        ]
-        made[task.name] = "\n\n".join(texts)
+        lines = "\n\n".join(
+            one.source for one in answers(master, task, cells)
+        ).splitlines()
+        kept = [line for line in lines if line.strip() not in marks]
+        made[task.name] = "\n".join(kept).strip()
     return made
 
 
-def _spelling(student, cells, master):
-    """Return the id as the notebook spells it, and a note where it is another's."""
-    theirs = _student_id(cells)
+def _other_id(student, cells, master):
+    """Return a note where a notebook's data are another's, or an empty text."""
     used = any(
         "student_id" in one.source for one in master.cells if one.role != "student"
     )
-    if not used or not theirs.strip() or folded(theirs) == folded(student):
-        return student, ""
-    if letters(theirs) and letters(theirs) == letters(student):
-        # One person, spelled in two ways: the data are those that the student saw.
-        return theirs, ""
-    return student, f"{OTHER_ID} {plain(theirs)[:80]!r}"
-
-
-def _student_id(cells):
-    """Return the id that a notebook assigns, the last one, or an empty text."""
-    found = ""
-    for cell in cells:
-        for text in re.findall(r"(?m)^student_id\s*=\s*(.+)$", cell.source):
-            try:
-                found = str(ast.literal_eval(text.strip()))
-            except (ValueError, SyntaxError, MemoryError, RecursionError):
-                continue
-    return found
+    _, other = spelling(cells, student)
+    return f"{OTHER_ID} {other!r}" if used and other else ""

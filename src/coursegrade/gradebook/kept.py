@@ -85,9 +85,22 @@ def write_kept(out, kept):
 
 
 def path_of(kept, key, out):
-    """Return the path of a file among the settings, or None."""
+    """Return the path of a file among the settings, or None.
+
+    Raises
+    ------
+    KeptError
+        If the file is gone.
+    """
+    if not kept.get(key):
+        return None
     # Put together as text: on the first run the folder is not there yet.
-    return Path(os.path.normpath(Path(out) / kept[key])) if kept.get(key) else None
+    path = Path(os.path.normpath(Path(out) / kept[key]))
+    if not path.is_file():
+        raise KeptError(
+            f"{path}: there is no such file; --{key} takes another one, or `{FORGET}`"
+        )
+    return path
 
 
 def zone(kept):

@@ -30,7 +30,11 @@ LAYOUTS = {
 _DATE = re.compile(r".*_20\d\d_(0?[1-9]|1[0-2])_[0-3]?\d(\D|$).*")
 # Names of folders on top, where one student's folder would look the same.
 _ON_TOP = re.compile(
-    r"(.*[-_ ])?(submissions?|submitted|hand-?ins?|collected|downloads?)"
+    r"(.*[-_ ])?(submissions?|submitted|hand-?ins?|collected|downloads?|class|students)"
+)
+_GROUP = re.compile(
+    r"(group|gruppe|groupe|grupo|section|class|team|tutorial|lab)s?[-_ ]?\w{1,2}",
+    re.IGNORECASE,
 )
 # "ada (1).ipynb", "Copy of ada.ipynb", "ada - Copy (2).ipynb", "ada-Copy1.ipynb".
 _COPY = re.compile(
@@ -40,7 +44,7 @@ _COPY = re.compile(
 )
 _SAVED = re.compile(r"(.+?)[-_ ]20\d\d[-_ ]?(0[1-9]|1[0-2])[-_ ]?[0-3]\d$")
 _BESIDE = re.compile(
-    r"(readme|licen[cs]e|roster|gradebook|timestamp|nbgrader_config)\b.*"
+    r"(readme|licen[cs]e|roster|gradebook|timestamp|nbgrader_config|requirements)\b.*"
     r"|.*\.(csv|tsv|xlsx?|ods|md|db|toml|log|cfg|ini|ya?ml)",
     re.IGNORECASE,
 )
@@ -91,11 +95,11 @@ def owners(files, assignment, roster=None, holds=lambda file: None):
         elif len(rest) == 1 and _BESIDE.fullmatch(rest[0]):
             beside.append((file, "lies beside the hand-ins"))
         else:
-            if len(rest) > 1:
-                how = f"folder, without {prefix!r}" if prefix else "folder"
-                label = rest[0].removeprefix(prefix)
-            else:
-                label, how = stem(rest[0]), "file name"
+            inside = len(rest) > 1
+            how = "folder" if inside else "file name"
+            label = rest[0] if inside else stem(rest[0])
+            if prefix and label.startswith(prefix):
+                how, label = f"{how}, without {prefix!r}", label.removeprefix(prefix)
             if depth:
                 how += f", in {'/'.join(file.parts[:depth])}/"
             if rule:
@@ -106,7 +110,7 @@ def owners(files, assignment, roster=None, holds=lambda file: None):
 
 def stem(name):
     """Return a file's name without its ending, a copy's number and a date behind it."""
-    cut = re.sub(r"(?i)\.ipynb.*$|\.tar\.\w+$|\.[a-z]\w{0,5}$", "", name) or name
+    cut = re.sub(r"(?i)\.ipynb.*$|\.tar\.\w+$|\.7z$|\.[a-z]\w{0,5}$", "", name) or name
     return _SAVED.sub(r"\1", _COPY.fullmatch(cut)["stem"].strip()) or "_"
 
 
@@ -157,42 +161,43 @@ def _unwrapped(files, assignment, roster, holds):
     beside, depth = [], 0
     while True:
         deep = [f for f in files if len(f.parts) > depth + 1]
-        tops = {f.parts[depth] for f in deep}
         loose = {f.parts[depth] for f in files if len(f.parts) == depth + 1}
+        tops = {}
+        for file in deep:
+            tops.setdefault(file.parts[depth], []).append(file)
+        why = "lies beside the hand-ins"
         if "submitted" in tops:
             # nbgrader's course folder: source, release, autograded lie beside it.
-            top, why = "submitted", "not in submitted/"
-        elif (
-            len(tops) == 1
-            and all(map(_BESIDE.fullmatch, loose))
-            and _on_top(deep, depth, assignment, roster, holds)
-        ):
-            (top,), why = tops, "lies beside the hand-ins"
-        else:
+            deep, why = tops["submitted"], "not in submitted/"
+        elif not tops or not all(map(_BESIDE.fullmatch, loose)):
             return files, beside, depth
-        kept = [f for f in deep if f.parts[depth] == top]
-        beside += [(file, why) for file in files if file not in kept]
-        files, depth = kept, depth + 1
+        elif not (len(tops) == 1 or all(map(_GROUP.fullmatch, tops))):
+            return files, beside, depth
+        elif not any(
+            _on_top(one, depth, assignment, roster, holds) for one in tops.values()
+        ):
+            return files, beside, depth
+        kept = set(map(id, deep))
+        beside += [(file, why) for file in files if id(file) not in kept]
+        files, depth = deep, depth + 1
 
 
 def _on_top(files, depth, assignment, roster, holds):
     """Tell whether the one folder holds several students, not one student's files."""
-    top, under = files[0].parts[depth], {}
-    for file in files:
-        part = file.parts[depth + 1]
-        unit = part if len(file.parts) > depth + 2 else stem(part)
-        under.setdefault(unit, []).append(file)
+    top, under = files[0].parts[depth], _units(files, depth + 1)
     if roster:
         known = [folded(one) in roster.by_label for one in (top, *under)]
         if any(known):
             return not known[0]
     if _ON_TOP.fullmatch(top.lower()) or "submitted" in under:
         return True
+    if letters(top) == letters(assignment):
+        return True
     if _prefix(files, depth + 1, assignment) and not _prefix(files, depth, assignment):
         return True
-    (first, *rest) = under
-    if not rest and all(len(f.parts) > depth + 2 for f in under[first]):
-        return _on_top(files, depth + 1, assignment, roster, holds)
+    while len(under) == 1 and all(len(f.parts) > depth + 2 for f in files):
+        depth += 1
+        under = _units(files, depth + 1)
     holders = 0
     for unit in under.values():
         said = next((held for held in map(holds, unit) if held is not None), None)
@@ -204,9 +209,23 @@ def _on_top(files, depth, assignment, roster, holds):
     return False
 
 
+def _units(files, depth):
+    """Return the files by what could be a student at this part of their paths."""
+    units = {}
+    for file in files:
+        part = file.parts[depth]
+        name = part if len(file.parts) > depth + 1 else stem(part)
+        units.setdefault(name, []).append(file)
+    return units
+
+
 def _prefix(files, depth, assignment):
     """Return what GitHub Classroom puts in front of a login: "initializers-"."""
-    folders = [f.parts[depth] for f in files if len(f.parts) > depth + 1]
-    common = os.path.commonprefix(folders)
-    end = common.lower().replace("_", "-").rfind(f"{assignment.replace('_', '-')}-")
-    return common[: end + len(assignment) + 1] if end >= 0 else ""
+    names = [f.parts[depth] for f in files if len(f.parts) > depth + 1]
+    loose = {stem(f.parts[depth]) for f in files if len(f.parts) == depth + 1}
+    if len(loose) > 1:
+        names += [one for one in loose if not _BESIDE.fullmatch(one)]
+    words = re.split(r"[-_]", assignment)
+    start = re.compile(f".*?{'[-_ ]?'.join(words)}[-_ ]", re.IGNORECASE)
+    match = start.match(os.path.commonprefix(names))
+    return match[0] if match else ""

@@ -20,11 +20,14 @@ COLUMNS = ("id", "task", "points", "comment", "answer", "earlier")
 
 
 def answer_digest(text):
-    """Return a fingerprint of an answer, in which white space does not count."""
-    return hashlib.sha256(" ".join(text.split()).encode()).hexdigest()[:8]
+    """Return a fingerprint of an answer, in which white space does not count.
+
+    It begins with a letter: a spreadsheet would make a number of ``12e45678``.
+    """
+    return "a" + hashlib.sha256(" ".join(text.split()).encode()).hexdigest()[:8]
 
 
-def read_marks(path, master, ids=None):
+def read_marks(path, master, known):
     """Return a person's marks, by id and task, from a CSV.
 
     The file has the columns ``id``, ``task``, ``points`` and, if wanted, ``comment``
@@ -35,23 +38,26 @@ def read_marks(path, master, ids=None):
     ----------
     path : str or pathlib.Path
     master : Master
-    ids : iterable of str, optional
-        Who can be marked; all, if left out.
+    known : dict of str to str
+        The id of whom a text names: an id itself, or what a platform calls somebody.
 
     Raises
     ------
     SheetError
-        If a column is missing, or a line names an unknown id or task, or gives
-        points that are no number between 0 and what the task gives.
+        If a column is missing, or a line names an unknown id or task, or one twice,
+        or gives points that are no number between 0 and what the task gives.
     """
     sheet, marks = read_sheet(path, ("id", "task", "points")), {}
     for number, line in sheet.lines:
         points, comment = line["points"], line.get("comment", "")
         if not points and not comment:
             continue
-        student, name = plain(unguarded(line["id"])), line["task"]
-        if ids is not None and student not in ids:
-            raise sheet.error(number, f"no submission of {student!r}")
+        written, name = plain(unguarded(line["id"])), line["task"]
+        # A spreadsheet drops the zeros in front of 0071.
+        bare = [one for one in known if one.lstrip("0") == written]
+        student = known.get(written) or (known[bare[0]] if len(bare) == 1 else "")
+        if not student:
+            raise sheet.error(number, f"no submission of {written!r}")
         if name not in master.tasks:
             known = ", ".join(master.tasks)
             raise sheet.error(number, f"no task {name!r}; there are {known}")
@@ -66,23 +72,25 @@ def read_marks(path, master, ids=None):
             )
         mark = {"points": value, "comment": unguarded(comment)}
         mark["answer"] = line.get("answer", "")
-        marks.setdefault(student, {})[name] = mark
+        if marks.setdefault(student, {}).setdefault(name, mark) != mark:
+            raise sheet.error(number, f"another mark of {student!r} for {name}")
     return marks
 
 
-def typed(out, master):
+def typed(out, master, known):
     """Return what was typed into review.csv since it was written, if it is there."""
     path = Path(out) / REVIEW
-    return read_marks(path, master) if path.exists() else {}
+    return read_marks(path, master, known) if path.exists() else {}
 
 
-def kept_marks(out):
-    """Return the marks of earlier runs."""
+def kept_marks(out, known):
+    """Return the marks of earlier runs, under the ids of today."""
     path = Path(out) / "marks.json"
     if not path.exists():
         return {}
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        marks = json.loads(path.read_text(encoding="utf-8"))
+        return {known.get(student, student): one for student, one in marks.items()}
     except ValueError as error:
         raise SheetError(f"{path}: {error}") from None
 

@@ -6,6 +6,7 @@ from string import Template
 
 from coursegrade.gradebook.journal import write_atomically
 from coursegrade.gradebook.pages import PAGE, heading
+from coursegrade.gradebook.sheets import guarded
 from coursegrade.statuses import Status
 
 _SCRIPT = """
@@ -76,7 +77,7 @@ def write_review_page(out, master, entries):
 def _article(student, entry, row):
     text = entry.get("texts", {}).get(row["task"])
     answer = entry.get("answers", {}).get(row["task"], "")
-    values = {"id": student, "task": row["task"], "answer": answer}
+    values = {"id": guarded(student), "task": row["task"], "answer": answer}
     return _ARTICLE.substitute(
         student=html.escape(student),
         text=html.escape(text if text else "(not among the hand-ins of this run)"),

@@ -154,8 +154,7 @@ def grade_entry(job):
         names = job["tasks"] or master.tasks
         rows = _rows(master, names, Status.NOT_GRADED, job["problem"])
     else:
-        # The student's own data are those of the id that the notebook spells.
-        rows = grade_submission({**job, "id": job["spelled"] or job["id"]})
+        rows = grade_submission(job)
     return {**{key: job[key] for key in (*_PERSON, "digest", "stamp")}, "rows": rows}
 
 
@@ -189,7 +188,6 @@ def _job(one, text, settings, stamp, journal, again, only):
         "data": one.data,
         "problem": one.problem,
         "asked": one.asked,
-        "spelled": one.spelled,
         "master": text,
         "secret": settings.secret,
         "trust": settings.trust,

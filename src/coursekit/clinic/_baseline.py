@@ -19,6 +19,10 @@ import tensorflow as tf
 #: Steps of the numerical search, and the share of the gradient that may be left.
 SEARCH, LEFT = 30, 0.1
 TINY = 1e-7
+#: Shares of classes are taken as they are from so many labels a class. From fewer
+#: labels they would know which classes this batch happens to hold, and one more of
+#: each class is counted (Laplace's rule of succession).
+ENOUGH = 3
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,9 @@ def best_constant(value, outputs, targets):
     """
     flat = [np.asarray(o, "float32") for o in keras.tree.flatten(outputs)]
     search = _Search(value, outputs, flat)
-    choices = _choices(flat, [np.asarray(t) for t in keras.tree.flatten(targets)])
+    targets = [np.asarray(t) for t in keras.tree.flatten(targets)]
+    targets = targets if len(targets) == len(flat) else [None] * len(flat)
+    choices = [_of_one(o, t) for o, t in zip(flat, targets, strict=True)]
     best = [options[0] for options in choices]
     loss = search.loss(best)
     for n, options in enumerate(choices):
@@ -69,7 +75,9 @@ def best_constant(value, outputs, targets):
                 best, loss = tried, found
     if not math.isfinite(loss):
         return Baseline(math.nan, math.nan, None)
-    best, loss, gradient = search.refine(best, loss)
+    if not any(_counts(o, t) is not None for o, t in zip(flat, targets, strict=True)):
+        best, loss = search.refine(best, loss)
+    gradient = search.per_sample(best)
     samples = len(flat[0])
     return Baseline(loss, math.sqrt(samples) * gradient, search.packed(best))
 
@@ -112,7 +120,7 @@ class _Search:
         return np.cumsum([math.prod(s[1:]) for s in self._shapes])[:-1]
 
     def refine(self, constants, loss):
-        """Return (constants, loss, gradient per sample) of a minimum nearby.
+        """Return the constants and the loss of a minimum nearby.
 
         A loss that has no minimum keeps the constants that it came with.
         """
@@ -133,9 +141,9 @@ class _Search:
                 start, loss = found.x, float(size * found.fun)
         parts = np.split(start, self._cuts)
         best = [p.reshape(1, *s[1:]) for p, s in zip(parts, self._shapes, strict=True)]
-        return best, loss, self._per_sample(best)
+        return best, loss
 
-    def _per_sample(self, constants):
+    def per_sample(self, constants):
         """Return the norm of the loss's gradient with respect to all outputs."""
         outputs = keras.tree.flatten(self.packed(constants))
         with tf.GradientTape() as tape:
@@ -145,33 +153,26 @@ class _Search:
         return math.sqrt(sum(float(tf.reduce_sum(g * g)) for g in found))
 
 
-def _choices(outputs, targets):
-    """Return for each output a list of constants to try, shape (1, ...)."""
-    pairs = targets if len(targets) == len(outputs) else [None] * len(outputs)
-    return [_of_one(o, t) for o, t in zip(outputs, pairs, strict=True)]
-
-
 def _of_one(output, target):
+    """Return the constants to try for one output, shape (1, ...)."""
     with np.errstate(all="ignore"):
         mean = np.nan_to_num(output.mean(axis=0, keepdims=True))
         options = [mean, np.zeros_like(mean)]
-        if target is None or target.dtype.kind not in "biuf":
-            return options
-        target = target.astype("float64")
-        shape = mean.shape
-        if target.ndim == output.ndim - 1 and output.shape[-1] == 1:
-            target = target[..., None]
-        if target.shape == output.shape:
-            middle = target.mean(axis=0, keepdims=True)
-            median = np.median(target, axis=0, keepdims=True)
-            options += [middle, median, *_logits(middle)]
-        elif _are_classes(output, target):
-            classes = output.shape[-1]
-            share = np.bincount(target.astype(int).ravel(), minlength=classes)
-            share = np.broadcast_to(share / share.sum(), shape)
+        counts = _counts(output, target)
+        if counts is not None:
+            few = counts.sum() < ENOUGH * len(counts)
+            counts = counts + few
+            share = np.broadcast_to(counts / counts.sum(), mean.shape)
             options += [share, *_logits(share)]
-        finite = [o for o in options if np.isfinite(o).all()]
-    return [o.astype("float32") for o in finite]
+        elif target is not None and target.dtype.kind in "biuf":
+            target = target.astype("float64")
+            if target.ndim == output.ndim - 1 and output.shape[-1] == 1:
+                target = target[..., None]
+            if target.shape == output.shape:
+                middle = target.mean(axis=0, keepdims=True)
+                median = np.median(target, axis=0, keepdims=True)
+                options += [middle, median, *_logits(middle)]
+    return [o.astype("float32") for o in options if np.isfinite(o).all()]
 
 
 def _logits(share):
@@ -182,13 +183,23 @@ def _logits(share):
     return [np.log(inside), np.log(inside / (1 - inside))]
 
 
-def _are_classes(output, target):
-    """Tell whether targets are numbers of the classes along the last axis."""
-    if target.ndim == output.ndim:
-        target = target[..., 0] if target.shape[-1] == 1 else target
-    return bool(
-        target.shape == output.shape[:-1]
-        and (target == np.floor(target)).all()
-        and target.min() >= 0
-        and target.max() < output.shape[-1]
-    )
+def _counts(output, target):
+    """Return how often each class along the last axis is the label, or None.
+
+    Labels are numbers of classes, or have a 1 at the class and 0 elsewhere.
+    """
+    if target is None or target.dtype.kind not in "biuf" or output.ndim < 2:
+        return None
+    classes = output.shape[-1]
+    if classes == 1:
+        return None
+    if target.shape == output.shape:
+        whole = np.isin(target, (0, 1)).all() and (target.sum(axis=-1) == 1).all()
+        return target.reshape(-1, classes).sum(axis=0).astype(float) if whole else None
+    if target.ndim == output.ndim and target.shape[-1] == 1:
+        target = target[..., 0]
+    if target.shape != output.shape[:-1] or not (target == np.floor(target)).all():
+        return None
+    if target.min() < 0 or target.max() >= classes:
+        return None
+    return np.bincount(target.astype(int).ravel(), minlength=classes).astype(float)

@@ -92,14 +92,16 @@ def _input_gradient(model, value, x):
     """Return the root mean square over the batch of the smallest ``||dL/dx||``."""
     inputs = [tf.convert_to_tensor(part) for part in keras.tree.flatten(x)]
     tables = [
-        layer.embeddings.value
+        weight.value
         for layer in _taps.leaves(model)
         if isinstance(layer, keras.layers.Embedding)
+        for weight in layer.weights
     ]
+    lowest = [*(i for i in inputs if i.dtype.is_floating), *tables]
     with tf.GradientTape() as tape:
-        tape.watch([*inputs, *tables])
+        tape.watch(lowest)
         loss = value(model(keras.tree.pack_sequence_as(x, inputs), training=True))
-    found = tape.gradient(loss, [*inputs, *tables])
+    found = tape.gradient(loss, lowest)
     parts = [g.values if isinstance(g, tf.IndexedSlices) else g for g in found]
     sizes = [stable_norm([g]) for g in parts if g is not None]
     return math.sqrt(len(inputs[0])) * min(sizes) if sizes else math.nan

@@ -222,6 +222,8 @@ def share_learned(value, outputs, y):
     """Return 1 - loss / loss of the best constant output; NaN if it is not finite.
 
     A negative loss has no share: then it is the difference over the larger size.
+    Outputs that are the same for all samples have learned nothing, whatever the loss
+    rounds to.
 
     Parameters
     ----------
@@ -232,7 +234,11 @@ def share_learned(value, outputs, y):
     """
     own, best = float(value(y, outputs)), _constant_loss(value, outputs, y)
     size = best if min(best, own) >= 0 else max(abs(best), abs(own))
-    return (best - own) / max(size, 1e-12) if math.isfinite(best - own) else math.nan
+    if not math.isfinite(best - own):
+        return math.nan
+    share = (best - own) / max(size, 1e-12)
+    same = np.ptp(np.asarray(outputs, "float64"), axis=0).max(initial=0.0) == 0
+    return min(share, 0.0) if same and len(y) > 1 else share
 
 
 def _constant_loss(value, outputs, y):

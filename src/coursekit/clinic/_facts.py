@@ -29,82 +29,50 @@ _ROWS = 2048
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """A layer or an optimizer of Keras, as plain values.
-
-    Attributes
-    ----------
-    kind : str
-        Its class.
-    config : dict
-        What its constructor takes.
-    name : str
-    activation : str
-        Of a layer: its own, or that of the next layer that has one.
-    """
+    """A layer or an optimizer of Keras: its class, and what its constructor takes."""
 
     kind: str
     config: dict
     name: str = ""
+    # of a layer: its own, or that of the next layer that has one
     activation: str = "linear"
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What a remedy must know; what is not known keeps its default.
+    """What a remedy must know, as plain values; the defaults stand for not known."""
 
-    Attributes
-    ----------
-    hidden : tuple of Part
-        Layers of known kinds, from the input to the output.
-    head : Part or None
-        The layer that makes the outputs, if it is of a known kind.
-    output : str or None
-        The activation of the outputs.
-    units : int or None
-        Length of the outputs' last axis.
-    functional : bool
-        Whether the model's graph is known, so that it can be rebuilt.
-    normalized : bool
-        Whether a layer normalizes its inputs.
-    loss : {"binary", "categorical", "sparse", "regression", None}
-    from_logits : bool
-    optimizer : Part
-    scheduled : bool
-        Whether a schedule gives the learning rate.
-    rate : float
-        The learning rate.
-    weights : int
-        How many trainable numbers there are.
-    x_rank : int
-    x_size, y_size : float
-        The larger of |mean| and standard deviation, of the feature that has most;
-        NaN for tokens, and if not known.
-    sequence : int
-        Time steps of the inputs of a recurrent model, else 0.
-    low, high : float
-        Ends of the targets; NaN if not known.
-    whole, finite : bool
-        Whether all targets are whole numbers; all numbers finite.
-    """
-
+    # layers of known kinds, from the input to the output
     hidden: tuple = ()
+    # the layer that makes the outputs, if its kind is known
     head: Part | None = None
+    # the outputs' activation, and the length of their last axis
     output: str | None = None
     units: int | None = None
+    # whether the model's graph is known, so that it can be rebuilt
     functional: bool = True
+    # whether a layer normalizes its inputs
     normalized: bool = False
+    # numbers that are trained
+    weights: int = 0
+    # "binary", "categorical", "sparse" or "regression"
     loss: str | None = None
     from_logits: bool = False
     optimizer: Part = field(default_factory=lambda: Part("SGD", {}))
-    scheduled: bool = False
+    # the learning rate, and whether a schedule gives it
     rate: float = 0.01
-    weights: int = 0
+    scheduled: bool = False
     x_rank: int = 2
+    # the larger of |mean| and standard deviation, of the feature that has most of it;
+    # NaN for tokens
     x_size: float = math.nan
     y_size: float = math.nan
+    # time steps of the inputs of a recurrent model
     sequence: int = 0
+    # ends of the targets
     low: float = math.nan
     high: float = math.nan
+    # whether all targets are whole numbers, and all numbers finite
     whole: bool = True
     finite: bool = True
 
@@ -185,38 +153,34 @@ def _of_optimizer(optimizer):
 
 def _of_data(order, x, y, tokens):
     found = {}
-    if x is not None and not isinstance(x, dict | list | tuple):
+    if not isinstance(x, dict | list | tuple | None):
         x = np.asarray(x)
         recurrent = any(hasattr(layer, "cell") for layer in order)
-        found["x_rank"] = x.ndim
-        found["sequence"] = int(x.shape[1]) if recurrent and x.ndim > 1 else 0
+        found["x_rank"], found["finite"] = x.ndim, bool(_finite(x).all())
+        found["sequence"] = x.shape[1] if recurrent and x.ndim > 1 else 0
         found["x_size"] = math.nan if tokens else _size(x)
-        found["finite"] = _finite(x)
-    if y is not None and not isinstance(y, dict | list | tuple):
+    if not isinstance(y, dict | list | tuple | None):
         y = np.asarray(y)
-        ends = y[np.isfinite(y)] if _floats(y) else y
+        known = y[_finite(y)]
+        found["finite"] = found.get("finite", True) and known.size == y.size
         found["y_size"] = _size(y)
-        found["finite"] = found.get("finite", True) and _finite(y)
-        if ends.size:
-            found["low"], found["high"] = float(ends.min()), float(ends.max())
-            found["whole"] = bool((ends == np.round(ends)).all())
+        if known.size:
+            found["low"], found["high"] = float(known.min()), float(known.max())
+            found["whole"] = not (known % 1).any()
     return found
 
 
-def _floats(array):
-    return np.issubdtype(array.dtype, np.floating)
-
-
 def _finite(array):
-    return bool(np.isfinite(array).all()) if _floats(array) else True
+    return np.isfinite(array) if array.dtype.kind == "f" else np.ones(array.shape, bool)
 
 
 def _size(array):
-    if not np.issubdtype(array.dtype, np.number) or not array.size:
+    if array.dtype.kind not in "iuf" or not array.size:
         return math.nan
     features = np.asarray(array[:_ROWS], dtype="float64")
     features = features.reshape(-1, array.shape[-1] if array.ndim > 1 else 1)
     features = features[np.isfinite(features).all(axis=1)]
-    if not len(features):
-        return math.nan
-    return float(max(np.abs(features.mean(axis=0)).max(), features.std(axis=0).max()))
+    sizes = (
+        [*np.abs(features.mean(axis=0)), *features.std(axis=0)] if len(features) else []
+    )
+    return float(max(sizes, default=math.nan))

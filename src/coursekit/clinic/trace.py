@@ -97,6 +97,8 @@ class Trace:
     constant_loss : float
         Of the best constant output, over the targets of the first batches; NaN if it
         is not known.
+    facts : Facts or None
+        What a remedy must know of the model, its loss and its data.
     """
 
     layers: list
@@ -115,6 +117,7 @@ class Trace:
     learning_rate: float = math.nan
     notes: list = field(default_factory=list)
     constant_loss: float = math.nan
+    facts: object = None
 
     def __repr__(self):
         """Return what was recorded, in a line."""
@@ -133,10 +136,10 @@ class Trace:
             return self.update / self.weight
 
     @classmethod
-    def untrained(cls, probed, check, heads):
+    def untrained(cls, probed, check, heads, facts=None):
         """Return the trace of a model that was probed and not trained."""
-        ends = {"probes": [(0, probed)], "checks": [check], "heads": heads}
-        return cls.empty(list(probed.layers), [], **ends)
+        found = {"probes": [(0, probed)], "checks": [check], "heads": heads}
+        return cls.empty(list(probed.layers), [], facts=facts, **found)
 
     @classmethod
     def empty(cls, layers, notes, **fields):

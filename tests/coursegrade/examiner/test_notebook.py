@@ -15,6 +15,7 @@ from coursegrade.examiner.notebook import (
     below,
     plan,
     read_notebook,
+    spelling,
     unanswered,
 )
 from coursegrade.release import released_notebook
@@ -257,3 +258,25 @@ def test_a_text_that_cannot_be_parsed_harms_nothing(source):
     master = read_master(TINY)
     cells = [*cells_of(master), Submitted("", f"he_stddev\n{source}", True)]
     assert plan(master, cells, "student")[-1].source == f"he_stddev\n{source}"
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ('student_id = "Ada Lovelace"', "Ada Lovelace"),
+        ('x = 1\nstudent_id = "ADA-lovelace"  # mine', "ADA-lovelace"),
+        ('student_id = ""', "ada_lovelace"),
+        ('student_id = "bob"', "ada_lovelace"),
+        ("student_id = 3", "ada_lovelace"),
+        ("print(student_id)", "ada_lovelace"),
+        ('student_id = "', "ada_lovelace"),
+    ],
+)
+def test_an_id_that_is_spelled_in_another_way(line, expected):
+    cells = [Submitted("", "import numpy", True), Submitted("student", line, True)]
+    assert spelling(cells, "ada_lovelace") == expected
+
+
+def test_an_id_without_letters_is_nobody_elses():
+    cells = [Submitted("student", 'student_id = "--"', True)]
+    assert spelling(cells, "..") == ".."

@@ -15,6 +15,9 @@ def test_settings_are_kept_changed_and_forgotten(tmp_path):
     first["chosen"] = {'a"\\b\x7f': "ada/ü.ipynb"}
     kept.write_kept(out, first)
     assert kept.read_kept(out) == first
+    with pytest.raises(KeptError, match="no such file; --roster takes"):
+        kept.path_of(first, "roster", out)
+    (tmp_path / "names.csv").write_text("id\n")
     assert kept.path_of(first, "roster", out).resolve() == tmp_path / "names.csv"
     second = kept.updated(first, out, {"due": None, "penalty": "none"})
     assert second == {k: v for k, v in first.items() if k != "penalty"}

@@ -7,6 +7,7 @@ from coursegrade.gradebook.sheets import SheetError
 from submissions import MASTER, entry, rows_of
 
 A, B = marks.answer_digest("a text"), marks.answer_digest("another text")
+KNOWN = {name: name for name in ("=ann", "'=ann", "bob")}
 ANSWERS = {name: {"why": A} for name in ("=ann", "'=ann", "bob")}
 
 
@@ -23,10 +24,10 @@ def test_marks_are_read_merged_and_kept(tmp_path):
         "id;task;points;comment\n'=ann;why;1,5;größer\n''=ann;why;2;\n"
         "bob;why;;half a comment\n".encode("cp1252")
     )
-    new = marks.read_marks(path, MASTER, ANSWERS)
+    new = marks.read_marks(path, MASTER, KNOWN)
     kept = marks.merged({}, new, ANSWERS)
     marks.write_marks(tmp_path, kept)
-    assert kept == marks.kept_marks(tmp_path)
+    assert kept == marks.kept_marks(tmp_path, KNOWN)
     assert kept["=ann"]["why"] == {"points": 1.5, "comment": "größer", "answer": A}
     entries = {s: entry(s, answers={"why": A}) for s in ANSWERS}
     assert why(entries, kept, "=ann") == (1.5, "wrong")
@@ -39,7 +40,7 @@ def test_marks_are_read_merged_and_kept(tmp_path):
     # Typed in place: the points join the comment.
     path = tmp_path / marks.REVIEW
     path.write_text(path.read_text().replace("bob,why,,", "bob,why,1,"))
-    kept = marks.merged(kept, marks.typed(tmp_path, MASTER), ANSWERS)
+    kept = marks.merged(kept, marks.typed(tmp_path, MASTER, KNOWN), ANSWERS)
     assert kept["bob"]["why"]["points"] == 1 and why(entries, kept) == (1, "wrong")
 
 
@@ -69,16 +70,30 @@ def test_a_mark_belongs_to_an_answer(tmp_path):
         ("ann,why,-1,", "from 0 to 2"),
         ("ann,why,nan,", "from 0 to 2"),
         ("ann,why,one,", "from 0 to 2"),
+        ("ann,why,1,\nann,why,2,", "another mark of 'ann'"),
+        ("ann,why,1,\n12,why,2,", "another mark of 'ann'"),
     ],
 )
 def test_bad_marks_name_the_line(tmp_path, line, said):
     path = tmp_path / "marks.csv"
     path.write_text(f"id,task,points,comment\n{line}\n")
-    with pytest.raises(SheetError, match=f"line 2.*{said}"):
-        marks.read_marks(path, MASTER, {"ann": entry()})
+    with pytest.raises(SheetError, match=f"line [23].*{said}"):
+        marks.read_marks(path, MASTER, {"ann": "ann", "12": "ann"})
 
 
 def test_marks_that_a_disk_cut_off_are_named(tmp_path):
     (tmp_path / "marks.json").write_text('{"ann": ')
     with pytest.raises(SheetError, match="marks.json"):
-        marks.kept_marks(tmp_path)
+        marks.kept_marks(tmp_path, KNOWN)
+
+
+def test_what_a_spreadsheet_makes_of_an_id_and_a_fingerprint(tmp_path):
+    path = tmp_path / "marks.csv"
+    path.write_text("id,task,points\n71,why,1\n1234567,why,2\n")
+    known = {"0071": "0071", "0072": "0072", "1234567": "ada", "ada": "ada"}
+    assert marks.read_marks(path, MASTER, known).keys() == {"0071", "ada"}
+    # 12e45678 would come back as a number.
+    assert all(marks.answer_digest(str(n))[0].isalpha() for n in range(50))
+    # A roster gives another id: the marks go with it.
+    marks.write_marks(tmp_path, {"1234567": {}})
+    assert marks.kept_marks(tmp_path, known) == {"ada": {}}

@@ -196,6 +196,14 @@ def test_constants_learn_nothing(loss):
         assert share_learned(value, tf.constant(y * 0.98 + 0.01), y) > 0.1
 
 
+def test_equal_outputs_learn_nothing_although_the_loss_is_zero():
+    """Of one class the loss takes the probability for 1, but for rounding."""
+    model = net(head=layers.Dense(1, "softmax"), loss="categorical_crossentropy")
+    trial = coursekit.try_remedies(model, X, K[:, None] * 1.0, **QUICK)
+    assert max(trial.attempts[0].shares) <= 0
+    assert "binary_crossentropy" in trial.best.code and "sigmoid" in trial.best.code
+
+
 def test_share_of_integer_labels_of_logits_and_of_negative_losses():
     sparse = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     rare = (np.arange(100) < 10).astype("float32")

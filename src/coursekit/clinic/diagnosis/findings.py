@@ -82,10 +82,10 @@ def _function(trace):
 
 
 def _labels(trace):
-    facts = getattr(trace, "facts", None)
+    facts = trace.facts
     if facts is None or facts.loss != "sparse":
         return
-    units = facts.head.config.get("units") if facts.head else None
+    units = facts.units
     if not facts.whole:
         text = "the labels are not whole numbers: they are cut to the classes below"
         yield Finding("labels", text)
@@ -98,7 +98,7 @@ def _labels(trace):
 
 
 def _scale(trace):
-    facts = getattr(trace, "facts", None)
+    facts = trace.facts
     if facts is None or rules.learns(trace):
         return
     sizes = {"inputs": facts.x_size, "targets": facts.y_size}
@@ -145,7 +145,7 @@ def _outputs(trace):
             f", {probed.saturated_fraction[n]:.0%} of them saturated" if ends else ""
         )
         yield Finding("constant_outputs", text, head)
-    facts = getattr(trace, "facts", None)
+    facts = trace.facts
     ranges = {
         "sigmoid": (0, 1),
         "softmax": (0, 1),

@@ -117,9 +117,10 @@ def _is_weak(trace):
 
 def advice(facts, signs, verdict, rest=()):
     """Return all remedies that fit, those of the causes ``rest`` last."""
-    order = _ORDER.get(verdict + signs.place, _ORDER.get(verdict, ()))
+    order = _ORDER.get(verdict + signs.place, _ORDER.get(verdict))
+    causes = _ALWAYS if order is None else (*_SEEN, *order)
     found = {}
-    for cause in (*(_SEEN if order else _ALWAYS), *order, *rest):
+    for cause in (*causes, *rest):
         for remedy in cause(facts, signs):
             found.setdefault(remedy.code, remedy)
     return tuple(found.values())
@@ -486,7 +487,7 @@ _ALWAYS = (_clean, _labels, _one_softmax)
 _SEEN = (_clean, _labels, _output, _penalty, _scale)
 _ORDER = {
     # healthy gradients, and little was learned: only what is plain
-    "weak": (_pace,),
+    "weak": (),
     "vanishing": (_activate, _initialize, _normalize, _raise),
     "vanishing in time": (_gates, _recurrence, _raise),
     "exploding": (_lower, _initialize, _clip, _normalize),

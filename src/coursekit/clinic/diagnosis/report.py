@@ -8,9 +8,11 @@ import keras
 import numpy as np
 
 from coursekit.clinic._checkup import checkup, heads, not_finite
+from coursekit.clinic._facts import facts_of
 from coursekit.clinic.diagnosis import findings, remedies
 from coursekit.clinic.diagnosis.rules import SENTENCES, judge
 from coursekit.clinic.trace import Trace
+from coursekit.probing import one_batch
 
 __all__ = ["Report", "diagnose"]
 
@@ -107,7 +109,7 @@ def diagnose(subject, x=None, y=None, loss=None, sample_weight=None):
     ----------
     subject : GradientMonitor or keras.Model
     x, y : arrays, or lists or dicts of them
-        For a model: one batch, as ``model.fit`` takes it.
+        For a model: one batch, as :func:`coursekit.probe` takes it.
     loss, sample_weight
         For a model: as :func:`coursekit.probe` takes them.
 
@@ -158,13 +160,15 @@ def answer(trace):
 
 def _untrained(model, x, y, loss, sample_weight):
     """Probe a model that was not trained."""
-    if x is None or y is None:
+    if x is None:
         raise ValueError(
             "diagnose(model, x, y) needs one batch; to judge a training, pass the "
             "GradientMonitor instead of the model"
         )
+    x, y, sample_weight = one_batch(model, x, y, sample_weight)
     found, check = checkup(model, x, y, loss, sample_weight)
-    trace = Trace.untrained(found, check, heads(model, found.layers))
+    facts = facts_of(model, x, y, loss)
+    trace = Trace.untrained(found, check, heads(model, found.layers), facts)
     if not_finite((x, y)):
         trace.notes.append("the batch itself holds numbers that are not finite")
     return trace

@@ -223,13 +223,15 @@ def skill(trace):
         start = trace.checks[0].loss
         if check.constant_loss > EMPTY * abs(start) or not math.isfinite(start):
             found.append(check.skill)
-    found.append(_recorded_skill(trace))
+    # a training that goes on has been probed at its start alone
+    constant = trace.checks[0].constant_loss if trace.checks and not later else math.nan
+    found.append(_recorded_skill(trace, trace.constant_loss))
+    found.append(_recorded_skill(trace, constant))
     known = [value for value in found if math.isfinite(value)]
     return max(known, default=math.nan)
 
 
-def _recorded_skill(trace):
-    constant = trace.constant_loss
+def _recorded_skill(trace, constant):
     loss = trace.loss[np.isfinite(trace.loss)]
     if len(loss) < 2 * LASTING or not constant > EMPTY * loss[0] or (loss < 0).any():
         return math.nan

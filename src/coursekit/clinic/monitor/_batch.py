@@ -49,7 +49,7 @@ class FirstBatch:
     cannot write. Samples of a changing size are kept of one batch alone.
     """
 
-    targets, bad = (), False
+    targets, bad, size_of_one = (), False, None
 
     def __init__(self, batch, samples):
         leaves = keras.tree.flatten(batch)
@@ -119,6 +119,8 @@ class LatestBatch:
         Those of the first batches, while they are not many numbers.
     bad : bool
         Whether a batch held numbers that are not finite, among those looked at.
+    size_of_one : int or None
+        Samples of the first batch.
     """
 
     def __init__(self, batch, samples):
@@ -126,6 +128,7 @@ class LatestBatch:
         self.slots = [_any_size(leaf) for leaf in keras.tree.flatten(batch)]
         self._kept, self._full = None, False
         self.targets, self._numbers, self.bad = [], 0, False
+        self.size_of_one = None
 
     def take(self, batch, alone):
         """Point to this batch; XLA could not."""
@@ -156,6 +159,8 @@ class LatestBatch:
 
     def _extend(self, now):
         before = self._kept or [None if a is None else a[:0] for a in now]
+        if self.size_of_one is None:
+            self.size_of_one = max(len(a) for a in now if a is not None)
         pairs = [(a, b) for a, b in zip(before, now, strict=True) if b is not None]
         alike = all(a.shape[1:] == b.shape[1:] for a, b in pairs)
         if alike:

@@ -9,9 +9,12 @@ import re
 import warnings
 from contextlib import contextmanager
 
+import keras
 import numpy as np
 
+from coursekit import _taps
 from coursekit.clinic._checkup import checkup, constant_loss, not_finite
+from coursekit.clinic._facts import facts_of
 from coursekit.clinic.monitor import _rows
 from coursekit.clinic.monitor._device import values
 
@@ -44,6 +47,20 @@ class Ends:
     def begin(self):
         """Forget where an earlier training ended: it goes on."""
         self._end = None
+
+    def facts(self, optimizer):
+        """Return what a remedy must know of the model and its data, or None."""
+        x, y, *_ = self._batch() or (None, None)
+        try:
+            return facts_of(self._model, x, y, self._given_loss(), optimizer)
+        except Exception:  # layers or data that nobody has met: no advice about them
+            return None
+
+    def _batch(self):
+        return self._recorder.batch() if self.batch is None else self.batch
+
+    def _given_loss(self):
+        return None if getattr(self._model, "loss", None) is not None else self.loss
 
     def ended(self, step):
         """Remember the weights that training ended with."""
@@ -103,13 +120,17 @@ class Ends:
 
     def _probe(self, step):
         """Probe the model; a probe that fails is noted and ends nothing."""
-        batch = self._recorder.batch() if self.batch is None else self.batch
+        batch, loss = self._batch(), self._given_loss()
         if batch is None:
             self._note("no batch could be kept for the probe: pass batch=(x, y)")
             return
         if not step and not_finite(batch):
             self._note("the batch itself holds numbers that are not finite")
-        loss = None if getattr(self._model, "loss", None) is not None else self.loss
+        if self._recorder.batch_size == 1 and _normalizes_over_samples(self._model):
+            self._note(
+                "the training has one sample a batch, and a BatchNormalization makes 0 "
+                "of it whatever it is: take larger batches"
+            )
         self._recorder.paused = True
         try:
             with warnings.catch_warnings():
@@ -136,6 +157,16 @@ class Ends:
     def _note(self, text):
         if text not in self.notes:
             self.notes.append(text)
+
+
+def _normalizes_over_samples(model):
+    """Tell whether a layer normalizes over nothing but the samples of a batch."""
+    return any(
+        isinstance(layer, keras.layers.BatchNormalization)
+        and layer.built
+        and layer.input_spec.ndim == 2
+        for layer in _taps.leaves(model)
+    )
 
 
 def _cause(error):

@@ -229,6 +229,11 @@ class Recorder:
         return None if self._batch is None else self._batch.numpy()
 
     @property
+    def batch_size(self):
+        """Samples of the first batch, None if it is not known."""
+        return None if self._batch is None else self._batch.size_of_one
+
+    @property
     def targets(self):
         """Those of the first batches, a list: empty if they were not kept."""
         return [] if self._batch is None else self._batch.targets

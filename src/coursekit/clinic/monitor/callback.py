@@ -301,6 +301,7 @@ class GradientMonitor(keras.callbacks.Callback):
             learning_rate=_learning_rate(self._optimizer),
             notes=[*self._ends.notes, *self._notes()],
             constant_loss=self._ends.constant_loss,
+            facts=self._ends.facts(self._optimizer) if at_end else None,
         )
 
     def _why_unseen(self):

@@ -199,7 +199,7 @@ def test_units_that_die_are_dated(batch):
     assert found.step == batch + 1
 
 
-# --- dead units, or no gradient ----------------------------------------------
+# --- dead units, or no gradient -----------------------------------------------
 
 
 def negative(number):
@@ -391,7 +391,7 @@ def test_no_false_alarm_on_rows_of_digits():
     assert "recurrent" in kinds(found)
 
 
-# --- findings -----------------------------------------------------------------
+# --- findings ---------------------------------------------------
 
 
 def test_a_learning_rate_far_too_small_is_a_finding():
@@ -422,7 +422,316 @@ def test_moving_averages_that_lag_are_a_finding():
     assert "inference" in kinds(found)
 
 
-# --- the report ---------------------------------------------------------------
+# --- nothing measured, nothing learned ----------------------------------------
+
+
+class TwoOptimizers(keras.Model):
+    """Its steps are made by an optimizer that is not ``model.optimizer``."""
+
+    def __init__(self):
+        super().__init__()
+        self.d = layers.Dense(1)
+
+    def build(self, shape):
+        self.d.build(shape)
+
+    def call(self, x):
+        return self.d(x)
+
+    def compile(self, opt):
+        super().compile()
+        self.opt = opt
+
+    def train_step(self, x):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(self(x) ** 2) * float("inf")
+        weights = self.trainable_weights
+        self.opt.apply(tape.gradient(loss, weights), weights)
+        return {"loss": loss}
+
+
+def test_steps_of_another_optimizer_are_not_measured():
+    model = TwoOptimizers()
+    model.build((None, 8))
+    model.compile(SGD(0.1))
+    monitor = GradientMonitor()
+    model.fit(X, epochs=2, verbose=0, callbacks=[monitor])
+    found = coursekit.diagnose(monitor)
+    assert (found.verdict, found.layer, found.step) == ("not_measured", None, None)
+    assert "watch(model, optimizer=...)" in str(found)
+    assert "Healthy" not in str(found)
+    assert "no step was recorded" in found._repr_html_()
+    part = GradientMonitor()
+    with part.watch(model, optimizer=model.opt):
+        model.fit(X, epochs=1, verbose=0)
+    assert coursekit.diagnose(part).verdict == "exploding"
+
+
+def _with_step(train_step):
+    """Return a deep net of sigmoids with a train_step of its own."""
+    kind = type("Own", (keras.Model,), {"train_step": train_step})
+    x = h = keras.Input((8,))
+    for layer in deep("sigmoid", 10):
+        h = layer(h)
+    return kind(x, layers.Dense(1)(h))
+
+
+def _without_inputs(self, data):
+    x, y = data
+    with tf.GradientTape() as tape:
+        loss = self.compute_loss(y=y, y_pred=self(x, training=True))
+    weights = self.trainable_variables
+    self.optimizer.apply(tape.gradient(loss, weights), weights)
+    return {"loss": loss}
+
+
+def _without_a_loss(self, data):
+    x, y = data
+    with tf.GradientTape() as tape:
+        loss = keras.ops.mean(keras.ops.square(self(x, training=True) - y))
+    weights = self.trainable_variables
+    self.optimizer.apply(tape.gradient(loss, weights), weights)
+    return {"loss": loss}
+
+
+def test_a_train_step_that_hands_no_inputs_on_is_probed():
+    """Its loss falls, by the bias of the output alone."""
+    found = watched(_with_step(_without_inputs), y=TARGET + 5)
+    assert [step for step, _ in found.trace.probes] == [0, 96]
+    assert found.trace.loss[-1] < 0.8 * found.trace.loss[0]
+    assert (found.verdict, found.step) == ("vanishing", 0)
+
+
+@pytest.mark.parametrize("way", ["fit", "watch"])
+def test_a_model_without_a_loss_is_probed_with_a_given_one(way):
+    model = _with_step(_without_a_loss)
+    model.compile(SGD(0.1))
+    monitor = GradientMonitor(loss="mse" if way == "fit" else None)
+    if way == "fit":
+        model.fit(X, TARGET, epochs=2, verbose=0, callbacks=[monitor])
+    else:
+        with monitor.watch(model, loss="mse", batch=(X[:32], TARGET[:32])):
+            model.fit(X, TARGET, epochs=2, verbose=0)
+    found = coursekit.diagnose(monitor)
+    assert [step for step, _ in found.trace.probes] == [0, 16]
+    assert found.verdict == "vanishing"
+
+
+def test_without_a_loss_the_report_says_what_to_pass():
+    model = _with_step(_without_a_loss)
+    model.compile(SGD(0.1))
+    monitor = GradientMonitor()
+    model.fit(X, TARGET, verbose=0, callbacks=[monitor])
+    found = coursekit.diagnose(monitor)
+    assert found.verdict == "not_measured"
+    assert "pass loss=" in str(found) and str(found).count("the probe failed") == 1
+
+
+def test_relu_at_keras_s_own_initializer_vanishes():
+    y = (X[:, :4].sum(1) > 0).astype("float32")[:, None]
+
+    def net(kernel):
+        hidden = [
+            layers.Dense(64, "relu", kernel_initializer=kernel, name=f"layer_{n}")
+            for n in range(15)
+        ]
+        return stack(*hidden, out=layers.Dense(1, "sigmoid", name="head"))
+
+    options = {"y": y, "steps": 200, "loss": "binary_crossentropy"}
+    found = watched(net("glorot_uniform"), **options)
+    assert (found.verdict, found.step) == ("vanishing", 0)
+    assert watched(net("he_normal"), **options).verdict == "healthy"
+
+
+def test_a_model_that_learned_nothing_is_not_healthy():
+    """Saturated from the start: gradients arrive, and are small."""
+    y = 30 * TARGET
+    model = stack(*deep("tanh", 1), out=layers.Dense(1, "sigmoid", name="head"))
+    found = watched(model, y=y, steps=400)
+    assert found.verdict == "not_learning"
+    assert "constant_outputs" in kinds(found)
+    assert found.evidence[0].value < found.evidence[0].threshold
+    assert "Healthy" not in str(found)
+
+
+def test_adam_at_a_rate_far_too_small_is_slow():
+    found = watched(stack(*deep("relu", 2)), optimizer=keras.optimizers.Adam(1e-6))
+    assert found.verdict == "not_learning" and "slow" in kinds(found)
+
+
+# --- what a constant output reaches -------------------------------------------
+
+
+def test_wild_outputs_make_no_baseline():
+    """The mean of outputs of 1e6 is as wild as they are."""
+    (x, y), _ = data.digits()
+    hidden = [
+        layers.Dense(
+            16, "elu", kernel_initializer=keras.initializers.RandomNormal(0, 1.05)
+        )
+        for _ in range(12)
+    ]
+    model = keras.Sequential([keras.Input((64,)), *hidden, layers.Dense(10)])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    optimizer = SGD(1e-3, global_clipnorm=46.6)
+    found = watched(model, x[:64], y[:64], steps=60, loss=loss, optimizer=optimizer)
+    assert found.trace.loss[0] > 1e4
+    assert found.trace.checks[0].constant_loss < np.log(10) + 0.1
+    assert found.verdict == "exploding"
+
+
+def test_a_batch_of_one_is_compared_with_more_samples():
+    model = stack(*deep("tanh", 1))
+    model.compile(SGD(0.02), "mse")
+    monitor = GradientMonitor()
+    model.fit(X, TARGET, batch_size=1, epochs=2, verbose=0, callbacks=[monitor])
+    found = coursekit.diagnose(monitor)
+    check = found.trace.checks[-1]
+    assert 1 < check.constant_loss < 10 and check.skill > 0.5
+    assert found.verdict == "healthy"
+
+
+def test_a_rare_class_is_learned_though_the_kept_batch_has_none():
+    x = RNG.normal(size=(1024, 8)).astype("float32")
+    x[:32, 0] = -1
+    y = (x[:, :1] > 1.9).astype("float32")
+    model = stack(*deep("relu", 1, units=32), out=layers.Dense(1, "sigmoid", name="h"))
+    model.compile(keras.optimizers.Adam(0.02), "binary_crossentropy")
+    monitor = GradientMonitor()
+    model.fit(x, y, epochs=5, shuffle=False, verbose=0, callbacks=[monitor])
+    found = coursekit.diagnose(monitor)
+    share = y.mean()
+    entropy = -share * np.log(share) - (1 - share) * np.log(1 - share)
+    assert 0 < share < 0.06 and not y[:32].any()
+    assert found.trace.constant_loss == pytest.approx(entropy, rel=1e-2)
+    assert found.verdict == "healthy"
+
+
+# --- not finite, and nothing had grown ----------------------------------------
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_bad_row_far_behind_the_first_batch_is_found(bad):
+    x = RNG.normal(size=(1000, 8)).astype("float32")
+    y = 2 * x[:, :1] + x[:, 1:2]
+    x[700, 3] = bad
+    model = stack(*deep("relu", 2, gain=1.4))
+    model.compile(keras.optimizers.Adam(1e-3), "mse")
+    monitor = GradientMonitor()
+    model.fit(x, y, epochs=3, shuffle=False, verbose=0, callbacks=[monitor])
+    found = coursekit.diagnose(monitor)
+    assert (found.verdict, found.step) == ("exploding", 22)
+    assert "grow" not in str(found).split(".")[0].replace("nothing had grown", "")
+    assert "bad_data" in kinds(found)
+    assert "isfinite" in found.remedies[0].code
+
+
+@pytest.mark.parametrize("epsilon", [0.0, 1e-6])
+def test_a_function_without_a_derivative_is_named(epsilon):
+    def distance(pair):
+        squares = keras.ops.sum(keras.ops.square(pair[0] - pair[1]), 1, keepdims=True)
+        return keras.ops.sqrt(squares + epsilon)
+
+    encode = keras.Sequential([keras.Input((8,)), layers.Dense(8, name="embed")])
+    a, b = keras.Input((8,)), keras.Input((8,))
+    far = layers.Lambda(distance)([encode(a), encode(b)])
+    model = keras.Model([a, b], layers.Dense(1, "sigmoid", name="head")(far))
+    model.compile("adam", "binary_crossentropy")
+    same = np.arange(32) % 8 == 0
+    other = np.where(same[:, None], X[:32], X[32:64])
+    labels = same[:, None].astype("float32")
+    found = coursekit.diagnose(model, [X[:32], other], labels)
+    assert ("function" in kinds(found)) == (epsilon == 0)
+    assert (found.verdict == "healthy") == (epsilon > 0)
+    if not epsilon:
+        assert found.layer == "embed" and "without bound" not in str(found)
+
+
+# --- zeros that are there by construction -------------------------------------
+
+
+@pytest.mark.parametrize("where", ["front", "back"])
+def test_padding_that_is_masked_changes_nothing(where):
+    model = keras.Sequential(
+        [keras.Input((None, 1)), layers.Masking(0.0), layers.SimpleRNN(4)]
+    )
+    model.add(layers.Dense(1))
+    model.compile("sgd", "mse")
+    x = RNG.normal(size=(8, 4, 1)).astype("float32")
+    padding = ((0, 0), (2, 0) if where == "front" else (0, 2), (0, 0))
+    texts = []
+    for inputs in (x, np.pad(x, padding)):
+        found = coursekit.diagnose(model, inputs, x[:, -1])
+        assert found.verdict == "healthy"
+        texts.append([str(f) for f in found.findings if f.kind == "recurrent"])
+    if where == "front":
+        assert texts[0] == texts[1] != []
+
+
+def test_attention_beside_a_skip_connection_does_not_vanish():
+    x = keras.Input((200,), dtype="int32")
+    places = keras.ops.arange(200)
+    h = layers.Embedding(2000, 32)(x) + layers.Embedding(200, 32)(places)
+    h = layers.LayerNormalization(epsilon=1e-6)(
+        h + layers.MultiHeadAttention(2, 32)(h, h)
+    )
+    h = layers.LayerNormalization(epsilon=1e-6)(h + layers.Dense(32)(h))
+    h = layers.Dense(20, "relu")(layers.GlobalAveragePooling1D()(h))
+    model = keras.Model(x, layers.Dense(2, "softmax")(h))
+    model.compile("adam", "sparse_categorical_crossentropy")
+    tokens = RNG.integers(1, 2000, (32, 200))
+    found = coursekit.diagnose(model, tokens, tokens[:, 0] % 2)
+    probed = found.trace.probes[0][1]
+    assert probed.delta_norm.min() < 1e-3 * probed.delta_norm[-1]
+    assert found.verdict == "healthy", str(found)
+
+
+def test_a_batch_of_one_that_is_normalized_is_named():
+    hidden = [layers.Dense(16, use_bias=False), layers.BatchNormalization()]
+    model = stack(*hidden, layers.Activation("relu"))
+    model.compile("sgd", "mse")
+    monitor = GradientMonitor()
+    model.fit(X[:64], TARGET[:64], batch_size=1, verbose=0, callbacks=[monitor])
+    found = coursekit.diagnose(monitor)
+    assert found.verdict != "healthy"
+    assert "larger batches" in str(found)
+
+
+# --- readable for 50 layers ---------------------------------------------------
+
+
+def test_fifty_layers_are_readable():
+    hidden = [layers.Dense(16, "relu") for _ in range(60)]
+    model = keras.Sequential([keras.Input((8,)), *hidden, layers.Dense(5)])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    found = watched(model, y=RNG.integers(0, 5, 256), steps=8, loss=loss)
+    dead = [f for f in found.findings if f.kind == "dead_units"]
+    assert len(dead) == 1 and " layers, " in str(dead[0])
+    assert len(str(found)) < 1200
+    panel = found._repr_html_()
+    assert panel.count("<text") <= 24 and "of 61 layers" in panel
+    assert len(repr(found.trace)) < 200 and "8 steps" in repr(found.trace)
+
+
+def test_before_training_a_report_says_so():
+    found = coursekit.diagnose(stack(*deep("tanh", 2)), X, TARGET, loss="mse")
+    assert str(found).startswith("Healthy: no gradient problem was found at init")
+
+
+@pytest.mark.parametrize(
+    "value, threshold, margin",
+    [(1e-5, 1e-3, 100), (50, 5, 10), (0, 0.2, np.inf), (0, 0, 1), (1, 1, 1)],
+)
+def test_evidence_carries_its_margin(value, threshold, margin):
+    from coursekit.clinic.diagnosis.rules import Evidence
+
+    evidence = Evidence("x", value, threshold)
+    assert evidence.margin == pytest.approx(margin)
+    assert ("times" in str(evidence)) == (1 < margin < np.inf)
+    assert np.isnan(Evidence("x", -1, 0.2).margin)
+
+
+# --- the report ---------------------------------------------------
 
 
 def test_a_report_reads_well():

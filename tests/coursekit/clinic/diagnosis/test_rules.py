@@ -79,7 +79,6 @@ def test_a_finding_is_no_verdict(name):
     found = answer(above)
     assert kind in {f.kind for f in found.findings}
     assert found.verdict == "healthy"
-    assert found.remedies == ()
 
 
 def test_inference_twice_as_bad_and_without_skill():
@@ -154,6 +153,15 @@ def test_what_rests_on_lack_of_progress_waits(steps):
     assert answer(trace).verdict == "vanishing"
     assert stops(trace, {"vanishing"}) == (steps == 50)
     assert not stops(trace, {"exploding"})
+
+
+def test_a_training_that_goes_on_and_learns_is_not_ended():
+    """It has been probed at its start alone; the recorded loss tells."""
+    for end, stopped in ((LOSS, True), (0.5 * LOSS, False)):
+        loss = np.linspace(LOSS, end, 200)
+        trace = trained(falling(1e-6), loss=loss)
+        del trace.probes[1:], trace.checks[1:]
+        assert stops(trace, {"vanishing"}) == stopped
 
 
 def test_a_finished_explosion_does_not_wait():

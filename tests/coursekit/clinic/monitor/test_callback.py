@@ -1,5 +1,6 @@
 """The monitor against every way of training, and nothing left behind."""
 
+import copy
 import csv
 import json
 import subprocess
@@ -695,6 +696,85 @@ def test_a_probe_that_fails_is_noted_and_ends_nothing():
     # once, though both ends were to be probed, and with what to do
     assert len(failures) == 1
     assert "x and y hold" in failures[0] and "pass batch=(x, y)" in failures[0]
+
+
+def test_a_probe_s_failure_is_one_plain_line():
+    """Keras colours its messages for terminals, and says much."""
+    model = keras.Sequential([keras.Input((6,)), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    monitor = GradientMonitor(batch=(X[:4, :3], Y[:4]))
+    model.fit(X, Y, callbacks=[monitor], **FIT)
+    (note,) = monitor.trace().notes
+    assert "\x1b" not in note and "\n" not in note and len(note) < 300
+
+
+def test_a_stateful_model_is_probed_with_its_own_batch():
+    model = keras.Sequential(
+        [keras.Input(batch_shape=(48, 5, 2)), layers.LSTM(4, stateful=True)]
+    )
+    model.add(layers.Dense(1))
+    model.compile("adam", "mse")
+    x = RNG.normal(size=(96, 5, 2)).astype("float32")
+    monitor = GradientMonitor()
+    model.fit(x, x[:, -1, :1], callbacks=[monitor], **FIT | {"batch_size": 48})
+    trace = monitor.trace()
+    assert trace.notes == [] and len(trace.probes) == 2
+    assert len(monitor._recorder.batch()[0]) == 48
+
+
+@pytest.mark.parametrize("way", ["plain", "compiled by XLA"])
+def test_samples_of_several_small_batches_are_kept(way):
+    model = _mlp(**WAYS[way])
+    monitor = GradientMonitor()
+    options = FIT | {"batch_size": 12}
+    model.fit(X[:60], Y[:60], callbacks=[monitor], **options)
+    x, y, _ = monitor._recorder.batch()
+    np.testing.assert_array_equal(x, X[:32])
+    np.testing.assert_array_equal(y, Y[:32])
+
+
+def test_a_copy_is_told_from_the_monitor_that_trained():
+    monitor = GradientMonitor(stop_on="exploding")
+    twin = copy.deepcopy(monitor)
+    _mlp().fit(X, Y, callbacks=[twin], **FIT)
+    assert twin.trace().last_step == 4 and twin.stop_on == {"exploding"}
+    with pytest.raises(ValueError, match="a copy of it was made"):
+        monitor.trace()
+    with pytest.raises(ValueError, match="cannot be copied"):
+        copy.deepcopy(twin)
+
+
+def test_a_first_step_that_is_stopped_is_said():
+    model = _mlp(loss="sparse_categorical_crossentropy")
+    monitor = GradientMonitor()
+    with pytest.raises((ValueError, tf.errors.InvalidArgumentError)):
+        model.fit(X, np.full(64, 7), callbacks=[monitor], **FIT)
+    found = coursekit.diagnose(monitor)
+    assert found.verdict == "not_measured"
+    assert "the first step did not end" in str(found)
+
+
+def test_a_loss_told_after_its_step_is_no_explosion():
+    model, monitor = _mlp(), GradientMonitor()
+    loss = keras.losses.MeanSquaredError()
+    with monitor.watch(model, loss="mse", batch=(X, Y)):
+        for _ in range(12):
+            with tf.GradientTape() as tape:
+                value = loss(Y, model(X, training=True))
+            weights = model.trainable_variables
+            model.optimizer.apply(tape.gradient(value, weights), weights)
+            monitor.record_loss(value)
+    trace = monitor.trace()
+    assert np.isnan(trace.loss[0]) and np.isfinite(trace.loss[1:]).all()
+    assert trace.first_bad_step is None
+    assert any("before optimizer.apply" in note for note in trace.notes)
+
+
+def test_what_it_is_can_be_read():
+    monitor = GradientMonitor()
+    assert "no training" in repr(monitor)
+    _mlp().fit(X, Y, callbacks=[monitor], **FIT)
+    assert "4 steps" in repr(monitor)
 
 
 def test_weights_changed_after_training_are_not_probed():

@@ -1,0 +1,66 @@
+"""Configurations that a stranger wrote: what is built of them, and what is not."""
+
+import keras
+import pytest
+
+from coursegrade.border import keras_objects, wire
+
+
+def dense(**config):
+    made = {"module": "keras.layers", "class_name": "Dense", "registered_name": None}
+    return {**made, "config": {"units": 2, **config}}
+
+
+def stack(count, layer=None):
+    config = {"name": "s", "layers": [layer or dense()] * count}
+    made = {"module": "keras", "class_name": "Sequential", "registered_name": None}
+    return {**made, "config": config}
+
+
+def test_so_many_layers_are_refused_and_no_fewer():
+    # The model is one itself.
+    keras_objects.check(stack(keras_objects.MAX_LAYERS - 1))
+    for config in (stack(501), stack(1500), stack(300, stack(300))):
+        with pytest.raises(ValueError, match="more than 500 layers"):
+            keras_objects.check(config)
+
+
+def test_initializers_are_no_layers():
+    init = {"module": "keras.initializers", "class_name": "Zeros", "config": {}}
+    config = dense(kernel_initializer=init, bias_initializer=init)
+    keras_objects.check(stack(keras_objects.MAX_LAYERS - 1, config))
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        dense(activation={"class_name": "__lambda__", "config": {"value": "4wE="}}),
+        {**dense(), "module": "os"},
+        {**dense(), "registered_name": "mine>Dense"},
+        {"class_name": "TFSMLayer", "config": {"filepath": "/etc/passwd"}},
+        {"class_name": ["Dense"], "config": {}},
+        {"config": {}},
+        [],
+    ],
+)
+def test_what_is_not_keras_own_is_refused(config):
+    with pytest.raises(ValueError):
+        keras_objects.build(config)
+
+
+def test_time_that_is_up_is_not_told_as_a_wrong_model(monkeypatch):
+    from coursegrade.examiner.task_tests import TimeUp
+
+    def ring(*arguments, **options):
+        raise TimeUp
+
+    monkeypatch.setattr(keras.saving, "deserialize_keras_object", ring)
+    with pytest.raises(TimeUp):
+        wire.decode({"!": "keras", "config": dense()})
+
+
+def test_a_model_comes_back_as_it_was():
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, "relu")])
+    made = wire.decode(wire.encode(model))
+    for one, two in zip(model.get_weights(), made.get_weights(), strict=True):
+        assert (one == two).all()

@@ -1,0 +1,132 @@
+"""What a neighbour can cost: nothing. Graded once more alone, or in a new sandbox."""
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from coursegrade.examiner import client
+from submissions import sandbox_or_skip, solved
+
+TINY = Path(__file__).parents[2] / "data/tiny.md"
+
+
+def job(student, **change):
+    text = TINY.read_text(encoding="utf-8")
+    data = solved(TINY, student, "s", change)
+    return {"id": student, "data": data, "master": text, "secret": "s", "trust": False}
+
+
+def statuses(rows):
+    return [row["status"] for row in rows]
+
+
+def row(task, status):
+    return {"task": task, "status": status, "message": "", "seconds": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        ("timeout", "ok", "ok"),
+        ("died", "ok", "ok"),
+        ("died", "timeout", "timeout"),
+        ("wrong", None, "wrong"),
+        # No row: the grader's own failure, now or when it was tried again.
+        (None, "ok", "ok"),
+        ("timeout", None, "not_graded"),
+        (None, None, "not_graded"),
+    ],
+)
+def test_what_a_neighbour_may_have_done_is_done_once_more_alone(
+    monkeypatch, first, second, expected
+):
+    asked = []
+
+    def answer(job, trust):
+        asked.append((list(job["tasks"]), job.get("alone", False)))
+        rows = [row(name, "ok") for name in job["tasks"] if name != "stddev"]
+        mine = second if job.get("alone") else first
+        return rows + ([row("stddev", mine)] if mine else []), "it failed"
+
+    monkeypatch.setattr(client, "_asked", answer)
+    rows = client.grade_submission(job("ann"))
+    assert statuses(rows) == ["ok", expected, "ok", "ok"]
+    again = first != "wrong"
+    assert asked[1:] == ([(["stddev"], True)] if again else [])
+    assert rows[1]["points"] == {"ok": 3, "not_graded": None}.get(expected, 0)
+
+
+def test_the_gate_lets_one_in_alone():
+    gate, inside, seen = client._Gate(), set(), []
+
+    def others(number):
+        for _ in range(20):
+            with gate.among_others():
+                inside.add(number)
+                seen.append(set(inside))
+                time.sleep(0.001)
+                inside.discard(number)
+
+    def alone():
+        for _ in range(5):
+            with gate.alone():
+                seen.append({"alone"} | inside)
+                time.sleep(0.002)
+
+    threads = [threading.Thread(target=others, args=(n,)) for n in range(3)]
+    threads += [threading.Thread(target=alone) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert seen.count({"alone"}) == 10
+    assert not [one for one in seen if "alone" in one and len(one) > 1]
+
+
+def test_a_sandbox_that_dies_costs_nobody_a_point():
+    sandbox_or_skip()
+    slow = "import time; time.sleep(4)\ndef he_stddev(n): return (2 / n) ** 0.5"
+    try:
+        assert statuses(client.grade_submission(job("ann")))[:3] == ["ok"] * 3
+        (examiner,) = client._examiners.values()
+        (sandbox,) = (
+            pid
+            for pid in map(int, filter(str.isdigit, os.listdir("/proc")))
+            if _parent(pid) == examiner.process.pid and b"bwrap" in _command(pid)
+        )
+        found = {}
+
+        def grade(student):
+            found[student] = client.grade_submission(job(student, stddev=slow))
+
+        threads = [threading.Thread(target=grade, args=(n,)) for n in ("bo", "cy")]
+        for thread in threads:
+            thread.start()
+        time.sleep(3)
+        os.kill(sandbox, signal.SIGKILL)
+        for thread in threads:
+            thread.join(500)
+        assert [statuses(rows)[:3] for rows in found.values()] == [["ok"] * 3] * 2
+        # The dead one is not asked again.
+        assert examiner not in client._examiners.values()
+    finally:
+        client.stop()
+
+
+def _parent(pid):
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return 0
+    return int(stat.rpartition(b")")[2].split()[1])
+
+
+def _command(pid):
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""

@@ -1,0 +1,81 @@
+"""Files of strangers: what is damaged, odd or a link costs itself."""
+
+import os
+import zipfile
+
+import pytest
+
+from coursegrade.gradebook import hand_ins, intake
+from coursegrade.gradebook.roster import read_roster
+from submissions import MASTER, TINY, found, solved, write_files
+
+RIGHT = solved(TINY, "")
+M = "_assignsubmission_file_"
+
+
+def test_no_time_of_a_file_is_read(tmp_path):
+    path = tmp_path / "all.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("ada.ipynb", RIGHT)
+    content = bytearray(path.read_bytes())
+    at = content.find(b"PK\x01\x02")
+    content[at + 12 : at + 16] = b"\0\0\0\0"
+    path.write_bytes(content)
+    assert found(intake.collect(path, MASTER)) == {"ada": "ada.ipynb"}
+    write_files(tmp_path / "in", {"ada.ipynb": RIGHT})
+    try:
+        os.utime(tmp_path / "in/ada.ipynb", (3e11, 3e11))
+    except OSError:
+        pass
+    assert found(intake.collect(tmp_path / "in", MASTER)) == {"ada": "ada.ipynb"}
+
+
+@pytest.mark.parametrize(
+    "how", [zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2]
+)
+def test_a_damaged_entry_costs_itself(tmp_path, how):
+    path = tmp_path / "all.zip"
+    with zipfile.ZipFile(path, "w", how) as archive:
+        archive.writestr("ada.ipynb", RIGHT)
+        start = archive.fp.tell()
+        archive.writestr("bob.ipynb", RIGHT)
+    content = bytearray(path.read_bytes())
+    content[start + 60 : start + 66] = b"\xff" * 6
+    path.write_bytes(content)
+    got = found(intake.collect(path, MASTER))
+    assert got["ada"] == "ada.ipynb" and got["bob"].startswith("damaged inside the zip")
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(hand_ins.IntakeError, match="all.zip.*download it again"):
+        intake.collect(path, MASTER)
+
+
+def test_names_in_other_encodings(tmp_path):
+    folder = f"Müller Eva_124{M}".encode("latin-1") + b"/w.ipynb"
+    taken = intake.collect(write_files(tmp_path / "in", {folder: RIGHT}), MASTER)
+    (one,) = taken.submissions
+    assert (one.id, one.owner.name) == ("124", "Müller Eva")
+    one.file.encode()
+    # Letters in two pieces, as macOS writes them, in a folder and on a roster.
+    write_files(tmp_path / "b", {"Zoe\u0308.ipynb": RIGHT})
+    roster = tmp_path / "roster.csv"
+    roster.write_text("submission,id\nZoë,z17\n", encoding="utf-8")
+    taken = intake.collect(tmp_path / "b", MASTER, read_roster(roster))
+    assert found(taken) == {"z17": "Zoë.ipynb"}
+
+
+def test_links_and_empty_folders_have_a_row(tmp_path):
+    write_files(tmp_path / "in", {"ada.ipynb": RIGHT})
+    (tmp_path / "in/bob").symlink_to(tmp_path / "in")
+    (tmp_path / "in/cyd.ipynb").symlink_to(tmp_path / "in/ada.ipynb")
+    (tmp_path / "in/dan").mkdir()
+    got = found(intake.collect(tmp_path / "in", MASTER))
+    assert got.keys() == {"ada", "bob", "cyd", "dan"}
+    assert "a link" in got["bob"] and "a link" in got["cyd"]
+    assert got["dan"] == "an empty folder"
+
+
+def test_nothing_to_grade(tmp_path):
+    with pytest.raises(hand_ins.IntakeError, match="no hand-in"):
+        intake.collect(tmp_path, MASTER)
+    with pytest.raises(hand_ins.IntakeError, match="neither a folder nor a zip"):
+        intake.collect(tmp_path / "none", MASTER)

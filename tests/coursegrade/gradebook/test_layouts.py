@@ -1,0 +1,301 @@
+"""Whose hand-in a path is: every layout, nobody lost."""
+
+import io
+import json
+import zipfile
+
+import pytest
+
+from coursegrade.gradebook import intake
+from submissions import MASTER, TINY, found, solved, write_files
+
+RIGHT = solved(TINY, "")
+WRONG = solved(TINY, "", change={"mean": "mean = 0.5"})
+EMPTY = solved(
+    TINY,
+    "",
+    change={
+        "mean": "# YOUR CODE HERE\nraise NotImplementedError()",
+        "stddev": "def he_stddev(fan_in):\n"
+        '    """Return the standard deviation of He\'s initializer."""\n'
+        "    # YOUR CODE HERE\n    raise NotImplementedError()",
+        "network": "def network(depth):\n"
+        '    """Return a Sequential model with so many Dense layers of 8 units."""\n'
+        "    # YOUR CODE HERE\n    raise NotImplementedError()",
+        "why": "YOUR ANSWER HERE",
+    },
+)
+CELL = {"cell_type": "code", "metadata": {}, "source": "1+1", "outputs": []}
+SCRATCH = json.dumps({"cells": [CELL], "metadata": {}, "nbformat": 4}).encode()
+M = "_assignsubmission_file_"
+Q = "asked"
+NONE = "no notebook"
+
+
+def inner(**files):
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w") as made:
+        for name, data in files.items():
+            made.writestr(name.replace("__", "."), data)
+    return held.getvalue()
+
+
+# name: files, and by id the file that counts, or the beginning of a problem.
+LAYOUTS = {
+    "a folder on top of folders": (
+        {f"submissions/{n}/work.ipynb": RIGHT for n in ("ada", "bob", "cyd")},
+        {n: f"submissions/{n}/work.ipynb" for n in ("ada", "bob", "cyd")},
+    ),
+    "a folder on top of files": (
+        {f"week 3/{n}.ipynb": RIGHT for n in ("ada", "bob", "cyd")},
+        {n: f"week 3/{n}.ipynb" for n in ("ada", "bob", "cyd")},
+    ),
+    "two folders on top": (
+        {f"a/b/{n}/work.ipynb": RIGHT for n in ("ada", "bob")},
+        {n: f"a/b/{n}/work.ipynb" for n in ("ada", "bob")},
+    ),
+    "a folder on top, a table beside it": (
+        {"all/ada.ipynb": RIGHT, "all/bob.ipynb": RIGHT, "names.csv": b"a"},
+        {"ada": "all/ada.ipynb", "bob": "all/bob.ipynb"},
+    ),
+    "groups": (
+        {"group 1.zip": inner(ada__ipynb=RIGHT, bob__ipynb=RIGHT)}
+        | {"group 2/cyd.ipynb": RIGHT},
+        {"ada": "group 1/ada.ipynb", "bob": "group 1/bob.ipynb"}
+        | {"cyd": "group 2/cyd.ipynb"},
+    ),
+    "a team's hand-in": (
+        {"team 1/w.ipynb": RIGHT, "team 2/w.ipynb": RIGHT},
+        {"team 1": "team 1/w.ipynb", "team 2": "team 2/w.ipynb"},
+    ),
+    "the assignment's folder": (
+        {"tiny/ada.ipynb": RIGHT},
+        {"ada": "tiny/ada.ipynb"},
+    ),
+    "files named after the assignment": (
+        {"tiny_ada.ipynb": RIGHT, "tiny_bob.ipynb": RIGHT},
+        {"ada": "tiny_ada.ipynb", "bob": "tiny_bob.ipynb"},
+    ),
+    "one student, not a folder on top": (
+        {"ada/work.ipynb": RIGHT, "ada/data.csv": b"1"},
+        {"ada": "ada/work.ipynb"},
+    ),
+    "nbgrader's course, above and within": (
+        {
+            "gradients/submitted/ada/tiny/tiny.ipynb": RIGHT,
+            "gradients/submitted/bob/tiny/tiny.ipynb": RIGHT,
+            "gradients/submitted/bob/other/other.ipynb": SCRATCH,
+            "gradients/source/tiny/tiny.ipynb": RIGHT,
+            "gradients/gradebook.db": b"",
+        },
+        {n: f"gradients/submitted/{n}/tiny/tiny.ipynb" for n in ("ada", "bob")},
+    ),
+    "nbgrader's course, one student": (
+        {"submitted/ada/tiny/tiny.ipynb": RIGHT},
+        {"ada": "submitted/ada/tiny/tiny.ipynb"},
+    ),
+    "GitHub Classroom": (
+        {
+            "tiny-submissions/tiny-ada/w.ipynb": RIGHT,
+            "tiny-submissions/tiny-b-o/w.ipynb": RIGHT,
+        },
+        {
+            "ada": "tiny-submissions/tiny-ada/w.ipynb",
+            "b-o": "tiny-submissions/tiny-b-o/w.ipynb",
+        },
+    ),
+    "endings": (
+        {
+            "ada.ipynb": RIGHT,
+            "bob.IPYNB": RIGHT,
+            "cyd.ipynb.txt": RIGHT,
+            "dan/work.py": b"x = 1",
+            "eve/work.zip": inner(work__ipynb=RIGHT),
+            "fay/work.ipynb.json": RIGHT,
+            "gil/work.pdf": b"%PDF",
+            "hal.zip": inner(hal__ipynb=RIGHT),
+            "ida/work": RIGHT,
+            "jon.pdf": b"%PDF",
+        },
+        {
+            "ada": "ada.ipynb",
+            "bob": "bob.IPYNB",
+            "cyd": "cyd.ipynb.txt",
+            "dan": NONE,
+            "eve": "eve/work/work.ipynb",
+            "fay": "fay/work.ipynb.json",
+            "gil": NONE,
+            "hal": "hal/hal.ipynb",
+            "ida": "ida/work",
+            "jon": NONE,
+        },
+    ),
+    "a zip in a zip": (
+        {"ada/w.zip": inner(more__zip=inner(w__ipynb=RIGHT)), "bob.zip": b"PK no zip"},
+        {"ada": "ada/w/more/w.ipynb", "bob": "a damaged zip"},
+    ),
+    "Moodle": (
+        {
+            f"Ada L_11{M}/one.ipynb": RIGHT,
+            f"Bob M_12{M}/one.pdf": b"%PDF",
+            f"Cyd N_13{M}/one.zip": inner(one__ipynb=RIGHT),
+            "Dan O_14_assignsubmission_onlinetext/onlinetext.html": b"<p>x</p>",
+            f"Eve P_15{M}/one.ipynb": RIGHT,
+            "Eve P_15_assignsubmission_onlinetext_/onlinetext.html": b"<p>x</p>",
+        },
+        {
+            "11": f"Ada L_11{M}/one.ipynb",
+            "12": NONE,
+            "13": f"Cyd N_13{M}/one/one.ipynb",
+            "14": NONE,
+            "15": f"Eve P_15{M}/one.ipynb",
+        },
+    ),
+    "Moodle, flat, named after another": (
+        {f"Vic T_124{M}w.ipynb": RIGHT, f"Mal L_125{M}x_124{M}y.ipynb": WRONG},
+        {"124": f"Vic T_124{M}w.ipynb", "125": f"Mal L_125{M}x_124{M}y.ipynb"},
+    ),
+    "Moodle, a folder's file named after another": (
+        {
+            f"Vic T_124{M}/w.ipynb": RIGHT,
+            f"Mal L_125{M}/x_124{M}y.ipynb": WRONG,
+            f"Ned K_126{M}/vic_124_9_w.ipynb": WRONG,
+        },
+        {
+            "124": f"Vic T_124{M}/w.ipynb",
+            "125": f"Mal L_125{M}/x_124{M}y.ipynb",
+            "126": f"Ned K_126{M}/vic_124_9_w.ipynb",
+        },
+    ),
+    "Moodle in a folder, groups apart": (
+        {f"g1/Ada L_11{M}/w.ipynb": RIGHT, f"g2/Bob M_12{M}/w.ipynb": RIGHT},
+        {"11": f"g1/Ada L_11{M}/w.ipynb", "12": f"g2/Bob M_12{M}/w.ipynb"},
+    ),
+    "a student's folder named after Moodle's": (
+        {
+            "all/ada/w.ipynb": RIGHT,
+            "all/vic/w.ipynb": RIGHT,
+            f"all/mal/Vic T_124{M}/w.ipynb": WRONG,
+        },
+        {"ada": "all/ada/w.ipynb", "vic": "all/vic/w.ipynb"}
+        | {"mal": f"all/mal/Vic T_124{M}/w.ipynb"},
+    ),
+    "Canvas": (
+        {
+            "lovelaceada_11_901_w.ipynb": RIGHT,
+            "hoppergrace_LATE_12_902_w-1.ipynb": RIGHT,
+            "turingalan_13_903_w.pdf": b"%PDF",
+            "de_la_cruzana_14_906_w.ipynb": RIGHT,
+            "doejo_15_text.html": b"x",
+            "anon_Ab3xZ_904_x.ipynb": RIGHT,
+            "anon_LATE_Cd4yW_905_x.ipynb": RIGHT,
+        },
+        {
+            "11": "lovelaceada_11_901_w.ipynb",
+            "12": "hoppergrace_LATE_12_902_w-1.ipynb",
+            "13": NONE,
+            "14": "de_la_cruzana_14_906_w.ipynb",
+            "15": NONE,
+            "Ab3xZ": "anon_Ab3xZ_904_x.ipynb",
+            "Cd4yW": "anon_LATE_Cd4yW_905_x.ipynb",
+        },
+    ),
+    "files that look like Canvas's": (
+        {"ada/lab_3_2_final.ipynb": RIGHT, "bob/lab_3_2_final.ipynb": WRONG},
+        {"ada": "ada/lab_3_2_final.ipynb", "bob": "bob/lab_3_2_final.ipynb"},
+    ),
+    "dates that look like Canvas's": (
+        {"ada_2026_12_01.ipynb": RIGHT, "bob_2026_12_01.ipynb": RIGHT},
+        {"ada": "ada_2026_12_01.ipynb", "bob": "bob_2026_12_01.ipynb"},
+    ),
+    "names that look like Canvas's, of two": (
+        {"ada_lab_3_2_x.ipynb": RIGHT, "bob_lab_3_2_x.ipynb": RIGHT},
+        {
+            "ada_lab_3_2_x": "ada_lab_3_2_x.ipynb",
+            "bob_lab_3_2_x": "bob_lab_3_2_x.ipynb",
+        },
+    ),
+    "a scratch notebook beside the answer": (
+        {"ada/tiny.ipynb": RIGHT, "ada/Untitled.ipynb": SCRATCH},
+        {"ada": "ada/tiny.ipynb"},
+    ),
+    "two answers": (
+        {"ada/new.ipynb": RIGHT, "ada/old.ipynb": WRONG, "bob.ipynb": RIGHT},
+        {"ada": Q, "bob": "bob.ipynb"},
+    ),
+    "the same twice": (
+        {"ada/new.ipynb": RIGHT, "ada/old.ipynb": RIGHT, "bob.ipynb": RIGHT},
+        {"ada": "ada/new.ipynb", "bob": "bob.ipynb"},
+    ),
+    "a browser's copies": (
+        {"ada.ipynb": EMPTY, "ada (1).ipynb": RIGHT, "Copy of ada.ipynb": RIGHT}
+        | {"bob - Copy (2).ipynb": RIGHT, "cyd-Copy1.ipynb": RIGHT},
+        {"ada": "Copy of ada.ipynb", "bob": "bob - Copy (2).ipynb"}
+        | {"cyd": "cyd-Copy1.ipynb"},
+    ),
+    "the empty notebook beside the answer": (
+        {"ada/a.ipynb": EMPTY, "ada/b.ipynb": RIGHT, "bob.ipynb": EMPTY},
+        {"ada": "ada/b.ipynb", "bob": "bob.ipynb"},
+    ),
+    "long names": (
+        {f"{'a' * 80}-ada/w.ipynb": RIGHT, f"{'a' * 80}-bob/w.ipynb": WRONG},
+        {f"{'a' * 80}-{n}": f"{'a' * 80}-{n}/w.ipynb" for n in ("ada", "bob")},
+    ),
+    "tools' own files": (
+        {
+            "__MACOSX/ada/._w.ipynb": b"x",
+            "ada/.ipynb_checkpoints/w.ipynb": WRONG,
+            "ada/w.ipynb": RIGHT,
+            "bob/w.ipynb": RIGHT,
+            ".DS_Store": b"",
+        },
+        {"ada": "ada/w.ipynb", "bob": "bob/w.ipynb"},
+    ),
+    "not a notebook, an empty one": (
+        {"ada.ipynb": b"{}", "bob.ipynb": b"", "cyd.ipynb": RIGHT},
+        {"ada": "not a notebook", "bob": "the file is empty", "cyd": "cyd.ipynb"},
+    ),
+}
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["folder", "zip"])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_layouts(tmp_path, layout, packed):
+    files, expected = LAYOUTS[layout]
+    root = tmp_path / "in"
+    if packed:
+        root = tmp_path / "in.zip"
+        with zipfile.ZipFile(root, "w") as archive:
+            for name, data in files.items():
+                archive.writestr(name, data)
+    else:
+        write_files(root, files)
+    taken = intake.collect(root, MASTER)
+    got = found(taken)
+    assert got.keys() == expected.keys()
+    for student, what in expected.items():
+        assert got[student].startswith(what), student
+    # Every file has its line, and a hand-in without a notebook is one to look at.
+    assert len(taken.lines) >= len(files)
+    bad = {one.id for one in taken.submissions if one.data is None}
+    assert bad <= {line.id for line in taken.look}
+
+
+def test_a_hand_in_beside_a_platforms_is_looked_at(tmp_path):
+    files = {f"Ada L_11{M}/w.ipynb": RIGHT, f"Bob M_12{M}/w.ipynb": RIGHT}
+    taken = intake.collect(write_files(tmp_path, files | {"cyd.ipynb": RIGHT}), MASTER)
+    assert found(taken)["cyd"] == "cyd.ipynb"
+    assert [line.rule for line in taken.look] == ["file name, unlike Moodle's"]
+
+
+def test_what_a_platform_says(tmp_path):
+    names = ("lovelaceada_11_901_w.ipynb", "hoppergrace_LATE_12_902_w.ipynb")
+    one, two = intake.collect(
+        write_files(tmp_path, dict.fromkeys(names, RIGHT)), MASTER
+    ).submissions
+    assert (one.owner.name, one.owner.late, two.owner.late) == (
+        "lovelaceada",
+        False,
+        True,
+    )
+    assert two.owner.where == "hoppergrace_LATE_12_902_"

@@ -1,0 +1,106 @@
+"""The loss of the best constant output, against closed forms."""
+
+import keras
+import numpy as np
+import pytest
+
+from coursekit.clinic._baseline import best_constant
+
+RNG = np.random.default_rng(0)
+N = 200
+LABELS = RNG.choice(3, N, p=[0.6, 0.3, 0.1])
+SHARES = np.bincount(LABELS) / N
+ENTROPY = -np.sum(SHARES * np.log(SHARES))
+RATE = (LABELS == 2).mean()
+BINARY_ENTROPY = -RATE * np.log(RATE) - (1 - RATE) * np.log(1 - RATE)
+NUMBERS = RNG.exponential(size=(N, 1)) - 5
+L = keras.losses
+
+CASES = {
+    "mean squares": (L.MeanSquaredError(), NUMBERS, 1, NUMBERS.var()),
+    "absolute errors": (
+        L.MeanAbsoluteError(),
+        NUMBERS,
+        1,
+        np.abs(NUMBERS - np.median(NUMBERS)).mean(),
+    ),
+    "targets of one axis": (L.MeanSquaredError(), NUMBERS[:, 0], 1, NUMBERS.var()),
+    "classes": (L.SparseCategoricalCrossentropy(), LABELS, 3, ENTROPY),
+    "classes in a column": (
+        L.SparseCategoricalCrossentropy(),
+        LABELS[:, None],
+        3,
+        ENTROPY,
+    ),
+    "classes, logits": (
+        L.SparseCategoricalCrossentropy(from_logits=True),
+        LABELS,
+        3,
+        ENTROPY,
+    ),
+    "one-hot": (L.CategoricalCrossentropy(), np.eye(3)[LABELS], 3, ENTROPY),
+    "one-hot, logits": (
+        L.CategoricalCrossentropy(from_logits=True),
+        np.eye(3)[LABELS],
+        3,
+        ENTROPY,
+    ),
+    "two classes": (L.BinaryCrossentropy(), LABELS[:, None] == 2, 1, BINARY_ENTROPY),
+    "two classes, logits": (
+        L.BinaryCrossentropy(from_logits=True),
+        LABELS[:, None] == 2,
+        1,
+        BINARY_ENTROPY,
+    ),
+}
+
+
+def found(loss, targets, outputs, scale=1.0):
+    """Return the best constant's loss beside outputs of a scale."""
+    targets = np.asarray(targets, "float32")
+    outputs = (scale * RNG.normal(size=outputs)).astype("float32")
+    return best_constant(lambda out: loss(targets, out), outputs, targets).loss
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+@pytest.mark.parametrize("name", CASES)
+def test_it_is_the_closed_form_whatever_the_outputs_are(name, scale):
+    loss, targets, width, expected = CASES[name]
+    # Keras clips probabilities at 1e-7
+    assert found(loss, targets, (N, width), scale) == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_loss_without_a_closed_form_is_minimized():
+    """A Gaussian likelihood: mean and log of the scale, for one target."""
+
+    def likelihood(y, out):
+        mean, scale = out[:, :1], out[:, 1:]
+        return keras.ops.mean(
+            scale + 0.5 * keras.ops.square(y - mean) * keras.ops.exp(-2 * scale)
+        )
+
+    expected = np.log(NUMBERS.std()) + 0.5
+    assert found(likelihood, NUMBERS, (N, 2)) == pytest.approx(expected, rel=1e-3)
+
+
+def test_a_loss_without_a_minimum_gives_the_best_that_was_tried():
+    assert abs(found(lambda y, out: keras.ops.mean(out), NUMBERS, (N, 1))) < 10
+
+
+def test_few_labels_of_many_classes_do_not_say_which_classes_there_are():
+    labels = RNG.integers(0, 1000, 32)
+    loss = L.SparseCategoricalCrossentropy()
+    # the shares in the batch itself have log(32) = 3.5, all classes log(1000) = 6.9
+    assert 6 < found(loss, labels, (32, 1000)) < 7
+    tokens = RNG.integers(0, 50, (32, 40))
+    assert 3.8 < found(loss, tokens, (32, 40, 50)) < 4
+
+
+def test_each_of_several_outputs_has_its_own_constant():
+    def loss(outputs):
+        classes = L.SparseCategoricalCrossentropy(from_logits=True)(LABELS, outputs[0])
+        return classes + L.MeanSquaredError()(NUMBERS, outputs[1])
+
+    outputs = [RNG.normal(size=(N, n)).astype("float32") for n in (3, 1)]
+    best = best_constant(loss, outputs, [LABELS, NUMBERS]).loss
+    assert best == pytest.approx(ENTROPY + NUMBERS.var(), rel=1e-3)
