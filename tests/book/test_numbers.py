@@ -49,7 +49,9 @@ def read(html):
             text.decompose()
     for cell in article.select("div.cell_input, div.highlight"):
         code |= numbers(cell.get_text())
-    prose = {n for image in article.select("img") for n in numbers(image["alt"])}
+    pictures = article.select("img, svg[role=img]")
+    spoken = (tag.get("alt") or tag.get("aria-label", "") for tag in pictures)
+    prose = set().union(*map(numbers, spoken))
     # Numbers of exercises stand in the line that unfolds a solution; a term's note
     # belongs to the glossary.
     for tag in article.select("summary, .term-note"):
@@ -96,3 +98,5 @@ def test_a_number_that_no_output_has_is_found():
     assert unfounded(page.format("1.2", "3.5")) == {"1.2", "3.5"}
     assert unfounded(page.format("12 %", "41 runs")) == {"12", "41"}
     assert not unfounded(page.format("12 %", "one"), stated=["12"])
+    drawn = page.replace("<img alt=", "<svg role='img' aria-label=")
+    assert unfounded(drawn.format("1.21", "3.5")) == {"3.5"}

@@ -119,14 +119,14 @@ def test_outputs_are_the_same_each_time():
 
 @each_page
 def test_every_picture_has_words(page):
-    silent = [img["src"] for img in soup(page).find_all("img") if not words(img)]
-    assert not silent
+    pictures = soup(page).select("img, svg.figure")
+    assert not [str(picture)[:200] for picture in pictures if not words(picture)]
 
 
-def words(img) -> str:
+def words(picture) -> str:
     """Return the alternative text, unless it only repeats the file's name."""
-    text = (img.get("alt") or "").strip()
-    name = posixpath.basename(img["src"])
+    text = (picture.get("alt") or picture.get("aria-label") or "").strip()
+    name = posixpath.basename(picture.get("src", "")) or "no file"
     return "" if text.endswith(name) or "_images/" in text else text
 
 

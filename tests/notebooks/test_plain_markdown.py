@@ -193,8 +193,9 @@ def test_an_error_in_a_later_cell_has_the_line_of_the_page(refs):
 
 
 def test_links_with_roles_images_and_references(refs):
-    text = "[see {ref}`sec`](x.md) ![a $x$](p/q.svg) <https://example.org> [b][c]\n\n"
-    text += "[c]: https://example.org"
-    plain = "see A section ![a $x$](p/q.svg) <https://example.org> "
-    plain += "[b](https://example.org)\n\n[c]: https://example.org"
+    out = '<https://x.org> [b][c] [d](https://x.org/é_(f) "A title")\n\n[c]: https://x.org'
+    text = (
+        f"[see {{ref}}`sec`](x.md) [{{ref}}`sec`](mailto:a@b.c) ![a $x$](p/q.svg) {out}"
+    )
+    plain = f"see A section [A section](mailto:a@b.c) ![a $x$](p/q.svg) {out}"
     assert convert(text, refs) == plain

@@ -374,7 +374,7 @@ def test_the_book_s_address_tells_what_is_there():
         assert page.select_one(f"meta[property='{name}']")["content"]
     own = first.select_one("meta[name=description]")["content"]
     assert page.select_one("meta[name=description]")["content"] == own
-    refresh = page.select_one("meta[http-equiv=refresh]")["content"]
+    refresh = page.select_one("meta[http-equiv=Refresh]")["content"]
     assert refresh.endswith("url=book/index.html")
     assert page.body.a["href"] == "book/index.html"
 

@@ -29,7 +29,9 @@ BLOCKS = set(
     "blockquote bullet_list heading hr html_block inline list_item ordered_list "
     "paragraph table tbody td th thead tr".split()
 )
-SPANS = set("em hardbreak html_inline softbreak strong text text_special".split())
+SPANS = set(
+    "em hardbreak html_inline image link softbreak strong text text_special".split()
+)
 #: Stays as it is: code, and formulas that have an environment of their own.
 VERBATIM = {"amsmath", "code_block"}
 FENCES = {"fence", "colon_fence"}
@@ -199,11 +201,13 @@ def _span(child, text: str, refs: References) -> str | None:
         return _math(child.content, refs)
     if child.type == "math_inline_double":
         return f"${_math(child.content, refs)}$"
-    if child.type == "link_open" and child.markup != "autolink":
+    if child.type == "link_open" and not _leads_out(child.attrs["href"]):
         return _link(child.attrs["href"], _label(child, text, refs), refs)
-    if child.type == "image":
-        return _image(child.attrs["src"], _label(child, text, refs), refs)
-    if child.type == "code_inline" or _plain(child.type) in SPANS | {"link"}:
+    if child.type == "image" and not _leads_out(child.attrs["src"]):
+        return (
+            f"![{_label(child, text, refs)}]({refs.image(unquote(child.attrs['src']))})"
+        )
+    if child.type == "code_inline" or _plain(child.type) in SPANS:
         return None
     raise MarkdownError(f"a notebook cannot show this: {child.type}")
 
@@ -219,24 +223,19 @@ def _label(child, text: str, refs: References) -> str:
     return inline(text[start + 1 : parseLinkLabel(state, start)], refs)
 
 
-def _scheme(target: str) -> str:
+def _leads_out(target: str) -> bool:
+    """Tell whether a link leads out of the book; it stays as it is then."""
     scheme = urlsplit(target).scheme
     if scheme and scheme not in OUTSIDE:
         raise MarkdownError(f"a notebook cannot follow this link: {target}")
-    return scheme
+    return bool(scheme)
 
 
 def _link(target: str, label: str, refs: References) -> str:
-    if _scheme(target):
-        return f"[{label}]({target})"
-    page, _, anchor = unquote(target).partition("#")
     if label:
         return label
+    page, _, anchor = unquote(target).partition("#")
     return refs.document(page.removesuffix(".md")) if page else refs.title(anchor)
-
-
-def _image(target: str, label: str, refs: References) -> str:
-    return f"![{label}]({target if _scheme(target) else refs.image(unquote(target))})"
 
 
 # --- directives --------------------------------------------------------------

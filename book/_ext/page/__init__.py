@@ -4,13 +4,14 @@ Everything that hangs on the theme's own HTML is in this folder, one idea a modu
 
 ``assets``      one style sheet, one deferred script, two small icon fonts
 ``maths``       formulas as MathML, made when the book is built
-``figures``     sizes of pictures; SVG that follow the theme's light and dark
+``figures``     drawings in the colour of the text; sizes of other pictures
 ``folds``       solutions that open without a script
 ``glossary``    what a term means, shown on hover and on focus
 ``references``  entries of the bibliography
 ``buttons``     Colab, the notebook, the repository, an issue
-``head``        description, social card, sitemap, the page for lost readers
+``head``        description, social card, sitemap, the pages for 404 and /
 ``chapter``     how far through the course a page is
+``own_files``   this folder's templates, and pages made anew when it changes
 
 The templates override the theme's by name. ``tests/page/test_*.py`` load every page
 in a browser: an update of the theme that undoes one of these turns them red.
