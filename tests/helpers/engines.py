@@ -14,6 +14,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import threading
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -180,6 +181,8 @@ def firefox():
                 if not line:
                     pytest.fail("Firefox has ended before it listened")
                 found = re.search(listening, line)
+            # what it says later must not fill the pipe
+            threading.Thread(target=process.stderr.read, daemon=True).start()
             socket = websocket.create_connection(
                 f"{found[1]}/session", timeout=60, suppress_origin=True
             )
