@@ -283,6 +283,8 @@ def _events():
     yield Row("kernels without a probe +", kernels[1], "vanishing", "a", 1, PROBES)
     moving = without_a_probe(1e-5, 0.1)
     yield Row("a falling loss without a probe", moving, "not_measured", lab=PROBES)
+    fields = vars(without_a_probe(1.0, 0.1)) | {"constant_loss": LOSS}
+    yield Row("learning without a probe", Trace(**fields), "healthy", lab=PROBES)
     yield Row("no step was seen", unseen(), "not_measured", lab=PROBES)
 
 

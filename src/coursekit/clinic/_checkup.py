@@ -114,8 +114,9 @@ def _sway(outputs, baseline):
         spread = math.sqrt(sum(o.var(axis=0).sum() for o in flat))
     if spread == 0:
         return 0.0
-    loss = abs(baseline.loss)
-    return spread * baseline.output_gradient / loss if loss else math.nan
+    move, loss = spread * baseline.output_gradient, abs(baseline.loss)
+    # 0 says that the outputs are the same, not that the loss is flat there
+    return move / loss if move and loss else math.nan
 
 
 def heads(model, names):

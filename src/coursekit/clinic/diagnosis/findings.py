@@ -134,7 +134,7 @@ def _progress(trace):
 def _outputs(trace):
     """Find outputs that do not depend on the inputs, and ends that targets pass."""
     checks = [c for c in trace.checks if c.step]
-    if not checks or rules.learns(trace):
+    if not checks or (rules.learns(trace) and checks[-1].sway != 0):
         return
     head, probed = trace.heads[-1], trace.probes[-1][1]
     n = probed.layers.index(head) if head in probed.layers else -1
@@ -214,7 +214,8 @@ def _pace(trace):
     if rules.learns(trace):
         return
     why = "the learning rate is far too small, or the gradients are"
-    if middle < rules.SLOW:
+    little = middle * trace.last_step < rules.MOVED and rules.learned_nothing(trace)
+    if middle < rules.SLOW or little:
         text = f"a step changes the kernels by {middle:.0e} of their norm (median)"
         yield Finding("slow", f"{text}: {why}")
     elif rules.learned_nothing(trace) and rules.falls(trace):

@@ -138,16 +138,21 @@ class Ends:
                 warnings.simplefilter("ignore")
                 x, y, *weight = batch
                 weight = weight[0] if weight else None
+                if step and weight is None and self.batch is None:
+                    self._compare(x, loss)
                 probed, check = checkup(self._model, x, y, loss, weight, step)
-                targets = self._recorder.targets
-                if step and len(targets) > 1 and weight is None and self.batch is None:
-                    self.constant_loss = constant_loss(self._model, x, targets, loss)
             self.probes.append((step, probed))
             self.checks.append(check)
         except Exception as error:  # training goes on without the probe
             self._note(f"the probe failed: {_cause(error)}; {self._cure(loss)}")
         finally:
             self._recorder.paused = False
+
+    def _compare(self, x, loss):
+        """Measure what a constant output reaches on the targets of many batches."""
+        targets = self._recorder.targets
+        if len(targets) > 1:
+            self.constant_loss = constant_loss(self._model, x, targets, loss)
 
     def _cure(self, loss):
         if loss is None and getattr(self._model, "loss", None) is None:

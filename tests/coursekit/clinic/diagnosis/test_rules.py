@@ -31,7 +31,7 @@ def test_the_table_is_what_its_helper_writes():
 
 
 def test_the_table_has_both_sides_of_every_threshold():
-    inside = {"SWAY", "ORDINARY", "LARGE"}  # of findings, and of a sentence
+    inside = {"SWAY", "ORDINARY", "LARGE", "MOVED"}  # of findings, and of a sentence
     findings = {"MANY_DEAD", "MANY_SATURATED", "FAST", "SLOW", "INFERENCE"}
     names = {
         n

@@ -722,6 +722,23 @@ def test_a_stateful_model_is_probed_with_its_own_batch():
     assert len(monitor._recorder.batch()[0]) == 48
 
 
+def test_a_model_that_cannot_be_probed_may_still_be_known_to_learn():
+    """Embeddings alone: no layer with a kernel."""
+    keras.utils.set_random_seed(0)
+    pair = keras.Input((2,), dtype="int32")
+    a, b = (layers.Embedding(9, 4)(pair[:, n]) for n in (0, 1))
+    model = keras.Model(pair, keras.ops.sum(a * b, axis=1, keepdims=True))
+    model.compile(keras.optimizers.Adam(0.05), "mse")
+    x = RNG.integers(0, 9, (256, 2))
+    y = (x[:, :1] % 2 * 2.0 - 1) * (x[:, 1:] % 2 * 2.0 - 1)
+    monitor = GradientMonitor()
+    model.fit(x, y, epochs=15, verbose=0, callbacks=[monitor])
+    found = coursekit.diagnose(monitor)
+    assert found.trace.loss[-5:].mean() < 0.5 * y.var()
+    assert found.trace.constant_loss == pytest.approx(y.var(), rel=1e-2)
+    assert found.verdict == "healthy"
+
+
 @pytest.mark.parametrize("way", ["plain", "compiled by XLA"])
 def test_samples_of_several_small_batches_are_kept(way):
     model = _mlp(**WAYS[way])
