@@ -27,15 +27,19 @@ def passing(master):
 
 
 def _passes(master, task, texts):
-    space = {"__name__": "test"}
+    space = {"__name__": "test", "student_id": "ann", "class_key": "public"}
+    for cell in master.cells[: master.cells.index(task.test)]:
+        if cell.role in ("given", "answer"):
+            _run(cell, texts.get(cell.id, cell.source), space)
     try:
-        for cell in master.cells[: master.cells.index(task.test) + 1]:
-            if cell.role in ("given", "answer") or cell is task.test:
-                source = texts.get(cell.id, cell.source)
-                exec(compile(needs.tree_of(source), cell.id, "exec"), space)
+        _run(task.test, task.test.source, space)
     except Exception:
         return False
     return True
+
+
+def _run(cell, source, space):
+    exec(compile(needs.tree_of(source), cell.id, "exec"), space)
 
 
 def small(test, answer="def double(x):\n    return 2 * x"):
