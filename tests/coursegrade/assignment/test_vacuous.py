@@ -27,15 +27,19 @@ def passing(master):
 
 
 def _passes(master, task, texts):
-    space = {"__name__": "test"}
+    space = {"__name__": "test", "student_id": "ann", "class_key": "public"}
+    for cell in master.cells[: master.cells.index(task.test)]:
+        if cell.role in ("given", "answer"):
+            _run(cell, texts.get(cell.id, cell.source), space)
     try:
-        for cell in master.cells[: master.cells.index(task.test) + 1]:
-            if cell.role in ("given", "answer") or cell is task.test:
-                source = texts.get(cell.id, cell.source)
-                exec(compile(needs.tree_of(source), cell.id, "exec"), space)
+        _run(task.test, task.test.source, space)
     except Exception:
         return False
     return True
+
+
+def _run(cell, source, space):
+    exec(compile(needs.tree_of(source), cell.id, "exec"), space)
 
 
 def small(test, answer="def double(x):\n    return 2 * x"):
@@ -96,3 +100,59 @@ def test_tiny_has_none():
     tiny = read_master(ROOT / "tests/data/tiny.md")
     assert [what for what, _ in vacuous_answers(tiny)]
     assert np.size(passing(tiny)) == 0
+
+
+REPAIR = """def repair(model):
+    net = keras.Sequential([keras.Input(model.input_shape[1:])])
+    for index, layer in enumerate(model.layers):
+        relu = layer.activation is keras.activations.relu
+        init = keras.initializers.Orthogonal(2**0.5 if relu else 1.0, seed=SEED)
+        net.add(keras.layers.Dense(
+            layer.units, layer.activation, kernel_initializer=init))
+    CHANGE
+    return net
+"""
+TIMES = "for k, layer in enumerate(net.layers[:-1]): layer.set_weights(["
+TIMES += "(-1) ** k * layer.get_weights()[0], layer.get_weights()[1]])"
+CURE = """def cure(model):
+    net = keras.Sequential([keras.Input((64,))])
+    for layer in model.layers[:-1]:
+        net.add(keras.layers.Dense(64, "relu", kernel_initializer="he_normal"))
+    net.add(keras.layers.Dense(10, "softmax"))
+    net.compile(keras.optimizers.Adam(0.002, clipnorm=1.0), LOSS)
+    CHANGE
+    return net
+"""
+TRAINED = "accuracy_after(net)\n    net.compile(keras.optimizers.SGD(0.0), LOSS)"
+LOSS = "'sparse_categorical_crossentropy'"
+LINEAR = "net = keras.Sequential([keras.Input((64,)), net.layers[-1].__class__(10)])"
+LINEAR += f"\n    net.compile('adam', {LOSS})"
+FROZEN = "for layer in net.layers[:-1]: layer.trainable = False"
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "answer"),
+    [
+        ("initializers", "repair", REPAIR.replace("SEED", "min(index, 2) + 1")),
+        ("initializers", "repair", REPAIR.replace("SEED", "index % 7 + 1")),
+        (
+            "initializers",
+            "repair",
+            REPAIR.replace("SEED", "1").replace("CHANGE", TIMES),
+        ),
+        ("cures", "cure", CURE.replace("CHANGE", LINEAR)),
+        ("cures", "cure", CURE.replace("CHANGE", FROZEN)),
+        ("cures", "cure", CURE.replace("CHANGE", TRAINED)),
+    ],
+    ids=("copies", "seven", "signs", "linear", "frozen", "trained"),
+)
+def test_an_answer_beside_the_task_is_wrong(name, task, answer):
+    master = read_master(ROOT / f"assignments/{name}.md")
+    text = answer.replace("LOSS", LOSS).replace("    CHANGE\n", "")
+    assert not _passes(master, master.tasks[task], {task: text})
+
+
+def test_the_same_answer_without_the_trick_is_right():
+    master = read_master(ROOT / "assignments/initializers.md")
+    right = REPAIR.replace("SEED", "index + 1").replace("    CHANGE\n", "")
+    assert _passes(master, master.tasks["repair"], {"repair": right})
