@@ -1,5 +1,6 @@
 """One batch through one model: what every layer sends up and gets back."""
 
+import html
 import math
 from collections import defaultdict
 from collections.abc import Iterator
@@ -80,6 +81,25 @@ class ProbeReport:
 
     __repr__ = __str__
 
+    def _repr_html_(self):
+        """Return the same table for a notebook that shows HTML."""
+        heads = ("layer", "E[h^2]", "|delta|", "|dW|", "dead", "saturated", "zero")
+        rows = ["".join(f"<th>{head}</th>" for head in heads)]
+        for i, name in enumerate(self.layers):
+            saturated = self.saturated_fraction[i]
+            cells = (
+                f"{self.activation_ms[i]:.1e}",
+                f"{self.delta_norm[i]:.1e}",
+                f"{self.kernel_gradient_norm[i]:.1e}",
+                f"{self.dead_fraction[i]:.0%}",
+                "-" if math.isnan(saturated) else f"{saturated:.0%}",
+                str(self.zero_gradients[i]),
+            )
+            cells = "".join(f"<td>{cell}</td>" for cell in cells)
+            rows.append(f"<th>{html.escape(name)}</th>{cells}")
+        body = "".join(f"<tr>{row}</tr>" for row in rows)
+        return f"<table><caption>loss {self.loss:.4g}</caption>{body}</table>"
+
 
 def slope(norms):
     """Return the mean slope of log10(norms) going down, per layer.
@@ -112,6 +132,11 @@ def probe(
     The model is left as it was: weights, moving averages, metrics and random
     state. It runs eagerly, in its own dtype policy, so a gradient that
     underflows in training underflows here.
+
+    It needs about three times the memory of a training step of the same batch
+    and the time of several: the pre-activations, what becomes of them and their
+    gradients are all kept until the layers are summed up, one after the other.
+    Give a smaller batch where that is too much; 32 samples do for most questions.
 
     Parameters
     ----------

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from coursekit import theory
+from coursekit import probing, theory
 from coursekit._norms import stable_norm
 from coursekit.data import digit_rows, digits
 from coursekit.models import mlp, rnn
@@ -921,3 +921,122 @@ def test_slope(norms, expected):
 def test_slope_needs_two_layers(norms):
     with pytest.raises(ValueError, match="norms has shape .*two layers or more"):
         slope(norms)
+
+
+def test_report_as_html_holds_the_same_numbers(batch):
+    report = probe(mlp(2, seed=0), *batch, loss=LOGITS)
+    report.layers[0] = "<b>"
+    text = report._repr_html_()
+    assert text.count("<tr>") == 4 and "&lt;b&gt;" in text and "<b>" not in text
+    assert f"{report.delta_norm[1]:.1e}" in text
+
+
+# --- one batch, in whatever form ---------------------------------------------
+
+
+@pytest.fixture
+def small():
+    model = keras.Sequential(
+        [keras.Input((8,)), layers.Dense(16, "relu"), layers.Dense(1)]
+    )
+    model.compile("sgd", "mse")
+    return model
+
+
+class _Batches(keras.utils.PyDataset):
+    def __init__(self, x, y):
+        super().__init__()
+        self.batches = [(x[i : i + 16], y[i : i + 16]) for i in (0, 16)]
+
+    def __len__(self):
+        return len(self.batches)
+
+    def __getitem__(self, number):
+        return self.batches[number]
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda x, y: tf.data.Dataset.from_tensor_slices((x, y)).batch(16),
+        lambda x, y: iter(tf.data.Dataset.from_tensor_slices((x, y)).batch(16)),
+        _Batches,
+        lambda x, y: iter([(x[:16], y[:16])]),
+    ],
+)
+def test_the_first_batch_of_a_dataset_is_taken(form, small):
+    x, y = _regression()
+    found = probe(small, form(x, y))
+    np.testing.assert_allclose(
+        found.delta_norm, probe(small, x[:16], y[:16]).delta_norm, rtol=1e-5
+    )
+
+
+def test_a_dataset_brings_its_sample_weights(small):
+    x, y = _regression()
+    weights = np.arange(64, dtype="float32")
+    data = tf.data.Dataset.from_tensor_slices((x, y, weights)).batch(64)
+    expected = probe(small, x, y, sample_weight=weights).delta_norm
+    np.testing.assert_allclose(probe(small, data).delta_norm, expected, rtol=1e-5)
+
+
+def _dataset(x, y):
+    return tf.data.Dataset.from_tensor_slices((x, y)).batch(16)
+
+
+@pytest.mark.parametrize(
+    "form, message",
+    [
+        (lambda x, y: (_dataset(x, y), _dataset(x, y)), "give the dataset as x alone"),
+        (lambda x, y: (_dataset(x, y), y), "without y"),
+        (lambda x, y: ([0.0, 1.0], [0.0, 1.0]), r"give arrays, .* np.asarray\(x\)"),
+        (lambda x, y: (x.tolist(), y.tolist()), "list of numbers"),
+        (lambda x, y: (x, y.tolist()), r"np.asarray\(y\)"),
+        (lambda x, y: (x[0], y[0]), r"one sample without a batch axis: .*x\[None\]"),
+        (lambda x, y: (x[0], y[0, 0]), r"x\[None\]"),
+        (lambda x, y: (x, None), "give both x and y"),
+        (lambda x, y: (x, y[0, 0]), "needs a batch axis"),
+    ],
+)
+def test_what_is_no_batch_says_what_to_give(form, message, small):
+    with pytest.raises(ValueError, match=message):
+        probe(small, *form(*_regression()))
+
+
+def test_a_batch_of_numbers_needs_no_last_axis():
+    model = keras.Sequential([keras.Input((1,)), layers.Dense(1)])
+    x = np.arange(5, dtype="float32")
+    report = probe(model, x, x, "mse")
+    expected = probe(model, x[:, None], x[:, None], "mse").delta_norm
+    np.testing.assert_allclose(report.delta_norm, expected, rtol=1e-6)
+
+
+def test_large_tensors_are_summed_up_in_pieces(small, monkeypatch):
+    whole = probe(small, *_regression())
+    monkeypatch.setattr(probing, "BLOCK", 7)
+    pieces = probe(small, *_regression())
+    for name in ("activation_ms", "delta_norm", "kernel_gradient_norm"):
+        one, other = getattr(whole, name), getattr(pieces, name)
+        np.testing.assert_allclose(one, other, rtol=1e-12)
+
+
+def test_progress_counts_every_layer_up_and_down(small, monkeypatch):
+    counted = []
+
+    class Bar:
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            pass
+
+        def update(self, count=1):
+            counted.append(count)
+
+    def progress(total, verbose):
+        counted.append((total, verbose))
+        return Bar()
+
+    monkeypatch.setattr(probing, "progress", progress)
+    probe(small, *_regression(), verbose=True)
+    assert counted == [(4, True), 1, 1, 1, 1]
