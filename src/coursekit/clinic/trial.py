@@ -132,7 +132,8 @@ def try_remedies(
     function builds it, their weights are drawn anew. A seed is another order of the
     samples, and another draw of what is drawn. Every remedy is tried with one seed,
     those near the cause first; then those that lead, and the control, with the
-    others. A remedy counts if its worst seed beats the control's best by .1.
+    others. A remedy counts if its worst seed beats the control's best, and a constant
+    output, by .1. If none trains, the first is tried with other learning rates.
 
     The model is left as it was, and so is the random state of Python and NumPy.
 
@@ -221,15 +222,22 @@ def _finite(run):
 
 def _tried(copies, remedies, steps, seeds, verbose):
     runs, skipped = {}, []
+
+    def first_seed(remedy):
+        run = copies.run(remedy, 0, steps)
+        if isinstance(run, str):
+            skipped.append((_short(remedy), run))
+        else:
+            runs[remedy] = [run]
+        bar.update(1)
+
     with progress(len(remedies) + 1, verbose) as bar:
         for remedy in (None, *remedies):
-            run = copies.run(remedy, 0, steps)
-            if isinstance(run, str):
-                skipped.append((_short(remedy), run))
-            else:
-                runs[remedy] = [run]
-            bar.update(1)
-    control = runs[None]
+            first_seed(remedy)
+        control = runs[None]
+        if remedies and not any(_trains(found, control) for found in runs.values()):
+            for remedy in _pairs(remedies):
+                first_seed(remedy)
     leaders = [r for r in runs if r and _above(runs[r], control)]
     leaders = sorted(leaders, key=lambda r: -runs[r][0].share)[:_LEADERS]
     for seed in range(1, seeds):
@@ -245,9 +253,27 @@ def _short(remedy):
     return remedy.text.split(":")[0]
 
 
+def _pairs(remedies):
+    """Return the likeliest remedy together with each other learning rate.
+
+    What was mended may need another rate than the fault did.
+    """
+    first, *others = remedies
+    for rate in others:
+        if rate.code.startswith("model.optimizer.learning_rate"):
+            text = f"{_short(first)}, and {rate.text[0].lower()}{rate.text[1:]}"
+            code = f"{first.code}\n{rate.code}"
+            yield Remedy(text, code, first.chapter, first.layers)
+
+
 def _above(runs, control):
+    """Tell whether all runs beat the control's best, and a constant output."""
     best = max((r.share for r in control if math.isfinite(r.share)), default=0.0)
-    return min(r.share for r in runs) > best + BETTER
+    return min(r.share for r in runs) > max(best, 0.0) + BETTER
+
+
+def _trains(runs, control):
+    return _above(runs, control) and min(r.share for r in runs) >= rules.SKILL
 
 
 def _attempt(remedy, runs, control):
@@ -259,7 +285,7 @@ def _attempt(remedy, runs, control):
     elif not all(map(math.isfinite, shares)):
         verdict = "not finite"
     elif _above(runs, control):
-        verdict = "trains" if min(shares) >= rules.SKILL else "better"
+        verdict = "trains" if _trains(runs, control) else "better"
     verdict = f"fails: {failure}" if failure else verdict
     return Attempt(remedy, shares, min(run.steps for run in runs), verdict)
 

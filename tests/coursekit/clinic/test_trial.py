@@ -181,6 +181,31 @@ def test_the_best_is_nearest_to_the_cause_among_those_alike():
     assert "Best: a." in str(Trial((near, far), near.remedy))
 
 
+def test_worse_than_a_constant_is_no_cure():
+    from coursekit.clinic._copies import Run
+    from coursekit.clinic.trial import _attempt
+
+    cure = coursekit.clinic.Remedy("a", "a", "lab")
+    runs, control = [Run(-0.4, 60)], [Run(-1.0, 60)]
+    assert _attempt(cure, runs, control).verdict == "no better"
+    assert _attempt(cure, [Run(0.15, 60)], control).verdict == "better"
+    assert _attempt(cure, [Run(0.5, 60)], [Run(0.45, 60)]).verdict == "no better"
+    assert _attempt(cure, [Run(0.5, 60)], [Run(np.nan, 60)]).verdict == "trains"
+
+
+def test_what_was_mended_may_need_another_rate():
+    """Seven points, a dead output, and a rate too small for what then lives."""
+    x = np.arange(-1.0, 6.0, dtype="float32")[:, None]
+    draw = keras.initializers.Constant(-0.5)
+    model = keras.Sequential(
+        [keras.Input((1,)), layers.Dense(1, "relu", kernel_initializer=draw)]
+    )
+    model.compile(keras.optimizers.SGD(1e-5), "mse")
+    trial = coursekit.try_remedies(model, x, 2 * x - 1, **QUICK)
+    assert trial.best.code.startswith("keras.layers.Dense(1)\nmodel.optimizer")
+    assert ", and raise the learning rate to" in str(trial)
+
+
 @pytest.mark.parametrize("loss", ["mse", "binary_crossentropy", "hinge", "cosine"])
 def test_constants_learn_nothing(loss):
     loss = keras.losses.get("cosine_similarity" if loss == "cosine" else loss)
