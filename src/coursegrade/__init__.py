@@ -13,13 +13,14 @@ The command ``coursekit`` needs the extra ``[grading]``. Its processes::
       |  examiner/session,   |                                         |
       |  task_tests          |                                         |
       |--- 2 sockets --------|-> warm parent, imports TensorFlow once  | sandbox/warm
-      |<-- life: how it ended|-   | fork: namespaces of its own, waits | sandbox/isolate
-      |                      |    | fork: process 1, own files, waits  |
-      |                      |    v fork: limits, no rights            |
+      |<-- life: CPU time,   |   | fork: namespaces of its own, waits  | sandbox/isolate
+      |    how it ended      |   | fork: process 1, own files, waits   |
+      |                      |   v fork: limits, no rights             |
       |<== talk: values =====|=> room: the student's cells             | sandbox/room
       |    border/           +-----------------------------------------+
 
-Left of the wall is trusted. What crosses is JSON with a nonce; values are bare data. A
-lost room costs a task; a lost server is replaced once, then its tasks are
-``not_graded``.
+All start with ``sandbox/start`` and speak ``border/channel``. Left of the wall is
+trusted. What crosses is JSON with a nonce; values are bare data. A lost room costs a
+task, after the task was lost once more in a room of its own while nothing else ran. A
+lost sandbox or server is replaced once, then its tasks are ``not_graded``.
 """

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from coursegrade.examiner.session import Failed
+from coursegrade.examiner.talk import Failed
 from coursegrade.statuses import Status
 
 

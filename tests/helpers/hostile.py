@@ -120,6 +120,60 @@ def _many_cells(made):
     made["cells"] += [_code(f"x{i} = {i}") for i in range(10_000)]
 
 
+def _stub_then_answer(made):
+    # The stub was left; a copy of its cell, or a new cell below it, has the answer.
+    for name, metadata in (("stddev", True), ("network", False)):
+        index = _index(made, name)
+        cell = made["cells"][index]
+        answer = _code(cell["source"])
+        if metadata:
+            answer["metadata"] = cell["metadata"]
+        else:
+            answer["source"] = cell["source"].partition("\n")[2]
+        title = cell["source"].partition("\n")[0]
+        head = answer["source"].rpartition("def ")[2].partition("\n")[0]
+        cell["source"] = f"{title}\ndef {head}\n    raise NotImplementedError()"
+        made["cells"].insert(index + 1, answer)
+
+
+def _retyped(made):
+    # Cut, and pasted into a new cell without the first line.
+    for name in ("mean", "stddev", "network"):
+        index = _index(made, name)
+        source = made["cells"][index]["source"].partition("\n")[2]
+        made["cells"][index] = _code(source)
+
+
+def _import_in_given(made):
+    cell = made["cells"][_index(made, "given_2")]
+    cell["source"] = "".join(cell["source"]) + "\nimport math\nHALF = 0.5"
+
+
+def _time_it(made):
+    for name in ("mean", "stddev", "network"):
+        cell = made["cells"][_index(made, name)]
+        cell["source"] = f"%%time\n{cell['source']}"
+    _strip_metadata(made)
+
+
+def _damaged_cells(made):
+    made["cells"] += [{"cell_type": "code", "source": None}, None, {"source": 3}]
+
+
+def _answer_below_its_test(made):
+    made["cells"].append(made["cells"].pop(_index(made, "stddev")))
+
+
+def _answers_moved_up(made):
+    made["cells"].insert(0, made["cells"].pop(_index(made, "network")))
+
+
+def _index(made, name):
+    return next(
+        i for i, c in enumerate(made["cells"]) if grade_id(c["metadata"]) == name
+    )
+
+
 def _edit_given(made):
     # Easier data for oneself, and a test's helper that always agrees.
     for cell in made["cells"]:
@@ -534,5 +588,63 @@ CASES = [
         "script_in_message",
         ("ok", "error", "ok"),
         {"stddev": "raise ValueError('<script>alert(1)</script>\\n=HYPERLINK(1)')"},
+    ),
+    # Ordinary accidents: what is right from top to bottom is right.
+    Case(
+        "one_name_in_two_tasks",
+        OK,
+        {
+            "stddev": "factor = 2\ndef he_stddev(fan_in):\n"
+            "    return np.sqrt(factor / fan_in)",
+            "network": "factor = 8\ndef network(depth):\n"
+            "    hidden = [keras.layers.Dense(factor) for _ in range(depth)]\n"
+            "    return keras.Sequential([keras.Input((4,)), *hidden])",
+        },
+        last="factor = None\ndef he_stddev(fan_in): return None",
+    ),
+    Case(
+        "helper_at_the_bottom",
+        OK,
+        {"stddev": "def he_stddev(fan_in):\n    return root(2 / fan_in)"},
+        last="root = np.sqrt",
+    ),
+    Case("reset_at_the_end", OK, last="%reset -f"),
+    Case("stub_then_answer", OK, edit=_stub_then_answer),
+    Case("retyped", OK, edit=_retyped),
+    Case(
+        "import_in_given",
+        OK,
+        {"stddev": "def he_stddev(fan_in):\n    return math.sqrt(2 / fan_in)"},
+        edit=_import_in_given,
+    ),
+    Case("time_it", OK, edit=_time_it),
+    Case("damaged_cells", OK, edit=_damaged_cells),
+    Case("answer_below_its_test", ("ok", "missing", "ok"), edit=_answer_below_its_test),
+    Case("answers_moved_up", OK, edit=_answers_moved_up),
+    Case(
+        "returns_nothing",
+        ("ok", "wrong", "ok"),
+        {"stddev": "def he_stddev(fan_in):\n    np.sqrt(2 / fan_in)"},
+    ),
+    # What one task or a cell of no task leaves behind costs no other task.
+    Case(
+        "thread_that_exits",
+        OK,
+        first="import os, threading\nthreading.Timer(0.7, os._exit, (0,)).start()",
+    ),
+    Case(
+        "name_that_is_no_text",
+        OK,
+        last="import ctypes, time\n"
+        "ctypes.CDLL(None).prctl(15, b'\\xff\\xfe')\ntime.sleep(1)",
+    ),
+    Case(
+        "leaks_by_kind_of_error",
+        ("ok", "error", "ok"),
+        {
+            "stddev": "def he_stddev(fan_in):\n"
+            "    if fan_in > 2: raise (KeyError, IndexError)[fan_in % 2](1)\n"
+            "    return 1.0"
+        },
     ),
 ]

@@ -192,18 +192,17 @@ def grade_submission(job):
     }
     stops = _stops
     with _gate.among_others():
-        rows, failed = _asked(sent, job["trust"])
+        rows, failed = _asked(sent, job["trust"], stops)
     rows = {row["task"]: row for row in rows}
     sent["tasks"] = [
         name for name in names if name not in rows or Status(rows[name]["status"]).alone
     ]
-    # Stopped meanwhile: this thread is left over, and starts nothing.
-    if sent["tasks"] and _stops == stops:
+    if sent["tasks"]:
         sent["alone"] = True
         for name in sent["tasks"]:
             rows.pop(name, None)
         with _gate.alone():
-            more, failed = _asked(sent, job["trust"])
+            more, failed = _asked(sent, job["trust"], stops)
         rows |= {row["task"]: row for row in more}
     for name in names:
         if name not in rows:
@@ -212,8 +211,11 @@ def grade_submission(job):
     return [_finish(rows[name], master, job) for name in names]
 
 
-def _asked(job, trust):
+def _asked(job, trust, stops):
     """Return the rows that this thread's server gives, and what failed."""
+    if _stops != stops:
+        # Stopped meanwhile: this thread is left over, and starts nothing.
+        return [], "the grader was stopped"
     try:
         server = _server(trust)
     except OSError as error:

@@ -209,7 +209,7 @@ def answers(master, task, submitted):
 
 
 def spelling(submitted, student):
-    """Return a student's id as the notebook spells it, and one that it gives instead.
+    """Return a student's id as the notebook spells it.
 
     The data of one's own follow the id as it was when the notebook was written:
     letters and digits say who it is, the rest is a matter of file names.
@@ -220,9 +220,8 @@ def spelling(submitted, student):
                 value = getattr(getattr(node, "value", None), "value", None)
                 if "student_id" in needs.bound(node) and isinstance(value, str):
                     same = _letters(value) == _letters(student) != ""
-                    other = "".join(filter(str.isprintable, value.strip()[:80]))
-                    return (value, "") if same else (student, other)
-    return student, ""
+                    return value if same else student
+    return student
 
 
 def _letters(text):

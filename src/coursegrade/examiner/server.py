@@ -19,7 +19,8 @@ import traceback
 from coursegrade.assignment.master import parse_master
 from coursegrade.border import channel
 from coursegrade.examiner import notebook
-from coursegrade.examiner.session import BUSY, WARM_SECONDS, Session
+from coursegrade.examiner.session import Session
+from coursegrade.examiner.talk import BUSY, WARM_SECONDS
 from coursegrade.examiner.task_tests import TOO_LONG, TimeUp, check_task
 from coursegrade.sandbox import start
 from coursegrade.sandbox.bubblewrap import Sandbox, SandboxError
@@ -45,9 +46,10 @@ def grade(job, sandbox, write):
     """
     master = parse_master(job["master"])
     submitted = [notebook.Submitted(*cell) for cell in job["cells"]]
-    spelled, other = notebook.spelling(submitted, job["student"])
-    key = class_key(job["secret"], master.name)
-    student = {"student_id": spelled, "class_key": key}
+    student = {
+        "student_id": notebook.spelling(submitted, job["student"]),
+        "class_key": class_key(job["secret"], master.name),
+    }
     seed_hidden_inputs(job["secret"], master.name, job["student"])
     source = "\n".join(f"{name} = {value!r}" for name, value in student.items())
     steps = notebook.plan(master, submitted, source)
@@ -69,31 +71,36 @@ def grade(job, sandbox, write):
             write(task=name, status=Status.NEEDS_REVIEW, message="", seconds=0.0)
         else:
             todo.append(task)
-    together = None if job.get("alone") else session(steps)
+    if not job.get("alone"):
+        _test(master, todo, session(steps), student, write)
+        return
     for task in todo:
-        write(begins=task.name if together is None else "")
-        room = together or session(notebook.up_to(steps, task.name), search=True)
-        row = _tested(master, task, room, student, write)
-        if together is None:
-            if row["status"] == Status.DIED and room.room is None and room.innocent():
-                row = _tested(master, task, room, student, write)
-            room.close()
-        if other and row["status"] == Status.WRONG:
-            row["message"] += (
-                f" (graded as {job['student']}; the notebook is {other}'s)"
-            )
-        write(**row)
-    if together is not None:
-        together.close()
+        write(begins=task.name)
+        room = session(notebook.up_to(steps, task.name), search=True)
+        _test(master, [task], room, student, write)
 
 
-def _tested(master, task, session, student, write):
+def _test(master, todo, session, student, write):
+    """Test tasks in one room: all of their public tests come first."""
+    for hidden in (False, True):
+        for task in list(todo):
+            row = _tested(master, task, session, student, write, hidden)
+            lost = row["status"] == Status.DIED and session.room is None
+            if lost and session.search and session.innocent():
+                row = _tested(master, task, session, student, write, hidden)
+            if hidden or row["status"] != Status.OK:
+                write(**row)
+                todo.remove(task)
+    session.close()
+
+
+def _tested(master, task, session, student, write, hidden):
     """Return the row of a task."""
     session.run()
     write(begins=task.name)
     begun = time.monotonic()
     with _alarm(task.seconds + BUILD_SECONDS) as alarm:
-        status, message = check_task(master, task, session, student)
+        status, message = check_task(master, task, session, student, hidden)
     if alarm["rang"]:
         # Whatever was made of the exception on its way.
         status, message = Status.TIMEOUT, TOO_LONG

@@ -3,7 +3,8 @@
 import types
 
 from coursegrade.assignment import needs
-from coursegrade.examiner.session import RoomError
+from coursegrade.assignment.master import released_source
+from coursegrade.examiner.talk import RoomError
 from coursegrade.statuses import Status
 
 TOO_LONG = "the test took longer than the time allowed"
@@ -32,8 +33,11 @@ class RemoteFunction:
         return value
 
 
-def check_task(master, task, session, student):
-    """Run one task's public and hidden tests; return ``(status, message)``.
+def check_task(master, task, session, student, hidden=True):
+    """Run one task's public tests, or those and the hidden ones.
+
+    Returns ``(status, message)``. From the first hidden one on, the room knows what
+    nobody should learn, so no message takes a word from it.
 
     Parameters
     ----------
@@ -44,7 +48,11 @@ def check_task(master, task, session, student):
         The submission's room; made anew when it was lost.
     student : dict
         What the cell with the student's id defines.
+    hidden : bool
+        Run the hidden tests, too.
     """
+    source = task.test.source if hidden else released_source(task.test)
+    session.quiet = hidden or "secret_rng" in source
     given, asked = needs.needed(master.cells, task.test)
     # Its own module, so that functions of given cells find the asked names.
     module = types.ModuleType("test")
@@ -61,11 +69,12 @@ def check_task(master, task, session, student):
             space[name] = value
         for cell in given:
             exec(compile(needs.tree_of(cell.source), cell.id, "exec"), space)
-        exec(compile(needs.tree_of(task.test.source), task.test.id, "exec"), space)
+        exec(compile(needs.tree_of(source), task.test.id, "exec"), space)
     except RoomError as error:
         return error.status, error.message
     except AssertionError as error:
-        return Status.WRONG, str(error)[:300] or "a test of this task failed"
+        kind = "a hidden test" if hidden else "a test"
+        return Status.WRONG, str(error)[:300] or f"{kind} of this task failed"
     except MemoryError:
         said = "what was returned needs more memory than is allowed"
         return Status.MEMORY, said

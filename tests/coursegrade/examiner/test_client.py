@@ -46,7 +46,7 @@ def test_what_a_neighbour_may_have_done_is_done_once_more_alone(
 ):
     asked = []
 
-    def answer(job, trust):
+    def answer(job, trust, stops):
         asked.append((list(job["tasks"]), job.get("alone", False)))
         rows = [row(name, "ok") for name in job["tasks"] if name != "stddev"]
         mine = second if job.get("alone") else first

@@ -7,7 +7,8 @@ import time
 import pytest
 
 from coursegrade.examiner.notebook import Step
-from coursegrade.examiner.session import Failed, GoneError, Lost, Room, Session
+from coursegrade.examiner.session import Session
+from coursegrade.examiner.talk import Failed, GoneError, Lost, Room
 from coursegrade.sandbox.bubblewrap import Sandbox
 from submissions import sandbox_or_skip
 

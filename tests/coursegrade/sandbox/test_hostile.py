@@ -140,13 +140,23 @@ def test_no_process_outlives_its_sandbox(graded):
 def test_messages_leak_no_hidden_input(graded):
     # What a room sends while it knows an input stays out of all tables and pages.
     rows = [row for one in graded["entries"].values() for row in one["rows"]]
-    assert not [row for row in rows if "LEAK" in row["message"]]
+    words = ("LEAK", "KeyError", "IndexError")
+    assert not [row for row in rows if any(word in row["message"] for word in words)]
     (row,) = [
         row
         for row in graded["entries"]["leaks_by_status"]["rows"]
         if row["status"] == "died"
     ]
     assert "77" not in row["message"]
+
+
+def test_messages_say_what_happened(graded):
+    for name, said in (
+        ("answer_below_its_test", "not defined; cell 16 defines it, below its test"),
+        ("returns_nothing", "`he_stddev` returned None: is its `return` missing?"),
+        ("one_wrong", "a hidden test of this task failed"),
+    ):
+        assert said in graded["entries"][name]["rows"][1]["message"]
 
 
 def test_feedback_leaks_nothing(graded):

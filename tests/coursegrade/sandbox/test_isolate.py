@@ -2,7 +2,7 @@
 
 import pytest
 
-from coursegrade.examiner.session import Lost, Room
+from coursegrade.examiner.talk import Lost, Room
 from coursegrade.sandbox.bubblewrap import Sandbox
 from submissions import sandbox_or_skip
 
