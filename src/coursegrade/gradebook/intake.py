@@ -16,7 +16,8 @@ from coursegrade.examiner.notebook import (
     unanswered,
 )
 from coursegrade.gradebook import layouts
-from coursegrade.gradebook.hand_ins import File, IntakeError, files_in
+from coursegrade.gradebook.hand_ins import File, IntakeError, files_in, plain
+from coursegrade.gradebook.roster import letters
 from coursegrade.gradebook.sheets import guarded, write_sheet
 
 _MOST_MB = 5 * LIMIT_MB  # of notebooks of one student that are opened
@@ -112,7 +113,7 @@ def collect(path, master, roster=None, chosen=None):
 
     def holds(file):
         one = _opened(file, master)
-        return spelling(one.cells, "")[1] if one and one.held else None
+        return _student_id(one.cells) if one and one.held else None
 
     files = files_in(path)
     lines = [Line(f.path, "", "", "set aside", f.aside) for f in files if f.aside]
@@ -286,5 +287,13 @@ def _other_id(student, cells, master):
     used = any(
         "student_id" in one.source for one in master.cells if one.role != "student"
     )
-    _, other = spelling(cells, student)
-    return f"{OTHER_ID} {other!r}" if used and other else ""
+    other = _student_id(cells)
+    same = letters(spelling(cells, student)) == letters(other)
+    return f"{OTHER_ID} {plain(other)[:80]!r}" if used and other and not same else ""
+
+
+def _student_id(cells):
+    """Return the id that a notebook holds, the last one, or an empty text."""
+    found = re.compile(r"""^student_id\s*=\s*(["'])(.+?)\1\s*(?:#.*)?$""", re.MULTILINE)
+    ids = [match[2] for cell in cells for match in found.finditer(cell.source)]
+    return ids[-1].strip() if ids else ""
