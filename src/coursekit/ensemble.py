@@ -1,6 +1,7 @@
 """Train the same Keras model for many seeds or settings at once.
 
-One model a member is built by your own function. Their variables are stacked
+Your own function builds a model for a setting; where it is a Sequential of Keras's
+layers, two are built and the values of all others are drawn. The variables are stacked
 along a leading axis, and one compiled step trains them all: the forward and
 backward pass of the first model, mapped over that axis, then a plain Keras
 optimizer, whose arithmetic is entry by entry. A member equals what ``fit``
