@@ -33,8 +33,8 @@ def test_what_is_typed_is_saved_for_the_command(tmp_path):
         for number, text in enumerate(("2", "1,5", "0")):
             page.locator("input").nth(number).fill(text)
         page.locator("textarea").nth(1).fill('Two\nlines, "quoted".')
-        # What was typed is there when the page is opened again.
-        page.reload()
+        # The browser keeps it in case the page is closed.
+        assert "Two\\\\nlines" in page.evaluate("JSON.stringify(localStorage)")
         with page.expect_download() as download:
             page.get_by_role("button").click()
         saved = tmp_path / "marks.csv"
