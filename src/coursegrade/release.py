@@ -17,6 +17,7 @@ from coursegrade.assignment.master import (
     parse_master,
     released_source,
 )
+from coursegrade.assignment.vacuous import vacuous_answers
 from coursegrade.examiner.client import grade_submission
 from coursegrade.statuses import Status
 from coursekit import colab
@@ -145,7 +146,7 @@ def _cloned():
 
 
 def check_master(text, secret=PUBLIC, trust=False, students=5):
-    """Grade a master's own solution and its empty notebook.
+    """Grade a master's own solution, its empty notebook, and answers without the skill.
 
     Parameters
     ----------
@@ -163,7 +164,7 @@ def check_master(text, secret=PUBLIC, trust=False, students=5):
     ------
     MasterError
         If the solution fails a task, or if a task's tests pass without an
-        answer.
+        answer, or with an empty, a constant or an echoing one.
     """
     master = parse_master(text)
     solution, empty = source_notebook(master, secret), released_notebook(master, secret)
@@ -180,13 +181,39 @@ def check_master(text, secret=PUBLIC, trust=False, students=5):
                 f"task {row['task']}: its tests pass without an answer; "
                 "assert something that only an answer makes true"
             )
+    for what, texts in vacuous_answers(master):
+        _refuse_vacuous(text, what, texts, secret, trust)
 
 
-def _graded(text, notebook, student, secret, trust, force=False):
-    """Return the rows of the tasks that have tests."""
+def _refuse_vacuous(text, what, texts, secret, trust):
+    """Refuse a task that an answer without the skill passes for two students."""
+    master = parse_master(text)
+    notebook = source_notebook(master, secret)
+    for cell in notebook.cells:
+        cell.source = texts.get(cell.id, cell.source)
+    tried = {
+        task.name
+        for task in master.tasks.values()
+        if not task.manual and task.answers[-1].id in texts
+    }
+    for student in ("check0", "check1"):
+        if not tried:
+            return
+        rows = _graded(text, notebook, student, secret, trust, tasks=sorted(tried))
+        tried &= {row["task"] for row in rows if row["status"] == Status.OK}
+    for name in sorted(tried):
+        raise MasterError(
+            f"task {name}: its tests pass with an answer that is {what}; check the "
+            "shape of what is returned, and several inputs"
+        )
+
+
+def _graded(text, notebook, student, secret, trust, force=False, tasks=()):
+    """Return the rows of the tasks that have tests, or of ``tasks``."""
     import nbformat
 
-    names = [name for name, task in parse_master(text).tasks.items() if not task.manual]
+    every = parse_master(text).tasks.items()
+    names = list(tasks) or [name for name, task in every if not task.manual]
     job = {"id": student, "data": nbformat.writes(notebook).encode(), "master": text}
     job |= {"secret": secret, "trust": trust, "tasks": names, "force": force}
     rows = grade_submission(job)

@@ -51,6 +51,19 @@ def test_tests_that_assert_nothing_are_found():
         check_master(empty, students=1)
 
 
+@pytest.mark.usefixtures("sandbox")
+def test_tests_that_an_empty_answer_passes_are_found():
+    text = TINY.read_text(encoding="utf-8")
+    start = text.index("assert np.isclose(he_stddev(2)")
+    end = text.index("### END HIDDEN TESTS", start)
+    hollow = (
+        "assert np.isclose(he_stddev(2), 1).all()\n### BEGIN HIDDEN TESTS\n"
+        "assert np.allclose(he_stddev(8), 0.5)\n"
+    )
+    with pytest.raises(MasterError, match="stddev.* answer that is empty"):
+        check_master(f"{text[:start]}{hollow}{text[end:]}", students=1)
+
+
 def cells(path):
     return json.loads(Path(path).read_text(encoding="utf-8"))["cells"]
 
