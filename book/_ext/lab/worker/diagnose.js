@@ -214,7 +214,7 @@ function growing(trace) {
   };
 }
 
-/** Whether the loss fell by more than it scatters. */
+/** Whether the loss fell by half, or by more than it scatters. */
 function falls({ loss }) {
   if (loss.length < 2 * RULES.LASTING) return false;
   const few = Math.max(RULES.LASTING, Math.floor(loss.length / 5));
@@ -222,6 +222,7 @@ function falls({ loss }) {
   const variance = (values) => mean(values.map((v) => (v - mean(values)) ** 2));
   const [early, late] = [loss.slice(0, few), loss.slice(-few)];
   const scatter = Math.sqrt((variance(early) + variance(late)) / few);
+  if (mean(late) < 0.5 * mean(loss.slice(0, RULES.LASTING))) return true;
   return mean(early) - mean(late) > 3 * scatter;
 }
 

@@ -254,14 +254,15 @@ def learned_nothing(trace):
 
 
 def falls(trace):
-    """Tell whether the recorded loss fell by more than it scatters."""
+    """Tell whether the recorded loss fell by half, or by more than it scatters."""
     loss = trace.loss[np.isfinite(trace.loss)]
     few = max(LASTING, len(loss) // 5)
     if len(loss) < 2 * LASTING:
         return False
     early, late = loss[:few], loss[-few:]
     scatter = np.hypot(early.std(), late.std()) / math.sqrt(few)
-    return bool(early.mean() - late.mean() > 3 * scatter)
+    half = late.mean() < 0.5 * loss[:LASTING].mean() and late.min() >= 0
+    return bool(half or early.mean() - late.mean() > 3 * scatter)
 
 
 def _column(trace, name):

@@ -311,9 +311,6 @@ HEALTHY = {
     "selu": lambda: watched(stack(*deep("selu", 10, gain=1.0))),
     "scaled residuals": lambda: watched(residual()),
     "Adam": lambda: watched(stack(*deep("relu", 4)), optimizer="adam"),
-    "targets in millions": lambda: watched(
-        stack(*deep("relu", 2)), y=1e6 * TARGET, optimizer=keras.optimizers.Adam(0.01)
-    ),
     "targets in millions, linear": lambda: watched(stack(), y=1e6 * TARGET),
     "loss weight 1e3": lambda: watched(
         stack(*deep("tanh", 3)), rate=1e-5, loss_weights=1e3
@@ -387,7 +384,8 @@ def test_no_false_alarm_on_rows_of_digits():
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     net = models.rnn(32, cell="lstm", seed=0)
     found = watched(net, x, y, rate=0.01, steps=200, loss=loss)
-    assert found.verdict == "healthy", str(found)
+    # at this rate its loss falls by a percent: no gradient is to blame
+    assert found.verdict == "not_learning" and "slow" in kinds(found), str(found)
     assert "recurrent" in kinds(found)
 
 
@@ -398,6 +396,12 @@ def test_a_learning_rate_far_too_small_is_a_finding():
     found = watched(stack(*deep("tanh", 3)), rate=1e-9)
     assert found.verdict == "not_learning"
     assert {"slow"} <= kinds(found)
+
+
+def test_targets_in_millions_are_not_learned_by_small_steps():
+    adam = keras.optimizers.Adam(0.01)
+    found = watched(stack(*deep("relu", 2)), y=1e6 * TARGET, optimizer=adam)
+    assert found.verdict == "not_learning" and "scale" in kinds(found)
 
 
 def test_noise_cannot_be_learned():

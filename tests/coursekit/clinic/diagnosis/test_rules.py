@@ -136,6 +136,7 @@ def test_no_verdict_hangs_on_the_scale_of_the_loss(scale):
             "loss": scale * trace.loss,
             "gradient": scale * trace.gradient,
             "total_gradient": scale * trace.total_gradient,
+            "constant_loss": scale * trace.constant_loss,
             "probes": probes,
             "checks": checks,
         }
