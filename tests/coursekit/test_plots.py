@@ -128,11 +128,3 @@ def test_the_same_figure_gives_the_same_bytes(draw):
         draw(NORMS).figure.savefig(buffer, format="svg", metadata={"Date": None})
         files.append(buffer.getvalue())
     assert files[0] == files[1]
-
-
-def test_histogram_is_a_share():
-    ax = plots.activation_histogram({"a": [0, 0, 1, np.nan], "b": [[1, 1]]}, 2)
-    shares = [patch.get_data().values.tolist() for patch in ax.patches]
-    np.testing.assert_allclose(shares, [[2 / 3, 1 / 3], [0, 1]])
-    with pytest.raises(ValueError, match="no finite"):
-        plots.activation_histogram({"a": [np.nan]})
