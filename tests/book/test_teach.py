@@ -143,7 +143,7 @@ def test_quiz_escapes():
 
 @pytest.mark.parametrize("chapter", ["clipping"])
 def test_figures(tmp_path, chapter):
-    assert chapter in figures.pages()
+    assert chapter in figures.with_code()
     figures.main([str(tmp_path), chapter])
     names = set(
         re.findall(r"name: (fig-[\w-]+)", (ROOT / f"book/{chapter}.md").read_text())

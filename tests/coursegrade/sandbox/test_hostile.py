@@ -63,7 +63,7 @@ def graded(tmp_path_factory):
     (handed_in / "=cmd('x')\n..‮ipynb.ipynb").write_bytes(
         (handed_in / "good.ipynb").read_bytes()
     )
-    submissions = intake.collect(handed_in)
+    submissions = intake.collect(handed_in, master).submissions
     before = sorted(p.name for p in handed_in.iterdir())
     out = root / "grades"
     try:
@@ -180,7 +180,9 @@ def test_zip_bomb(tmp_path):
         archive.writestr("../../bob.ipynb", "{}")
         archive.writestr("/etc/cy.ipynb", "{}")
         archive.writestr("__MACOSX/._ada.ipynb", "{}")
-    found = {one.id: one for one in intake.collect(bomb)}
+    found = {
+        one.id: one for one in intake.collect(bomb, read_master(MASTER)).submissions
+    }
     assert set(found) == {"1", "bob", "etc"}
     assert "larger than" in found["1"].problem and found["1"].data is None
 
