@@ -218,13 +218,15 @@ def _pace(trace):
     if middle < rules.SLOW or little:
         text = f"a step changes the kernels by {middle:.0e} of their norm (median)"
         yield Finding("slow", f"{text}: {why}")
-    elif rules.learned_nothing(trace) and rules.falls(trace):
-        # Adam moves by its rate, whatever the gradient is
+    elif rules.learned_nothing(trace) and rules.falls(trace, since=0.5):
+        # Adam moves by its rate, whatever the gradient is; a loss that fell to a
+        # constant's and stays there is not slow
         loss = trace.loss[np.isfinite(trace.loss)]
         few = max(rules.LASTING, len(loss) // 5)
         fall = 1 - loss[-few:].mean() / loss[:few].mean()
         if 0 < fall < rules.SKILL:
-            text = f"the loss falls, by {fall:.1%} in {trace.last_step} steps"
+            text = f"the loss still falls, by {fall:.1%} in {trace.last_step} steps"
+            why = "the learning rate may be too small, or the steps too few"
             yield Finding("slow", f"{text}: {why}")
 
 

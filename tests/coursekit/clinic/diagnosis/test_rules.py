@@ -72,6 +72,17 @@ FINDINGS = {
 }
 
 
+def test_a_loss_that_has_come_to_rest_is_not_slow():
+    noise = 0.01 * np.random.default_rng(0).normal(size=200)
+    still_falling = np.linspace(1.3 * LOSS, 1.2 * LOSS, 200)
+    at_rest = np.concatenate([np.linspace(1.3, 1.0, 40), np.ones(160)]) * LOSS
+    for loss, slow in ((still_falling, True), (at_rest, False)):
+        trace = trained(probed(np.ones(5)), loss=loss + noise, skill=0.0)
+        found = {one.kind: str(one) for one in answer(trace).findings}
+        assert ("slow" in found) == slow, found
+        assert not slow or "still falls" in found["slow"]
+
+
 @pytest.mark.parametrize("name", FINDINGS)
 def test_a_finding_is_no_verdict(name):
     below, above, kind = FINDINGS[name]
