@@ -218,7 +218,7 @@ def _pace(trace):
     if middle < rules.SLOW or little:
         text = f"a step changes the kernels by {middle:.0e} of their norm (median)"
         yield Finding("slow", f"{text}: {why}")
-    elif rules.learned_nothing(trace) and rules.falls(trace, since=0.5):
+    elif rules.learned_nothing(trace) and rules.still_falls(trace):
         # Adam moves by its rate, whatever the gradient is; a loss that fell to a
         # constant's and stays there is not slow
         loss = trace.loss[np.isfinite(trace.loss)]
