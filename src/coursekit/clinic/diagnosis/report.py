@@ -170,10 +170,10 @@ def diagnose(subject, x=None, y=None, loss=None, sample_weight=None):
     """
     if isinstance(subject, keras.Model):
         return answer(_untrained(subject, x, y, loss, sample_weight))
+    if hasattr(subject, "trace") and (x is not None or y is not None):
+        raise ValueError("diagnose(monitor) takes no batch: the monitor has one")
     trace = trace_of(subject)
     if trace is not None:
-        if x is not None or y is not None:
-            raise ValueError("diagnose(monitor) takes no batch: the monitor has one")
         return answer(trace)
     raise TypeError(
         f"cannot diagnose a {type(subject).__name__}: give a GradientMonitor that "
