@@ -7,7 +7,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell
 from sphinx.errors import ExtensionError
 
 from notebooks import writer
-from notebooks.plain_markdown import References
+from notebooks.references import References
 
 
 def test_notebook():

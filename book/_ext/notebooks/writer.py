@@ -11,13 +11,9 @@ from pybtex.database import parse_file
 from sphinx.errors import ExtensionError
 
 from coursekit.colab import METADATA, commit, setup_source
-from notebooks.plain_markdown import (
-    MarkdownError,
-    References,
-    check,
-    convert_cells,
-    inline,
-)
+from notebooks.plain_markdown import check, convert_cells
+from notebooks.references import MarkdownError, References
+from notebooks.spans import inline
 from notebooks.targets import Citations, page_of, references
 from repository import repository
 
