@@ -75,6 +75,11 @@ def with_repository(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def without_repository(tmp_path_factory):
+    """The book itself, where it was built without one."""
+    config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+    if not (os.environ.get("GITHUB_REPOSITORY") or config["repository"]["url"]):
+        assert (ROOT / "_build/html").is_dir(), "no book: run `make book` first"
+        return ROOT / "_build"
     return build(tmp_path_factory.mktemp("without"), "")
 
 

@@ -3,19 +3,8 @@
 import pytest
 
 from coursegrade.examiner.talk import Lost, Room
-from coursegrade.sandbox.bubblewrap import Sandbox
-from submissions import sandbox_or_skip
 
 LIMITS = {"memory_mb": 300, "processes": 64, "file_mb": 64}
-
-
-@pytest.fixture(scope="module")
-def box():
-    sandbox_or_skip()
-    made = Sandbox()
-    made.wait()
-    yield made
-    made.close()
 
 
 @pytest.fixture
