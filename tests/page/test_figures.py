@@ -23,7 +23,8 @@ from page import figures
 
 ROOT = Path(__file__).parents[2]
 HTML = ROOT / "_build" / "html"
-LIGHT, DARK = "#ffffff", "#14181e"
+#: Paper of the pages (page.css), and that of notebooks.
+BACKGROUNDS = ("#fcfbf8", "#14171c", "#ffffff")
 
 
 def contrast(one, other):
@@ -56,8 +57,8 @@ def drawn(tmp_path):
 
 
 def test_lines_can_be_seen_on_both_backgrounds(drawn):
-    for colour in drawn[1]:
-        assert contrast(colour, LIGHT) >= 3 and contrast(colour, DARK) >= 3
+    for colour in [*drawn[1], coursekit.plots.THEORY["color"]]:
+        assert min(contrast(colour, paper) for paper in BACKGROUNDS) >= 3, colour
 
 
 def test_no_two_lines_look_alike(drawn):
@@ -65,6 +66,15 @@ def test_no_two_lines_look_alike(drawn):
     assert len(cycle) >= 6, "as many as the most lines of a figure"
     for key in ("color", "marker"):
         assert len({style[key] for style in cycle}) == len(cycle)
+
+
+def test_theory_has_a_colour_of_its_own_and_measurements_the_first(drawn):
+    colours = [colour.lower() for colour in drawn[1]]
+    assert colours[0] == figures.MEASURED.removeprefix("#")
+    assert coursekit.plots.THEORY["color"].removeprefix("#") not in colours
+    text = inlined(drawn[0])[0]
+    assert "stroke: var(--theory)" in text and "stroke: var(--measured)" in text
+    assert "#d55e00" not in text and figures.MEASURED not in text
 
 
 def test_ink_and_paper_are_the_style_s(drawn):
