@@ -19,6 +19,13 @@ def parser():
         description="Release assignments and grade them.",
     )
     commands = top.add_subparsers(dest="command", required=True)
+    check = commands.add_parser(
+        "check",
+        help="for students: check a notebook before it is handed in",
+        epilog="It runs the notebook, without a sandbox: check only your own.",
+    )
+    check.add_argument("notebook", help="the .ipynb file, saved")
+    check.add_argument("--id", default="", help="the id under which it is handed in")
     made = [
         commands.add_parser("release", help="make the students' notebook of a master"),
         commands.add_parser(
@@ -114,6 +121,7 @@ def main(arguments=None):
     options = parser().parse_args(arguments)
     try:
         commands = {"release": _release, "grade": _grade, "simulate": _simulate}
+        commands["check"] = _check
         return commands[options.command](options)
     except ModuleNotFoundError as error:
         if error.name not in (
@@ -194,6 +202,12 @@ def _grade(options):
     from coursegrade.grade import grade
 
     return grade(find_master(options.master), options)
+
+
+def _check(options):
+    from coursegrade.check import check
+
+    return check(options.notebook, options.id)
 
 
 def _simulate(options):

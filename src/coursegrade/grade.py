@@ -12,6 +12,7 @@ from coursegrade.gradebook.late import LATE, Deadline, read_times
 from coursegrade.gradebook.platforms import Worksheet, read_worksheet
 from coursegrade.gradebook.review import write_review_page
 from coursegrade.gradebook.roster import read_roster
+from coursegrade.sandbox.isolate import filters
 from coursegrade.statuses import Status
 
 LOOK = 3
@@ -57,6 +58,12 @@ def grade(path, options):
         return _show(one, settings, options)
     if options.trust:
         print("Without a sandbox (--trust): each row says so.", file=sys.stderr)
+    elif filters() is None:
+        print(
+            "libseccomp is missing (apt install libseccomp2): the sandbox works, but "
+            "rooms can make all system calls that the kernel lets them make.",
+            file=sys.stderr,
+        )
     kept.write_kept(one.out, one.kept)
     marks.write_marks(one.out, one.marks)
     intake.write_intake(one.out, one.intake)

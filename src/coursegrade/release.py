@@ -25,6 +25,12 @@ from coursekit.grading import PUBLIC, class_key
 
 _KEY_LINE = re.compile(r"^class_key\s*=.*$", re.MULTILINE)
 _GITHUB = re.compile(r"https://github\.com/([\w.-]+/[\w.-]+?)(?:\.git)?/?", re.ASCII)
+# Nobody's name is used, and nothing runs by itself.
+_CHECK = """\
+# Before you hand in: save the notebook, remove the # below, and run this cell.
+import coursekit.grading
+
+# coursekit.grading.check("{name}.ipynb")"""
 _DIRECTIVE = re.compile(r"^\s*(`{3,}|:{3,})\{|\{[a-z:]+\}`", re.MULTILINE)
 
 
@@ -47,10 +53,13 @@ def released_notebook(master, secret=PUBLIC, repository="", commit=""):
     MasterError
         If a text cell has a directive or role, which Colab shows raw.
     """
+    from nbformat.v4 import new_code_cell
+
     key = class_key(secret, master.name)
-    return _notebook(
-        master, key, released_source, colab.setup_source(repository, commit)
-    )
+    setup = colab.setup_source(repository, commit)
+    made = _notebook(master, key, released_source, setup)
+    made.cells.append(new_code_cell(_CHECK.format(name=master.name), id="check"))
+    return made
 
 
 def source_notebook(master, secret=PUBLIC, repository="", commit=""):

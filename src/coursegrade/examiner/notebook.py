@@ -219,14 +219,15 @@ def spelling(submitted, student):
             for node in _tree(cell.source).body:
                 value = getattr(getattr(node, "value", None), "value", None)
                 if "student_id" in needs.bound(node) and isinstance(value, str):
-                    same = _letters(value) == _letters(student) != ""
-                    return value if same else student
+                    return value if same_letters(value, student) else student
     return student
 
 
-def _letters(text):
-    folded = unicodedata.normalize("NFKD", text).casefold()
-    return "".join(c for c in folded if c.isalnum())
+def same_letters(one, other):
+    """Tell whether two ids are one, but for case, accents and what is no letter."""
+    folded = [unicodedata.normalize("NFKD", text).casefold() for text in (one, other)]
+    bare = ["".join(c for c in text if c.isalnum()) for text in folded]
+    return bare[0] == bare[1] != ""
 
 
 def _places(master, known):

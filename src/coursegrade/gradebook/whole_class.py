@@ -179,7 +179,7 @@ def _job(one, text, settings, stamp, journal, again, only):
     wanted = one.id in again if again else bool(only)
     tasks = list(only) if done and wanted else []
     if done and not wanted:
-        tasks = [r["task"] for r in old["rows"] if Status(r["status"]).again]
+        tasks = [row["task"] for row in old["rows"] if _unsure(row)]
         if not tasks:
             return None
     return _person(one) | {
@@ -193,6 +193,12 @@ def _job(one, text, settings, stamp, journal, again, only):
         "trust": settings.trust,
         "tasks": tasks,
     }
+
+
+def _unsure(row):
+    """Tell whether a row is not a grade yet, or could be a neighbour's doing."""
+    status = Status(row["status"])
+    return status.again or (status.alone and not row.get("alone"))
 
 
 def _merged(entry, old, master):

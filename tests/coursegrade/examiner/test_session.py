@@ -171,7 +171,7 @@ def test_a_dead_sandbox_is_told_as_such():
         assert box.gone(60)
         with pytest.raises(GoneError):
             made.get("one", "x")
-        with pytest.raises(RuntimeError):
+        with pytest.raises(GoneError):
             made.ensure("one")
     finally:
         box.close()
