@@ -5,18 +5,28 @@ from pathlib import Path
 
 import pytest
 
-# These start the grader, which uses all cores by itself, watches memory and looks
-# for processes that it left behind: one worker runs them one after the other.
-GRADER = ("tests/coursegrade", "tests/book/test_teach.py")
+# Files that share a sandbox or an examiner, which take long to start: one worker runs
+# such files one after the other.
+TOGETHER = (
+    ("tests/coursegrade/examiner", "tests/coursegrade/sandbox"),
+    ("tests/coursegrade/test_cli.py", "tests/coursegrade/test_release.py"),
+)
 # Folders and files, slowest first. What is not named keeps its place behind them;
 # the many files that take seconds even out what is left at the end.
 LONG = (
-    *GRADER,
+    *TOGETHER[0],
+    *TOGETHER[1],
+    "tests/book/test_teach.py",
     "_build/notebooks",
-    "tests/page/test_buttons.py",
+    "tests/coursekit/clinic/diagnosis",
+    "tests/page/test_parts.py",
+    "tests/page/test_rules_of_pages.py",
     "tests/coursekit/clinic",
+    "tests/coursegrade/gradebook/test_whole_class.py",
     "tests/lab",
     "tests/page",
+    "tests/coursegrade/test_nbgrader.py",
+    "tests/coursekit",
 )
 
 
@@ -29,7 +39,10 @@ def place(file: str, names: tuple[str, ...]) -> int:
 def group(nodeid: str) -> str:
     """Return what a test belongs to: its file, whose fixtures it shares, or more."""
     file = nodeid.partition("::")[0]
-    return file if place(file, GRADER) == len(GRADER) else "grader"
+    for names in TOGETHER:
+        if place(file, names) < len(names):
+            return names[0]
+    return file
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -1,18 +1,15 @@
 """What the pages load: bundles, icons, and a build that stops at what is new."""
 
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from bs4 import BeautifulSoup
 from fontTools.ttLib import TTFont
 from sphinx.errors import ExtensionError
 
 import browser
+from built import HTML, soup
 from page import assets
 
-ROOT = Path(__file__).parents[2]
-HTML = ROOT / "_build" / "html"
 # Characters that pseudo-elements of the page show out of the icon fonts.
 ICONS = """() => {
   const found = new Set();
@@ -90,11 +87,11 @@ def test_every_icon_of_every_page_is_in_the_small_fonts():
 
 def test_one_style_sheet_and_deferred_scripts():
     for path in (HTML / "book").rglob("*.html"):
-        soup = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
-        styles = [link["href"] for link in soup.select("link[rel=stylesheet]")]
+        page = soup(path)
+        styles = [link["href"] for link in page.select("link[rel=stylesheet]")]
         assert sum("/book-" in style for style in styles) == 1
         assert all("/book-" in s or "/lab.css" in s for s in styles)
-        scripts = soup.select("script[src]")
+        scripts = page.select("script[src]")
         assert all(script.has_attr("defer") for script in scripts)
-        assert len(soup.select("meta[name=viewport]")) == 1
+        assert len(page.select("meta[name=viewport]")) == 1
     assert not list((HTML / "_static" / "scripts").glob("fontawesome*"))

@@ -10,8 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
-from bs4 import BeautifulSoup
 
+from built import soup
 from page import buttons
 
 ROOT = Path(__file__).parents[2]
@@ -87,9 +87,9 @@ def header_links(html: Path) -> dict[str, list[str]]:
     """Return the links among each page's buttons."""
     links = {}
     for path in html.rglob("*.html"):
-        soup = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
         page = path.relative_to(html).with_suffix("").as_posix()
-        links[page] = [a["href"] for a in soup.select(".article-header-buttons a")]
+        buttons = soup(path).select(".article-header-buttons a")
+        links[page] = [button["href"] for button in buttons]
     return links
 
 
@@ -167,16 +167,14 @@ def test_addresses_are_whole_when_the_repository_is_known(with_repository):
     html, base = with_repository / "html", "https://owner.github.io/name/"
     sitemap = (html / "sitemap.xml").read_text(encoding="utf-8")
     assert f"<loc>{base}book/vanishing.html</loc>" in sitemap
-    page = BeautifulSoup(
-        (html / "book/vanishing.html").read_text("utf-8"), "html.parser"
-    )
+    page = soup(html / "book/vanishing.html")
     assert (
         page.select_one("link[rel=canonical]")["href"] == f"{base}book/vanishing.html"
     )
     card = page.select_one("meta[property='og:image']")["content"]
     picture = (html / card.removeprefix(base)).read_bytes()
     assert picture.startswith(b"\x89PNG") and len(picture) < 100_000
-    lost = BeautifulSoup((html / "404.html").read_text("utf-8"), "html.parser")
+    lost = soup(html / "404.html")
     # shown at any address of the site: its links must not count from there
     assert lost.select_one("base")["href"] == "/name/404.html"
 
@@ -185,6 +183,6 @@ def test_no_address_is_made_up_without_repository(without_repository):
     html = without_repository / "html"
     assert not (html / "sitemap.xml").exists()
     for name in ("404.html", "book/vanishing.html"):
-        page = BeautifulSoup((html / name).read_text("utf-8"), "html.parser")
+        page = soup(html / name)
         absent = "base, link[rel=canonical], meta[property='og:image']"
         assert not page.select(absent)

@@ -13,16 +13,14 @@ import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from bs4 import BeautifulSoup
 from docutils import nodes
 
 import browser
 import coursekit.plots
 import engines
+from built import HTML, soup
 from page import figures
 
-ROOT = Path(__file__).parents[2]
-HTML = ROOT / "_build" / "html"
 #: Paper of the pages (page.css), and that of notebooks.
 BACKGROUNDS = ("#fcfbf8", "#14171c", "#ffffff")
 
@@ -158,7 +156,7 @@ def test_size(drawn, tmp_path):
 def test_each_figure_of_the_book():
     seen, ids = 0, []
     for path in sorted((HTML / "book").rglob("*.html")):
-        page = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+        page = soup(path)
         assert not page.select("img[src$='.svg']"), "drawn without plots.use_style()"
         for svg in page.select("svg.figure"):
             seen += 1
@@ -186,12 +184,14 @@ def test_figures_follow_the_theme_in_every_engine(name):
     box += "return [b.left, b.top, b.right, b.bottom].map(Math.round)"
     with browser.server(HTML) as address, engines.ENGINES[name]() as engine:
         engine.size(900, 900)
-        for system, theme in product(THEMES, [*THEMES, "auto"]):
-            engine.dark(system == "dark")
-            engine.goto(f"{address}book/vanishing.html")
-            if theme != "auto":
+        # as the page comes, and then as a reader may choose
+        for system, theme in product(THEMES, ["auto", *THEMES]):
+            if theme == "auto":
+                engine.dark(system == "dark")
+                engine.goto(f"{address}book/vanishing.html")
+                engine.evaluate(scroll)
+            else:
                 engine.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
-            engine.evaluate(scroll)
             time.sleep(0.5)
             left, top, right, bottom = engine.evaluate(box)
             picture = plt.imread(io.BytesIO(engine.screenshot()))[..., :3]

@@ -49,10 +49,12 @@ def watched(model, x=X, y=TARGET, rate=0.01, steps=96, **compiled):
     keras.utils.set_random_seed(1)
     model.compile(**{"optimizer": SGD(rate), "loss": "mse"} | compiled)
     monitor = GradientMonitor()
-    # one long epoch: the start of each would take as long as ten of these steps
-    times = max(1, steps // (len(x) // 32))
+    epochs = max(1, steps // (len(x) // 32))
+    # a dozen epochs at most: the start of each takes as long as ten of these steps
+    times = max(1, epochs // 12)
     x, y = (np.concatenate([data] * times) for data in (x, y))
-    model.fit(x, y, batch_size=32, verbose=0, callbacks=[monitor])
+    fit = {"batch_size": 32, "epochs": epochs // times, "verbose": 0}
+    model.fit(x, y, callbacks=[monitor], **fit)
     return coursekit.diagnose(monitor)
 
 
