@@ -1,6 +1,7 @@
-"""How workers share the tests: what belongs together, and what comes first."""
+"""How workers share the tests: what belongs together, what comes first, the GPU."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,37 @@ LONG = (
     "tests/coursegrade/test_nbgrader.py",
     "tests/coursekit",
 )
+
+
+# TensorFlow takes all of a GPU's memory otherwise, and kernels of notebooks do, too.
+os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+#: Where a marked test can run, and what is said of it elsewhere.
+DEVICES = {"gpu": "needs a GPU", "cpu": "holds on a CPU alone"}
+
+
+def device() -> str:
+    """Return what TensorFlow computes on: "gpu" or "cpu"."""
+    import tensorflow as tf
+
+    return "gpu" if tf.config.list_physical_devices("GPU") else "cpu"
+
+
+def pytest_configure(config):
+    for name, why in DEVICES.items():
+        config.addinivalue_line("markers", f"{name}: {why}")
+
+
+def pytest_runtest_setup(item):
+    marked = {mark.name for mark in item.iter_markers()} & DEVICES.keys()
+    if marked and device() not in marked:
+        pytest.skip(" and ".join(DEVICES[name] for name in sorted(marked)))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _rounds_as_a_cpu_does():
+    """Multiply float32 as on a CPU; where no test computes, TensorFlow stays away."""
+    if tf := sys.modules.get("tensorflow"):
+        tf.config.experimental.enable_tensor_float_32_execution(False)
 
 
 def place(file: str, names: tuple[str, ...]) -> int:

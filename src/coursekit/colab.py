@@ -36,7 +36,7 @@ if missing and "google.colab" in sys.modules:
     (source,) = files.upload()
     %pip install -q "{source}"
 elif missing:
-    raise ImportError("Run `pip install .` in the folder of the course.")
+    raise ImportError("Run `pip install .` in the course's folder.")
 """
 
 

@@ -98,6 +98,14 @@ def test_members_equal_fit_when_compiled_by_xla(digits):
             assert _distance(stacked[s], own) <= 1e-9
 
 
+@pytest.mark.gpu
+def test_variables_and_steps_are_on_the_gpu(digits):
+    nets = Ensemble(_dense("float32"), SEEDS)
+    nets.compile(keras.optimizers.SGD(0.1), _loss("float32"), jit_compile=True)
+    assert np.isfinite(nets.fit(*digits, 32).loss).all()
+    assert all("GPU" in v.value.device for v in nets._trainable)
+
+
 @pytest.mark.parametrize("kind", [_dense, _normalized, _recurrent])
 def test_members_equal_fit_after_one_step_in_float32(kind, digits, rows):
     x, y = rows if kind is _recurrent else digits

@@ -22,6 +22,12 @@ def test_notebook():
     assert notebook.cells[2].metadata == {"tags": ["a"]}
 
 
+def test_what_the_page_folds_is_folded():
+    cell = new_code_cell("assert 1", metadata={"tags": ["hide-input"]})
+    notebook = writer.plain_notebook([cell], "page", References(), "import this")
+    assert notebook.cells[1].metadata.jupyter == {"source_hidden": True}
+
+
 def test_outputs_belong_to_the_same_code():
     ran = new_code_cell("1", execution_count=3)
     ran.outputs = [{"output_type": "stream", "name": "stderr", "text": "w"}]

@@ -151,8 +151,11 @@ def test_weekly_check():
     (time,) = workflow["on"]["schedule"]
     assert re.fullmatch(r"\d+ \d+ \* \* \d", time["cron"])
     check = workflow["jobs"]["check"]
-    files = [one["constraints"] for one in check["strategy"]["matrix"]["include"]]
-    assert files == ["", ".github/constraints/colab.txt"]
+    runs = check["strategy"]["matrix"]["include"]
+    files = [one.get("constraints", "") for one in runs]
+    assert files == ["", "", ".github/constraints/colab.txt"]
+    assert [one.get("prerelease") for one in runs] == [None, "allow", None]
+    assert "matrix.prerelease" in check["env"]["UV_PRERELEASE"]
     assert workflow["jobs"]["report"]["needs"] == "check"
 
 
