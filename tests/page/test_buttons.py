@@ -121,6 +121,18 @@ def in_book(html: Path, page: str) -> bool:
     return (html / f"{page}.html").is_file()
 
 
+def test_the_first_page_leads_to_a_notebook(with_repository, without_repository):
+    links = {}
+    for built in (with_repository, without_repository):
+        text = (built / "html" / "book" / "index.html").read_text(encoding="utf-8")
+        page = BeautifulSoup(text, "html.parser")
+        assert "make notebooks" not in page.get_text()
+        links[built] = [a["href"] for a in page.select(".screen-only a")]
+    file = "../notebooks/vanishing.ipynb"
+    assert links[without_repository] == [file]
+    assert links[with_repository] == [f"{COLAB}notebooks/vanishing.ipynb", file]
+
+
 def test_repository_and_issue_links(with_repository):
     for page, links in header_links(with_repository / "html").items():
         if not page.startswith("book/"):  # the search, the index

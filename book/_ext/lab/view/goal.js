@@ -31,7 +31,7 @@ function words(factor) {
  */
 export function arrival(deltas, value, goal) {
   const [bottom, top, layers] = [deltas[0], deltas.at(-1), deltas.length];
-  const gets = `Layer 1 gets`;
+  const gets = "Layer 1 gets";
   if (!Number.isFinite(bottom)) return `${gets} a number that the computer cannot hold. The signal explodes.`;
   if (bottom === 0) return `${gets} nothing at all: the number is too small to be written. The signal vanishes.`;
   const ratio = bottom / top;
