@@ -1,5 +1,6 @@
 """Grade a class: take in what was handed in, keep what was said, write the tables."""
 
+import contextlib
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,10 +9,11 @@ from coursegrade.assignment.master import Master, parse_master
 from coursegrade.examiner import client
 from coursegrade.gradebook import feedback, intake, kept, marks, tables, whole_class
 from coursegrade.gradebook.journal import Journal
-from coursegrade.gradebook.late import LATE, Deadline, read_times
+from coursegrade.gradebook.late import LATE, Deadline, parse_time, read_times
 from coursegrade.gradebook.platforms import Worksheet, read_worksheet
 from coursegrade.gradebook.review import write_review_page
 from coursegrade.gradebook.roster import read_roster
+from coursegrade.release import helpers
 from coursegrade.sandbox.isolate import filters
 from coursegrade.statuses import Status
 
@@ -97,11 +99,12 @@ def _read(path, options):
     taken = intake.collect(options.submissions, master, roster, said.get("chosen"))
     journal = Journal(out / "journal.jsonl")
     known = _known(taken, roster, journal)
-    deadline = _deadline(said, paths, zone, worksheet, known, problems)
+    people = taken.submissions
+    deadline = _deadline(people, said, paths, zone, worksheet, known, problems)
     answers = {key: one.get("answers", {}) for key, one in journal.entries.items()}
     answers |= {
         one.id: {name: marks.answer_digest(t) for name, t in one.answers.items()}
-        for one in taken.submissions
+        for one in people
     }
     kept_marks = marks.kept_marks(out, known)
     new = [marks.typed(out, master, known)]
@@ -123,12 +126,16 @@ def _read(path, options):
     )
 
 
-def _deadline(said, paths, zone, worksheet, known, problems):
+def _deadline(submissions, said, paths, zone, worksheet, known, problems):
     """Return when work is due and came; add what cannot be used to the problems."""
     times, extensions = {}, {}
+    for one in submissions:
+        if one.owner.time:
+            with contextlib.suppress(ValueError):
+                times[one.id] = parse_time(one.owner.time, zone)
     if worksheet:
         of_labels, strange = worksheet.times(zone)
-        times = {known.get(label, label): time for label, time in of_labels.items()}
+        times |= {known.get(label, label): time for label, time in of_labels.items()}
         if strange:
             problems.append(
                 f"{len(strange)} times in the worksheet cannot be read, such as "
@@ -173,7 +180,10 @@ def _write(one, entries):
     tables.write_totals(one.out, sums)
     marks.write_review(one.out, entries, one.marks)
     write_review_page(one.out, one.master, entries)
-    summary = feedback.write_pages(one.out, one.master, entries, sums)
+    owner, _, name = helpers()[0].partition("/")
+    # Where GitHub puts the book of a repository that publishes one.
+    book = f"https://{owner.lower()}.github.io/{name}/book" if name else ""
+    summary = feedback.write_pages(one.out, one.master, entries, sums, book)
     print(f"{len(one.intake.submissions)} submissions: {grades}, {summary}")
     if one.worksheet:
         filled, count = one.worksheet.fill(one.out, sums, one.known)
