@@ -93,7 +93,7 @@ class _Opened:
         return [(cell.id, cell.source) for cell in self.cells]
 
 
-def collect(path, master, roster=None, chosen=None):
+def collect(path, master, roster=None, chosen=None, only=""):
     """Return the :class:`Intake` of a folder or zip.
 
     Parameters
@@ -104,6 +104,8 @@ def collect(path, master, roster=None, chosen=None):
         Who is in the class, and under which label.
     chosen : dict of str to str, optional
         The path of the notebook that counts, by id, where several could.
+    only : str
+        The id of whose all of it is, if it is one student's.
 
     Raises
     ------
@@ -118,7 +120,11 @@ def collect(path, master, roster=None, chosen=None):
     files = files_in(path)
     lines = [Line(f.path, "", "", "set aside", f.aside) for f in files if f.aside]
     files = [file for file in files if not file.aside]
-    pairs, beside = layouts.owners(files, master.name, roster, holds)
+    if only:
+        owner = layouts.Owner(only, "", only, "--id")
+        pairs, beside = [(file, owner) for file in files], []
+    else:
+        pairs, beside = layouts.owners(files, master.name, roster, holds)
     lines += [Line(file.path, "", "", "set aside", why) for file, why in beside]
     groups = {}
     for file, owner in pairs:
