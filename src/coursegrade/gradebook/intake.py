@@ -12,12 +12,12 @@ from coursegrade.examiner.notebook import (
     answers,
     match,
     read_notebook,
+    same_letters,
     spelling,
     unanswered,
 )
 from coursegrade.gradebook import layouts
 from coursegrade.gradebook.hand_ins import File, IntakeError, files_in, plain
-from coursegrade.gradebook.roster import letters
 from coursegrade.gradebook.sheets import guarded, write_sheet
 
 _MOST_MB = 5 * LIMIT_MB  # of notebooks of one student that are opened
@@ -294,7 +294,7 @@ def _other_id(student, cells, master):
         "student_id" in one.source for one in master.cells if one.role != "student"
     )
     other = _student_id(cells)
-    same = letters(spelling(cells, student)) == letters(other)
+    same = same_letters(spelling(cells, student), other)
     return f"{OTHER_ID} {plain(other)[:80]!r}" if used and other and not same else ""
 
 

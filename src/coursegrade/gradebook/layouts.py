@@ -8,7 +8,8 @@ import os
 import re
 from dataclasses import dataclass, replace
 
-from coursegrade.gradebook.roster import folded, letters
+from coursegrade.examiner.notebook import same_letters
+from coursegrade.gradebook.roster import folded
 
 # Each pattern is for one part of a path. Its groups are the id and the name of a
 # person; place, under which feedback goes back; late or time, if the platform says
@@ -243,7 +244,7 @@ def _on_top(files, depth, assignment, roster, holds):
             return not known[0]
     if _ON_TOP.fullmatch(top.lower()) or "submitted" in under:
         return True
-    if letters(top) == letters(assignment):
+    if same_letters(top, assignment):
         return True
     if _prefix(files, depth + 1, assignment) and not _prefix(files, depth, assignment):
         return True
@@ -253,7 +254,7 @@ def _on_top(files, depth, assignment, roster, holds):
     holders = 0
     for unit in under.values():
         said = next((held for held in map(holds, unit) if held is not None), None)
-        if said is not None and letters(said) == letters(top):
+        if said is not None and same_letters(said, top):
             return False
         holders += said is not None
         if holders > 1:
