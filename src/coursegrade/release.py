@@ -55,18 +55,14 @@ def released_notebook(master, secret=PUBLIC, repository="", commit=""):
     """
     from nbformat.v4 import new_code_cell
 
-    key = class_key(secret, master.name)
-    setup = colab.setup_source(repository, commit)
-    made = _notebook(master, key, released_source, setup)
+    made = _notebook(master, released_source, secret, repository, commit)
     made.cells.append(new_code_cell(_CHECK.format(name=master.name), id="check"))
     return made
 
 
 def source_notebook(master, secret=PUBLIC, repository="", commit=""):
     """Return the instructor's notebook for nbgrader's ``source`` folder."""
-    key = class_key(secret, master.name)
-    setup = colab.setup_source(repository, commit)
-    return _notebook(master, key, lambda cell: cell.source, setup)
+    return _notebook(master, lambda cell: cell.source, secret, repository, commit)
 
 
 def solution_notebook(master, secret=PUBLIC, repository="", commit=""):
@@ -75,8 +71,7 @@ def solution_notebook(master, secret=PUBLIC, repository="", commit=""):
     def text_of(cell):
         return released_source(replace(cell, source=_unmarked(cell.source)))
 
-    key = class_key(secret, master.name)
-    return _notebook(master, key, text_of, colab.setup_source(repository, commit))
+    return _notebook(master, text_of, secret, repository, commit)
 
 
 def _unmarked(source):
@@ -260,9 +255,11 @@ def _write(notebook, folder, name):
     return path
 
 
-def _notebook(master, key, text_of, setup):
+def _notebook(master, text_of, secret, repository, commit):
     from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+    key = class_key(secret, master.name)
+    setup = colab.setup_source(repository, commit)
     cells = [new_code_cell(setup, id="setup", metadata={"cellView": "form"})]
     for number, cell in enumerate(master.cells):
         if cell.role == "text" and _DIRECTIVE.search(cell.source):

@@ -225,9 +225,13 @@ def spelling(submitted, student):
 
 def same_letters(one, other):
     """Tell whether two ids are one, but for case, accents and what is no letter."""
-    folded = [unicodedata.normalize("NFKD", text).casefold() for text in (one, other)]
-    bare = ["".join(c for c in text if c.isalnum()) for text in folded]
-    return bare[0] == bare[1] != ""
+    return letters(one) == letters(other) != ""
+
+
+def letters(text):
+    """Return only the letters and digits of a text, without case and accents."""
+    folded = unicodedata.normalize("NFKD", text).casefold()
+    return "".join(c for c in folded if c.isalnum())
 
 
 def _places(master, known):
