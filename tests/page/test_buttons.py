@@ -124,8 +124,7 @@ def in_book(html: Path, page: str) -> bool:
 def test_the_first_page_leads_to_a_notebook(with_repository, without_repository):
     links = {}
     for built in (with_repository, without_repository):
-        text = (built / "html" / "book" / "index.html").read_text(encoding="utf-8")
-        page = BeautifulSoup(text, "html.parser")
+        page = soup(built / "html" / "book" / "index.html")
         assert "make notebooks" not in page.get_text()
         links[built] = [a["href"] for a in page.select(".screen-only a")]
     file = "../notebooks/vanishing.ipynb"
