@@ -92,14 +92,16 @@ def check_task(master, task, session, student, hidden=True):
     except TimeUp:
         return Status.TIMEOUT, TOO_LONG
     except Exception as error:
-        for function in functions:
-            if function.nothing:
-                said = f"`{function.__name__}` returned None: is its `return` missing?"
-                return Status.WRONG, said
-        # Mostly a value of another type or shape than the test expects.
-        kind = type(error).__name__
-        return Status.WRONG, f"the test could not use the answer ({kind})"
+        return Status.WRONG, _unusable(error, functions)
     return Status.OK, ""
+
+
+def _unusable(error, functions):
+    """Say why a test ended in an error of its own: mostly another type or shape."""
+    for function in functions:
+        if function.nothing:
+            return f"`{function.__name__}` returned None: is its `return` missing?"
+    return f"the test could not use the answer ({type(error).__name__})"
 
 
 class _Sides(ast.NodeTransformer):
