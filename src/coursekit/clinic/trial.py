@@ -88,9 +88,10 @@ class Trial:
     notes: tuple = ()
 
     def _rows(self):
-        yield "what was changed", "share learned", "steps", "seeds", "verdict"
+        # few columns: the table is read on phones
+        yield "what was changed", "share learned", "steps x seeds", "verdict"
         for a in self.attempts:
-            yield a.changed, a.learned, str(a.steps), str(len(a.shares)), a.verdict
+            yield a.changed, a.learned, f"{a.steps} x {len(a.shares)}", a.verdict
 
     def _tail(self):
         yield from (f"Not tried: {what}: {why}." for what, why in self.skipped)
@@ -100,7 +101,7 @@ class Trial:
     def __str__(self):
         """Return the table as text."""
         code = self.best.code.splitlines() if self.best else []
-        table = as_text(list(self._rows()), left=range(5))
+        table = as_text(list(self._rows()), left=range(4))
         return "\n".join([table, *self._tail(), *(f"    {line}" for line in code)])
 
     __repr__ = __str__
@@ -108,7 +109,8 @@ class Trial:
     def _repr_html_(self):
         """Return the table that a notebook shows."""
         tail = "".join(f"<p>{html.escape(text)}</p>" for text in self._tail())
-        code = f"<pre>{html.escape(self.best.code)}</pre>" if self.best else ""
+        code = html.escape(self.best.code) if self.best else ""
+        code = code and f'<pre style="white-space:pre-wrap">{code}</pre>'
         return f"{as_html(self._rows())}{tail}{code}"
 
 
