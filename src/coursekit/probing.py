@@ -1,6 +1,5 @@
 """One batch through one model: what every layer sends up and gets back."""
 
-import html
 import math
 from collections import defaultdict
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ import numpy as np
 
 from coursekit._norms import stable_norm
 from coursekit._progress import progress
+from coursekit._tables import as_html, as_text
 
 __all__ = ["ProbeReport", "probe", "slope"]
 
@@ -64,41 +64,29 @@ class ProbeReport:
     time_norm: dict = field(default_factory=dict)
     loss: float = math.nan
 
-    def __str__(self):
-        """Return the table that a notebook shows."""
-        width = max(len("layer"), *map(len, self.layers))
-        lines = [f"{'layer':<{width}}   E[h^2]  |delta|    |dW|  dead  saturated  zero"]
-        for i, name in enumerate(self.layers):
-            saturated = self.saturated_fraction[i]
-            lines.append(
-                f"{name:<{width}}  {self.activation_ms[i]:.1e}"
-                f"  {self.delta_norm[i]:.1e} {self.kernel_gradient_norm[i]:.1e}"
-                f"  {self.dead_fraction[i]:4.0%}"
-                f"  {'-' if math.isnan(saturated) else f'{saturated:.0%}':>9}"
-                f"  {self.zero_gradients[i]:>4}"
+    def _rows(self):
+        yield "layer", "E[h^2]", "|delta|", "|dW|", "dead", "saturated", "zero"
+        for n, name in enumerate(self.layers):
+            saturated = self.saturated_fraction[n]
+            yield (
+                name,
+                f"{self.activation_ms[n]:.1e}",
+                f"{self.delta_norm[n]:.1e}",
+                f"{self.kernel_gradient_norm[n]:.1e}",
+                f"{self.dead_fraction[n]:.0%}",
+                "-" if math.isnan(saturated) else f"{saturated:.0%}",
+                f"{self.zero_gradients[n]}",
             )
-        return "\n".join(lines)
+
+    def __str__(self):
+        """Return a line a layer."""
+        return as_text(list(self._rows()))
 
     __repr__ = __str__
 
     def _repr_html_(self):
-        """Return the same table for a notebook that shows HTML."""
-        heads = ("layer", "E[h^2]", "|delta|", "|dW|", "dead", "saturated", "zero")
-        rows = ["".join(f"<th>{head}</th>" for head in heads)]
-        for i, name in enumerate(self.layers):
-            saturated = self.saturated_fraction[i]
-            cells = (
-                f"{self.activation_ms[i]:.1e}",
-                f"{self.delta_norm[i]:.1e}",
-                f"{self.kernel_gradient_norm[i]:.1e}",
-                f"{self.dead_fraction[i]:.0%}",
-                "-" if math.isnan(saturated) else f"{saturated:.0%}",
-                str(self.zero_gradients[i]),
-            )
-            cells = "".join(f"<td>{cell}</td>" for cell in cells)
-            rows.append(f"<th>{html.escape(name)}</th>{cells}")
-        body = "".join(f"<tr>{row}</tr>" for row in rows)
-        return f"<table><caption>loss {self.loss:.4g}</caption>{body}</table>"
+        """Return the same for a notebook that shows HTML."""
+        return as_html(self._rows(), f"loss {self.loss:.4g}")
 
 
 def slope(norms):

@@ -21,19 +21,13 @@ _WHOLE = ("steps", "update_steps", "skipped")
 def save(report, path):
     """Write the trace of a report, and in words what it answers."""
     trace = report.trace
-    names = ("layers", "heads", "notes", "first_bad_step")
-    content = {name: getattr(trace, name) for name in names}
-    content["report"] = {
-        "verdict": report.verdict,
-        "layer": report.layer,
-        "step": report.step,
-        "text": str(report),
+    words = {name: getattr(report, name) for name in ("verdict", "layer", "step")}
+    content = vars(trace) | {
+        "report": words | {"text": str(report)},
+        "probes": [{"step": step, **vars(found)} for step, found in trace.probes],
+        "checks": [vars(check) for check in trace.checks],
+        "facts": trace.facts and asdict(trace.facts),
     }
-    for name in (*_WHOLE, *_ROWS, "learning_rate", "constant_loss"):
-        content[name] = getattr(trace, name)
-    content["probes"] = [{"step": s, **vars(found)} for s, found in trace.probes]
-    content["checks"] = [vars(check) for check in trace.checks]
-    content["facts"] = trace.facts and asdict(trace.facts)
     text = json.dumps(_plain(content), default=str)
     Path(path).write_text(text, encoding="utf-8")
 

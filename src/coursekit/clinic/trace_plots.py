@@ -7,6 +7,7 @@ ProbeReport will do where no training step is drawn.
 import matplotlib.pyplot as plt
 import numpy as np
 
+from coursekit._tables import as_text
 from coursekit.clinic.trace import Trace, trace_of
 from coursekit.plots import THEORY, axes_or_new
 from coursekit.probing import ProbeReport
@@ -218,27 +219,21 @@ def table(trace):
     """
     trace = _trace_of(trace)
     _, probed = trace.probes[-1] if trace.probes else (0, None)
-    rows = {name: n for n, name in enumerate(probed.layers)} if probed else {}
-    width = max([len("layer"), *map(len, trace.layers)])
-    lines = [
-        f"{'layer':<{width}}  {'first |dW|':>10}  {'last |dW|':>10}"
-        f"  {'update':>8}  {'|delta|':>8}  {'dead':>5}"
-    ]
+    places = {name: n for n, name in enumerate(probed.layers)} if probed else {}
+    rows = [("layer", "first |dW|", "last |dW|", "update", "|delta|", "dead")]
     for n, name in enumerate(trace.layers):
-        gradient = trace.gradient[:, n]
         update = trace.update_ratio[:, n]
         update = update[np.isfinite(update)]
-        row = rows.get(name)
-        cells = (
-            (f"{gradient[0]:.1e}" if len(gradient) else "-", 10),
-            (f"{gradient[-1]:.1e}" if len(gradient) else "-", 10),
-            (f"{np.median(update):.1e}" if len(update) else "-", 8),
-            ("-" if row is None else f"{probed.delta_norm[row]:.1e}", 8),
-            ("-" if row is None else f"{probed.dead_fraction[row]:.0%}", 5),
-        )
-        cells = "".join(f"  {text:>{size}}" for text, size in cells)
-        lines.append(f"{name:<{width}}{cells}")
-    return "\n".join(lines)
+        row = ["-"] * 5
+        if len(trace.gradient):
+            row[:2] = (f"{norm:.1e}" for norm in trace.gradient[[0, -1], n])
+        if len(update):
+            row[2] = f"{np.median(update):.1e}"
+        if name in places:
+            row[3] = f"{probed.delta_norm[places[name]]:.1e}"
+            row[4] = f"{probed.dead_fraction[places[name]]:.0%}"
+        rows.append((name, *row))
+    return as_text(rows)
 
 
 def _trace_of(source):

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from coursekit._progress import progress
+from coursekit._tables import as_html, as_text
 from coursekit.clinic._copies import CHUNK, Copies
 from coursekit.clinic._facts import facts_of
 from coursekit.clinic.diagnosis import rules
@@ -87,9 +88,10 @@ class Trial:
     notes: tuple = ()
 
     def _rows(self):
-        yield "what was changed", "share learned", "steps", "seeds", "verdict"
+        # few columns: the table is read on phones
+        yield "what was changed", "share learned", "steps x seeds", "verdict"
         for a in self.attempts:
-            yield a.changed, a.learned, str(a.steps), str(len(a.shares)), a.verdict
+            yield a.changed, a.learned, f"{a.steps} x {len(a.shares)}", a.verdict
 
     def _tail(self):
         yield from (f"Not tried: {what}: {why}." for what, why in self.skipped)
@@ -98,28 +100,18 @@ class Trial:
 
     def __str__(self):
         """Return the table as text."""
-        rows = list(self._rows())
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        table = [
-            "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip()
-            for row in rows
-        ]
         code = self.best.code.splitlines() if self.best else []
-        return "\n".join([*table, *self._tail(), *(f"    {line}" for line in code)])
+        table = as_text(list(self._rows()), left=range(4))
+        return "\n".join([table, *self._tail(), *(f"    {line}" for line in code)])
 
     __repr__ = __str__
 
     def _repr_html_(self):
         """Return the table that a notebook shows."""
-        head, *rows = (
-            "".join(f"<td>{html.escape(cell)}</td>" for cell in row)
-            for row in self._rows()
-        )
-        table = "".join(f"<tr>{row}</tr>" for row in rows)
         tail = "".join(f"<p>{html.escape(text)}</p>" for text in self._tail())
-        code = f"<pre>{html.escape(self.best.code)}</pre>" if self.best else ""
-        head = f"<thead><tr>{head.replace('td>', 'th>')}</tr></thead>"
-        return f"<table>{head}<tbody>{table}</tbody></table>{tail}{code}"
+        code = html.escape(self.best.code) if self.best else ""
+        code = code and f'<pre style="white-space:pre-wrap">{code}</pre>'
+        return f"{as_html(self._rows())}{tail}{code}"
 
 
 def try_remedies(

@@ -30,6 +30,10 @@ class GradientMonitor(keras.callbacks.Callback):
     How far a step moved the weights is measured once in 50 updates, and
     once in 200 after its first 200.
 
+    Where a NaN came from one step to the next, later batches are looked at, too, for
+    numbers that are not finite. Under XLA, on a GPU and in loops of one's own that is
+    not possible: only the first samples are, and the report says so.
+
     ``fit`` takes the monitor as a callback. ``train_on_batch`` and custom loops
     go into ``with monitor.watch(model): ...``.
 
