@@ -374,6 +374,7 @@ def test_a_loss_without_a_bound_gets_one(loss):
         ("tanh", "binary_crossentropy", K[:, None] > 0, "probabilities"),
         ("sigmoid", "binary_crossentropy", K[:, None] > 0, ""),
         ("sigmoid", "mse", K[:, None], "targets go"),
+        ("softmax", lambda t, p: p, K, ""),
         ("softmax", LOGITS, K, "logits"),
         (None, LOGITS, K, ""),
         (None, "categorical_crossentropy", one_hot(), "probabilities"),
