@@ -284,6 +284,10 @@ def _losses_and_zeros():
     yield Row("LEARNED, below 0 +", flat_below_zero(0.04), "healthy", lab=LOSSES)
     yield Row("DIVERGED, below 0 -", below_zero(9), "healthy", lab=LOSSES)
     yield Row("DIVERGED, below 0 +", below_zero(11), "exploding", "c", 51, LOSSES)
+    late = below_zero(11)
+    late.loss[-1] = np.nan
+    fields = vars(late) | {"first_bad_step": 65}
+    yield Row("a fall that ends as NaN", Trace(**fields), "exploding", "c", 51, LOSSES)
     bounded = below_zero(11, constant=-20.0)
     yield Row("a likelihood far below 0", bounded, "healthy", lab=LOSSES)
     yield Row("beside the way -", beside(0.2), "healthy", lab=INPUTS)

@@ -16,8 +16,8 @@ import numpy as np
 import scipy.optimize
 import tensorflow as tf
 
-#: Steps of the numerical search, and the share of the gradient that may be left.
-SEARCH, LEFT = 30, 0.1
+#: Steps of the numerical search.
+SEARCH = 30
 TINY = 1e-7
 #: Where to look whether a loss has a least value, and how much lower it is at the
 #: second place if it has none. Margin: a logarithm has 2, a line 1000.
@@ -124,10 +124,7 @@ class _Search:
         return np.cumsum([math.prod(s[1:]) for s in self._shapes])[:-1]
 
     def refine(self, constants, loss):
-        """Return the constants and the loss of a minimum nearby.
-
-        A loss that has no minimum keeps the constants that it came with.
-        """
+        """Return the constants and the loss of a minimum nearby, if there is one."""
         start = np.concatenate([np.ravel(c) for c in constants]).astype("float64")
         size = abs(loss) or 1.0
 
@@ -140,8 +137,7 @@ class _Search:
             found = scipy.optimize.minimize(
                 scaled, start, jac=True, method="L-BFGS-B", options={"maxiter": SEARCH}
             )
-            better = math.isfinite(found.fun) and size * found.fun < loss
-            if better and np.linalg.norm(found.jac) <= LEFT * first:
+            if math.isfinite(found.fun) and size * found.fun < loss:
                 start, loss = found.x, float(size * found.fun)
         parts = np.split(start, self._cuts)
         best = [p.reshape(1, *s[1:]) for p, s in zip(parts, self._shapes, strict=True)]

@@ -118,7 +118,10 @@ class Facts:
     @property
     def misfit(self):
         """Why the outputs do not fit the loss and the targets, in words, or ""."""
-        now, (lowest, highest) = self.output, RANGES.get(self.output, (0, 0))
+        now, (lowest, highest) = (
+            self.output,
+            RANGES.get(self.output, (-math.inf, math.inf)),
+        )
         known = self.head is not None or now in RANGES
         if self.one_softmax:
             return "softmax of one unit is 1"
@@ -131,7 +134,8 @@ class Facts:
                 return "" if now == "linear" else f"the loss takes logits, not a {now}"
             if now not in _PROBABILITIES[self.loss]:
                 return f"{now} gives no probabilities of classes"
-        elif now in RANGES and (self.low < lowest or self.high > highest):
+        # what a loss of somebody's own makes of its targets is not known
+        elif self.loss == "regression" and (self.low < lowest or self.high > highest):
             ends = f"the targets go from {self.low:.3g} to {self.high:.3g}"
             return f"{ends}, {now} from {lowest} to {highest}"
         return ""

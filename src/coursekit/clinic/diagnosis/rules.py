@@ -172,9 +172,10 @@ def judge(trace):
     """Return the judgement of the first rule that holds, or a healthy one."""
     rules = (
         unseen,
+        # what falls below any number ends as NaN
+        bottomless,
         not_finite,
         skipped_for_long,
-        bottomless,
         diverged,
         blind,
         silent,
@@ -428,7 +429,8 @@ def bottomless(trace):
     A likelihood falls below 0, too, and stays near: the best constant has a finite one.
     A cross-entropy of targets outside of 0 and 1 has no least value either.
     """
-    loss, facts = trace.loss, trace.facts
+    known, facts = np.isfinite(trace.loss), trace.facts
+    loss = trace.loss[known]
     unbound = any(c.constant_loss == -math.inf for c in trace.checks)
     if facts is not None and facts.loss in ("binary", "categorical"):
         unbound |= facts.low < 0 or facts.high > 1
@@ -440,7 +442,7 @@ def bottomless(trace):
         return None
     name = "size of the loss, below 0, over that at the start"
     evidence = Evidence(name, float(-loss[-1] / reference), DIVERGED)
-    step = int(trace.steps[np.argmax(below)])
+    step = int(trace.steps[known][np.argmax(below)])
     return Judgement("exploding", _head(trace), step, (evidence,), "bottomless")
 
 

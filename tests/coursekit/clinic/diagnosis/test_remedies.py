@@ -12,7 +12,10 @@ import coursekit
 from coursekit.clinic._facts import facts_of
 from coursekit.clinic.diagnosis import remedies
 from coursekit.clinic.diagnosis.remedies import EVERY, Signs, advice
+from coursekit.clinic.diagnosis.report import answer
 from coursekit.clinic.diagnosis.rules import Judgement
+from coursekit.clinic.trace import Check, Trace
+from traces import EVEN, LOSS, probed, trained
 
 layers = keras.layers
 RNG = np.random.default_rng(4)
@@ -323,6 +326,79 @@ def test_without_facts_lines_stand_for_a_plain_model():
     for remedy in found:
         model = net(dense(), dense(), head=layers.Dense(1), loss="mse")
         run(remedy, model, X, X[:, :1])
+
+
+def trace_of(name, **more):
+    """Return a flat training of a case's model, of which nothing was learned."""
+    flat = trained(probed(EVEN), skill=0.0)
+    return Trace(**vars(flat) | {"facts": facts_of(*CASES[name]())} | more)
+
+
+def test_a_report_offers_five_at_most():
+    trace = trace_of("pixels")
+    verdict = Judgement("not_learning", step=200)
+    assert len(advice(trace.facts, Signs(ratio=1.0), "not_learning")) > 5
+    assert len(remedies.remedies(verdict, trace)) == 5
+
+
+def test_a_batch_of_one_that_is_normalized_gets_larger_batches():
+    note = "the training has one sample a batch, and a BatchNormalization makes 0 of it"
+    found = answer(trace_of("millions", notes=[note]))
+    assert found.remedies[0].code == "model.fit(x, y, batch_size=32)"
+
+
+def test_a_function_without_a_derivative_is_mended_and_no_data_are_removed():
+    bad = {"first_bad_step": 200, "total_gradient": np.ones(200)}
+    bad["total_gradient"][-1] = np.nan
+    found = answer(trace_of("bounded", **bad))
+    assert found.sentence == "sudden" and "epsilon" in found.remedies[0].code
+    assert not any("isfinite" in remedy.code for remedy in found.remedies)
+
+
+@pytest.mark.parametrize("loss", ["binary_crossentropy", "mse"])
+def test_a_loss_without_a_bound_gets_one(loss):
+    model = net(dense(), head=layers.Dense(1, "sigmoid"), loss=loss)
+    facts = facts_of(model, X, 2.0 * (K[:, None] > 0) - 1)
+    first = advice(facts, Signs(bottomless=True), "exploding")
+    codes = [remedy.code for remedy in first]
+    if loss == "mse":
+        assert "model.compile(model.optimizer, loss='mse')" in codes[:2]
+    else:
+        known, _ = run(first[0], model, X, 2.0 * (K[:, None] > 0) - 1)
+        assert set(known["y"].ravel()) == {0, 1}
+
+
+@pytest.mark.parametrize(
+    "activation, loss, y, word",
+    [
+        ("tanh", "binary_crossentropy", K[:, None] > 0, "probabilities"),
+        ("sigmoid", "binary_crossentropy", K[:, None] > 0, ""),
+        ("sigmoid", "mse", K[:, None], "targets go"),
+        ("softmax", lambda t, p: p, K, ""),
+        ("softmax", LOGITS, K, "logits"),
+        (None, LOGITS, K, ""),
+        (None, "categorical_crossentropy", one_hot(), "probabilities"),
+    ],
+)
+def test_an_output_that_fits_no_loss_is_a_finding_though_the_model_learns(
+    activation, loss, y, word
+):
+    units = y.shape[1] if y.ndim > 1 else 3
+    model = net(dense(), head=layers.Dense(units, activation), loss=loss)
+    learns = trained(probed(EVEN), skill=0.9)
+    found = answer(Trace(**vars(learns) | {"facts": facts_of(model, X, y)}))
+    texts = [f.text for f in found.findings if f.kind == "head"]
+    assert found.verdict == "healthy" and bool(found.remedies) == bool(word)
+    assert [word in text for text in texts] == [True] * bool(word)
+
+
+def test_targets_that_are_all_the_same_are_a_finding():
+    equal = {"facts": facts_of(net(dense(), head=layers.Dense(1)), X, 3 + 0 * X[:, :1])}
+    for constant, said in ((1e-9, True), (LOSS, False)):
+        checks = [Check(n, LOSS, constant, np.nan) for n in (0, 200)]
+        trace = trained(probed(EVEN), checks=checks)
+        kinds = {f.kind for f in answer(Trace(**vars(trace) | equal)).findings}
+        assert ("labels" in kinds) == said
 
 
 def test_remedies_name_chapters_that_exist():
