@@ -10,6 +10,8 @@ __all__ = ["use_style", "depth_profile", "seed_band", "layer_change", "history"]
 
 #: The text colour of course.mplstyle: on the book's pages it follows the theme.
 INK = "#1a1b1c"
+#: What an SVG shall not say of its making.
+UNSIGNED = {"Date": None, "Creator": None}
 #: What is expected: one colour, which no measurement has, and dashes.
 THEORY = {"color": "#d55e00", "linestyle": "--", "linewidth": 1.4, "marker": ""}
 
@@ -23,8 +25,8 @@ def use_style():
     except ImportError:
         return
     if get_ipython() is not None:
-        # no date: the same figure gives the same bytes
-        set_matplotlib_formats("svg", metadata={"Date": None})
+        # no date and no version: the same figure gives the same bytes
+        set_matplotlib_formats("svg", metadata=UNSIGNED)
 
 
 def depth_profile(norms, theory=None, ax=None, ylabel="norm", every=1):

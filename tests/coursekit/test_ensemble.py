@@ -394,6 +394,12 @@ def _dropout(seed):
     return keras.Sequential(layers)
 
 
+def _recurrent_dropout(seed):
+    keras.utils.set_random_seed(seed)
+    memory = keras.layers.LSTM(3, unroll=True, recurrent_dropout=0.5)
+    return keras.Sequential([keras.Input((4, 3)), memory])
+
+
 @pytest.mark.parametrize(
     "build, settings, message",
     [
@@ -406,6 +412,7 @@ def _dropout(seed):
             "one ensemble an architecture",
         ),
         (_dropout, [0, 1], "random numbers"),
+        (_recurrent_dropout, [0, 1], "random numbers"),
         (lambda s: models.rnn(4, unroll=False), [0], "unroll=True"),
         (lambda s: keras.Sequential([keras.layers.Dense(2)]), [0], "keras.Input"),
     ],
