@@ -69,6 +69,10 @@ figures: setup
 	    --require-hashes --only-binary :all: -r requirements-test.txt
 	@: > $@
 
+# The workers fill the cores: a second thread of TensorFlow would wait for them, and
+# wait busily (a chapter takes 48 s of CPU time with two threads, 32 s with one).
+one_thread := TF_NUM_INTRAOP_THREADS=1
+
 # Every check runs, whatever the ones before it said.
 test: book .venv/.tests
 	@failed=; \
@@ -86,7 +90,7 @@ test: book .venv/.tests
 	check 'ruff check of the notebooks' $(python) -m ruff check --no-respect-gitignore _build/notebooks; \
 	check 'codespell' .venv/bin/codespell; \
 	check 'installed versions' $(python) -m pip check --disable-pip-version-check; \
-	check 'tests and notebooks' $(python) -m pytest tests _build/notebooks \
+	check 'tests and notebooks' env $(one_thread) $(python) -m pytest tests _build/notebooks \
 	    -n $(WORKERS) --no-loadscope-reorder \
 	    --durations=10 --durations-min=10 \
 	    --nbval --nbval-current-env --nbval-cell-timeout=$(CELL_TIMEOUT); \

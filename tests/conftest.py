@@ -10,7 +10,11 @@ import pytest
 # such files one after the other.
 TOGETHER = (
     ("tests/coursegrade/examiner", "tests/coursegrade/sandbox"),
-    ("tests/coursegrade/test_cli.py", "tests/coursegrade/test_release.py"),
+    (
+        "tests/coursegrade/gradebook/test_whole_class.py",
+        "tests/coursegrade/test_cli.py",
+        "tests/coursegrade/test_release.py",
+    ),
 )
 # Folders and files, slowest first. What is not named keeps its place behind them;
 # the many files that take seconds even out what is left at the end.
@@ -23,7 +27,6 @@ LONG = (
     "tests/page/test_parts.py",
     "tests/page/test_rules_of_pages.py",
     "tests/coursekit/clinic",
-    "tests/coursegrade/gradebook/test_whole_class.py",
     "tests/lab",
     "tests/page",
     "tests/coursegrade/test_nbgrader.py",

@@ -10,10 +10,7 @@ import pytest
 
 from coursegrade.assignment.master import read_master
 from coursegrade.release import released_notebook, write_source
-from submissions import grader_environment, solved
-
-ROOT = Path(__file__).parents[2]
-TINY = ROOT / "tests/data/tiny.md"
+from submissions import TINY, grader_environment, solved
 
 
 def nbgrader(course, *arguments):

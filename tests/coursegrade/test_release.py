@@ -9,10 +9,10 @@ import pytest
 from coursegrade import cli, release
 from coursegrade.assignment.master import MasterError, parse_master, read_master
 from coursegrade.release import check_master
+from submissions import TINY
 
 ROOT = Path(__file__).parents[2]
 WALKED = "assignments/vanishing_exploding.md"
-TINY = ROOT / "tests/data/tiny.md"
 # The one that is left out is released, and so checked, in tests/book/test_teach.py.
 MASTERS = sorted({*ROOT.glob("assignments/*.md")} - {ROOT / WALKED})
 

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import nbformat
+from nbformat.v4 import new_code_cell, new_notebook
 
 from browser import unavailable
 from coursegrade.assignment.master import read_master
@@ -44,6 +45,12 @@ def solved(master_path, student, secret="public", change=None):
         if name in (change or {}):
             cell.source = cell.source.partition("\n")[0] + "\n" + change[name]
     return nbformat.writes(made).encode()
+
+
+RIGHT = solved(TINY, "")
+WRONG = solved(TINY, "", change={"mean": "mean = 0.5"})
+#: The bytes of a notebook that holds no cell of the assignment.
+SCRATCH = nbformat.writes(new_notebook(cells=[new_code_cell("1+1")])).encode()
 
 
 def rows_of(path):

@@ -1,11 +1,8 @@
 """Which cells a test needs."""
 
-from pathlib import Path
-
 from coursegrade.assignment.master import read_master
 from coursegrade.assignment.needs import needed
-
-TINY = Path(__file__).parents[2] / "data/tiny.md"
+from submissions import TINY
 
 
 def test_needed_follows_given_cells():

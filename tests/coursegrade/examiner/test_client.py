@@ -4,15 +4,12 @@ import os
 import signal
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
 import processes
 from coursegrade.examiner import client
-from submissions import solved
-
-TINY = Path(__file__).parents[2] / "data/tiny.md"
+from submissions import TINY, solved
 
 
 def job(student, **change):

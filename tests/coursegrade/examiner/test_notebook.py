@@ -1,7 +1,6 @@
 """A submission's cells: read, known again, and put in order."""
 
 import json
-from pathlib import Path
 
 import nbformat
 import pytest
@@ -19,8 +18,7 @@ from coursegrade.examiner.notebook import (
     unanswered,
 )
 from coursegrade.release import released_notebook
-
-TINY = Path(__file__).parents[2] / "data/tiny.md"
+from submissions import TINY
 
 
 def cells_of(master):

@@ -1,14 +1,18 @@
 """Which notebook counts, and what became of every file."""
 
-import json
-
 from coursegrade.gradebook import intake
-from submissions import MASTER, TINY, found, rows_of, solved, write_files
+from submissions import (
+    MASTER,
+    RIGHT,
+    SCRATCH,
+    TINY,
+    WRONG,
+    found,
+    rows_of,
+    solved,
+    write_files,
+)
 
-RIGHT = solved(TINY, "")
-WRONG = solved(TINY, "", change={"mean": "mean = 0.5"})
-CELL = {"cell_type": "code", "metadata": {}, "source": "1+1", "outputs": []}
-SCRATCH = json.dumps({"cells": [CELL], "metadata": {}, "nbformat": 4}).encode()
 Q = "asked"
 
 

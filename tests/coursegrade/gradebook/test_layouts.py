@@ -1,16 +1,13 @@
 """Whose hand-in a path is: every layout, nobody lost."""
 
 import io
-import json
 import zipfile
 
 import pytest
 
 from coursegrade.gradebook import intake
-from submissions import MASTER, TINY, found, solved, write_files
+from submissions import MASTER, RIGHT, SCRATCH, TINY, WRONG, found, solved, write_files
 
-RIGHT = solved(TINY, "")
-WRONG = solved(TINY, "", change={"mean": "mean = 0.5"})
 EMPTY = solved(
     TINY,
     "",
@@ -25,8 +22,6 @@ EMPTY = solved(
         "why": "YOUR ANSWER HERE",
     },
 )
-CELL = {"cell_type": "code", "metadata": {}, "source": "1+1", "outputs": []}
-SCRATCH = json.dumps({"cells": [CELL], "metadata": {}, "nbformat": 4}).encode()
 M = "_assignsubmission_file_"
 Q = "asked"
 NONE = "no notebook"
