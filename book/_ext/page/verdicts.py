@@ -70,7 +70,8 @@ def sign(group: str) -> str:
 
 
 def marked(group: str, words: str) -> str:
-    return f'<span class="verdict verdict-{group}">{sign(group)}{GLUE}{escape(words)}</span>'
+    words = f"{sign(group)}{GLUE}{escape(words)}"
+    return f'<span class="verdict verdict-{group}">{words}</span>'
 
 
 def plain(text: str) -> str:
