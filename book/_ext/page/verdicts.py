@@ -37,6 +37,8 @@ GROUPS = (
     ("none", "show no effect of depth to confirm", DISC),
 )
 HOLDS, WHEN = "holds", "when"
+#: No line ends between a sign and its word.
+GLUE = "&#160;"
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,8 @@ def sign(group: str) -> str:
 
 
 def marked(group: str, words: str) -> str:
-    return f'<span class="verdict verdict-{group}">{sign(group)} {escape(words)}</span>'
+    words = f"{sign(group)}{GLUE}{escape(words)}"
+    return f'<span class="verdict verdict-{group}">{words}</span>'
 
 
 def plain(text: str) -> str:
@@ -179,7 +182,7 @@ def first_bold(document):
 def mark(places) -> None:
     for node, group in list(places):
         node["classes"] += ["verdict", f"verdict-{group}"]
-        node.insert(0, nodes.raw("", sign(group) + " ", format="html"))
+        node.insert(0, nodes.raw("", sign(group) + GLUE, format="html"))
 
 
 class found_place(nodes.General, nodes.Element):  # noqa: N801, docutils' own style

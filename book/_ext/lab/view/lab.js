@@ -84,10 +84,9 @@ class Lab {
     const parts = preset.goal ? [this.verdict] : [buttons, this.verdict, this.numbers];
     const head = make("div", { class: "lab-head" }, ...parts, this.spoken);
     const left = make("div", { class: "lab-left" }, ...(full ? [this.experiments()] : []), this.controls.form);
-    const more = this.more();
-    const rest = make("div", { class: "lab-rest" }, ...figures.slice(1), ...(preset.goal ? [] : more));
     // of a lab with a goal, the way to the full one is enough
-    if (preset.goal) left.append(more.at(-1));
+    const more = this.more().slice(preset.goal ? -1 : 0);
+    const rest = make("div", { class: "lab-rest" }, ...figures.slice(1), ...more);
     // A few controls fit above the chart on a phone. The many of the full lab stand
     // below it, and it stays in sight while the reader moves them.
     const play = make("div", { class: "lab-play" }, ...(full ? [figures[0], left] : [left, head, figures[0]]));
