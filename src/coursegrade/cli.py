@@ -80,7 +80,7 @@ def _of_release(add):
 
 
 def _of_grade(add):
-    add("submissions", help="folder or zip of notebooks")
+    add("submissions", help="folder or zip of notebooks, or one notebook")
     add("--out", default="grades", help="folder of grades and feedback")
     add("--id", default="", help="all of the hand-in is this student's")
     add("--results", help="write this one student's results.json for Gradescope")
