@@ -140,7 +140,9 @@ def main(arguments=None):
         problem = str(error)
     except KeyboardInterrupt:
         print(
-            "\nStopped. What is graded is kept: the same command goes on from here.",
+            "\nStopped. What is graded is kept: the same command goes on from here."
+            if options.command == "grade"
+            else "\nStopped.",
             file=sys.stderr,
         )
         return 130
