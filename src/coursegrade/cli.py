@@ -80,7 +80,7 @@ def _of_release(add):
 
 
 def _of_grade(add):
-    add("submissions", help="folder or zip of notebooks")
+    add("submissions", help="folder or zip of notebooks, or one notebook")
     add("--out", default="grades", help="folder of grades and feedback")
     add("--id", default="", help="all of the hand-in is this student's")
     add("--results", help="write this one student's results.json for Gradescope")
@@ -140,7 +140,9 @@ def main(arguments=None):
         problem = str(error)
     except KeyboardInterrupt:
         print(
-            "\nStopped. What is graded is kept: the same command goes on from here.",
+            "\nStopped. What is graded is kept: the same command goes on from here."
+            if options.command == "grade"
+            else "\nStopped.",
             file=sys.stderr,
         )
         return 130

@@ -10,12 +10,11 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from coursegrade.assignment.master import (
-    BEGIN_SOLUTION,
-    END_SOLUTION,
     MasterError,
     marker,
     parse_master,
     released_source,
+    solution,
 )
 from coursegrade.assignment.vacuous import vacuous_answers
 from coursegrade.examiner.client import grade_submission
@@ -69,15 +68,9 @@ def solution_notebook(master, secret=PUBLIC, repository="", commit=""):
     """Return a notebook with the solutions and without hidden tests, for students."""
 
     def text_of(cell):
-        return released_source(replace(cell, source=_unmarked(cell.source)))
+        return released_source(replace(cell, source=solution(cell)))
 
     return _notebook(master, text_of, secret, repository, commit)
-
-
-def _unmarked(source):
-    """Return a cell's text with the solution, without the lines around it."""
-    marks = (BEGIN_SOLUTION, END_SOLUTION)
-    return "\n".join(line for line in source.splitlines() if line.strip() not in marks)
 
 
 def helpers(repository=None, commit=None):

@@ -181,6 +181,13 @@ def released_source(cell):
     return _replace(text, BEGIN_HIDDEN, END_HIDDEN, [], cell.id)
 
 
+def solution(cell):
+    """Return a cell's text with the solution, without the lines around it."""
+    marks = (BEGIN_SOLUTION, END_SOLUTION)
+    lines = cell.source.splitlines()
+    return "\n".join(line for line in lines if line.strip() not in marks)
+
+
 def marker(cell):
     """Return the first line of a released answer cell.
 

@@ -48,7 +48,7 @@ class File:
 
 
 def files_in(path):
-    """Return the files of a folder or zip, zips inside of it opened, in order.
+    """Return the files of a folder or zip, zips inside of it opened, or a notebook.
 
     No time is read: a file's is that of a download, or what its owner chose.
 
@@ -60,6 +60,8 @@ def files_in(path):
     path = Path(path)
     if path.is_dir():
         found = _folder(path)
+    elif path.is_file() and path.suffix.lower() == ".ipynb":
+        found = _file(path, (_decoded(path.name),))
     elif path.is_file():
         try:
             archive = zipfile.ZipFile(path)

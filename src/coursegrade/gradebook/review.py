@@ -4,6 +4,7 @@ import html
 from pathlib import Path
 from string import Template
 
+from coursegrade.assignment.master import solution
 from coursegrade.gradebook.journal import write_atomically
 from coursegrade.gradebook.pages import PAGE, heading
 from coursegrade.gradebook.sheets import guarded
@@ -22,6 +23,9 @@ for (const f of fields) {
     localStorage.setItem(key, JSON.stringify(kept));
   });
 }
+document.querySelector("[type=checkbox]").addEventListener("change", () => {
+  for (const one of document.querySelectorAll("h3")) one.hidden = !one.hidden;
+});
 const cell = (text) => '"' + text.replaceAll('"', '""') + '"';
 document.querySelector("button").addEventListener("click", () => {
   const lines = ["id,task,points,comment,answer"];
@@ -37,6 +41,7 @@ document.querySelector("button").addEventListener("click", () => {
 });
 </script>
 """
+_HIDE = '<p><label><input type="checkbox"> Hide the names</label></p>'
 _ARTICLE = Template("""\
 <article>
 <h3>$student</h3>
@@ -64,9 +69,13 @@ def write_review_page(out, master, entries):
             if row["task"] == task.name and row["status"] == Status.NEEDS_REVIEW
         ]
         if shown:
-            parts += [f"<h2>{html.escape(heading(master, task))}</h2>", *shown]
+            model = html.escape("\n\n".join(map(solution, task.answers)))
+            parts += [f"<h2>{html.escape(heading(master, task))}</h2>"]
+            parts += [f"<details><summary>Model answer</summary><pre>{model}</pre>"]
+            parts += ["</details>", *shown]
     body = "\n".join(parts) or "<p>Nothing waits.</p>"
     if parts:
+        body = f"{_HIDE}\n{body}"
         body += "<p><button>Save marks.csv</button></p>" + _SCRIPT
     page = PAGE.substitute(title=html.escape(f"{master.title}: to mark"), body=body)
     path = Path(out) / "review.html"

@@ -31,6 +31,12 @@ def test_no_time_of_a_file_is_read(tmp_path):
     assert found(intake.collect(tmp_path / "in", MASTER)) == {"ada": "ada.ipynb"}
 
 
+def test_one_notebook_is_a_hand_in(tmp_path):
+    (tmp_path / "ada (1).IPYNB").write_bytes(RIGHT)
+    taken = intake.collect(tmp_path / "ada (1).IPYNB", MASTER)
+    assert found(taken) == {"ada": "ada (1).IPYNB"}
+
+
 @pytest.mark.parametrize(
     "how", [zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2]
 )

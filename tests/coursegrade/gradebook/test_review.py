@@ -1,6 +1,7 @@
 """The page on which a person reads what waits."""
 
 from browser import axe, chromium
+from coursegrade.assignment.master import solution
 from coursegrade.gradebook.marks import answer_digest, read_marks
 from coursegrade.gradebook.review import write_review_page
 from submissions import MASTER, entry
@@ -27,11 +28,16 @@ def test_what_is_typed_is_saved_for_the_command(tmp_path):
     students = ("ann", "=bob", 'c"d', "dan")
     entries = {name: waiting(name, f"Of {name}.") for name in students}
     path = write_review_page(tmp_path, MASTER, entries)
+    model = solution(MASTER.tasks["why"].answers[0])
     with chromium() as browser:
         page = browser.new_page()
         page.goto(path.as_uri())
         for number, text in enumerate(("2", "1,5", "0")):
-            page.locator("input").nth(number).fill(text)
+            page.locator("[name=points]").nth(number).fill(text)
+        page.get_by_label("Hide the names").check()
+        assert not page.get_by_role("heading", name="dan").is_visible()
+        page.get_by_text("Model answer").click()
+        assert page.get_by_text(model).is_visible()
         page.locator("textarea").nth(1).fill('Two\nlines, "quoted".')
         # The browser keeps it in case the page is closed.
         assert "Two\\\\nlines" in page.evaluate("JSON.stringify(localStorage)")

@@ -167,7 +167,7 @@ def test_messages_leak_no_hidden_input(graded):
 
 def test_messages_say_what_happened(graded):
     for name, said in (
-        ("answer_below_its_test", "not defined; cell 16 defines it, below its test"),
+        ("answer_below_its_test", "not defined; cell 17 defines it, below its test"),
         ("returns_nothing", "`he_stddev` returned None: is its `return` missing?"),
         ("one_wrong", "a hidden test of this task failed"),
     ):
