@@ -494,7 +494,7 @@ FUNCTIONS = {
             "return np.diag(p * (1 - p))": "for 2 scores",
             "return np.outer(p, p)": "for 2 scores",
             "return np.diag(p) + np.outer(p, p)": "for 2 scores",
-            "return np.array([[1, -1], [-1, 1]]) * p[0] * p[1]": "3 weights give (2, 2)",
+            "return np.array([[1, -1], [-1, 1]]) * p[0] * p[1]": "give (2, 2)",
             "return 0.0": "2 weights give ()",
         },
     ),
