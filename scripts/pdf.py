@@ -2,12 +2,16 @@
 
     python scripts/pdf.py        writes _build/book.pdf
 
-The articles follow each other in one page, without scripts: a lab's place shows its
-figure, solutions are open. Links between pages lead to the place in the PDF.
+A cover and the contents come first. The articles follow each other in one page,
+without scripts: a lab's place shows its figure, solutions are open. Links between pages
+lead to the place in the PDF. It is printed twice: the first time tells on which page
+each article begins, which no browser can say in a text of its own.
 """
 
 import copy
+import json
 import posixpath
+import re
 import subprocess
 import sys
 import tempfile
@@ -29,12 +33,28 @@ FLAGS = [
     "--generate-pdf-document-outline",
 ]
 STYLE = """
-@page { size: A4; margin: 18mm 20mm 20mm;
+@page { size: A4; margin: 20mm 20mm 20mm;
   @bottom-center { content: counter(page); font: 9pt sans-serif; } }
 @page :first { @bottom-center { content: none; } }
+html[data-theme] { --size: 10.5pt; --small: 9pt; }
 body { font-size: 10.5pt; }
+.bd-article h1 { font-size: 22pt; }
+.bd-article h2 { font-size: 15pt; margin-top: 8mm; }
 article { break-before: page; padding: 0 !important; max-width: none !important; }
-article:first-of-type { break-before: auto; }
+.cover { padding-top: 70mm; }
+.cover h1 { font: 600 30pt/1.15 var(--furniture); }
+.cover p { font: 12pt/1.5 var(--text); max-width: 32em; }
+.book-contents { break-before: page; font: 11pt/1.5 var(--furniture); }
+.book-contents h2 { font-size: 18pt; }
+.book-contents h3 { font-size: 11pt; margin: 6mm 0 1mm; }
+.book-contents a { display: flex; justify-content: space-between; color: inherit;
+  text-decoration: none; }
+"""
+#: Running heads: the course at the left, the page's title at the right.
+HEAD = """
+@page {name} {{ @top-left {{ content: {book}; font: 8pt sans-serif; color: #57606a; }}
+  @top-right {{ content: {title}; font: 8pt sans-serif; color: #57606a; }} }}
+#{anchor} {{ page: {name}; }}
 """
 
 
@@ -78,14 +98,59 @@ def article(page: str, known: set[str]):
             tag["href"] = "#" + anchor(target, unquote(url.fragment))
         else:
             tag.unwrap()
-    for tag in found.select(".course-progress, .headerlink, .term-note, script"):
+    gone = ".course-progress, .headerlink, .term-note, .course-contents, .start, script"
+    for tag in found.select(gone):
         tag.decompose()
     found["id"] = anchor(page)
     return found
 
 
-def whole() -> str:
-    """Return the book as one page; it stands beside the folder of the pages."""
+def starts(pdf: bytes) -> dict[str, int]:
+    """Return the number of the page on which each named place of a PDF stands.
+
+    Chromium writes pages, in their order, and places in plain text.
+    """
+    order = re.findall(rb"(\d+) 0 obj\s*<</Type /Page\s", pdf)
+    number = {page: place for place, page in enumerate(order, start=1)}
+    places = re.findall(rb"/(\S+) \[(\d+) 0 R /XYZ", pdf)
+    return {name.decode(): number[page] for name, page in places if page in number}
+
+
+def front(one, first, title: str, numbers: dict[str, int]) -> None:
+    """Put the cover and the contents in front; the contents are the pages' own list."""
+    cover = one.new_tag("section", attrs={"class": "cover"})
+    contents = one.new_tag("nav", attrs={"class": "book-contents"})
+    heading, text = one.new_tag("h1"), one.new_tag("p")
+    heading.string = title
+    text.string = " ".join(first.select_one("article p").get_text().split())
+    cover.extend([heading, text])
+    heading = one.new_tag("h2")
+    heading.string = "Contents"
+    contents.append(heading)
+    for tag in first.select(".bd-docs-nav .caption, .bd-docs-nav a.internal"):
+        if tag.name != "a":
+            line = one.new_tag("h3")
+            line.string = tag.get_text()
+        else:
+            folder = posixpath.dirname(FIRST)
+            name = anchor(posixpath.normpath(f"{folder}/{tag['href']}"))
+            line = one.new_tag("a", href=f"#{name}")
+            for words in (tag.get_text(), str(numbers.get(name, ""))):
+                part = one.new_tag("span")
+                part.string = words
+                line.append(part)
+        contents.append(line)
+    one.body.extend([cover, contents])
+
+
+def whole(numbers: dict[str, int] | None = None) -> str:
+    """Return the book as one page; it stands beside the folder of the pages.
+
+    Parameters
+    ----------
+    numbers
+        On which page of the PDF each article begins, for the contents.
+    """
     first = soup(HTML / FIRST)
     empty = "<!DOCTYPE html><html><head></head><body></body></html>"
     one = BeautifulSoup(empty, "html.parser")
@@ -103,10 +168,29 @@ def whole() -> str:
     style = one.new_tag("style")
     style.string = STYLE
     one.head.append(style)
+    front(one, first, title.string, numbers or {})
     order = pages()
-    for page in order:
+    for place, page in enumerate(order):
         one.body.append(article(page, set(order)))
+        own = one.body.contents[-1].h1.get_text(" ", strip=True).removesuffix(" #")
+        style.string += HEAD.format(
+            name=f"page-{place}",
+            # a string of JSON is one of CSS
+            book=json.dumps(title.string, ensure_ascii=False),
+            title=json.dumps(own, ensure_ascii=False),
+            anchor=anchor(page).replace(":", "\\:"),
+        )
     return str(one)
+
+
+def printed(browser: str, page: Path) -> None:
+    """Print a page to the target, or end with what the browser says."""
+    with tempfile.TemporaryDirectory() as profile:
+        command = [browser, *FLAGS, f"--user-data-dir={profile}"]
+        command += [f"--print-to-pdf={TARGET}", page.as_uri()]
+        run = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    if run.returncode or not TARGET.is_file():
+        sys.exit(f"the browser printed nothing: {run.stderr[-500:]}")
 
 
 def main() -> None:
@@ -116,14 +200,13 @@ def main() -> None:
     if browser is None:
         sys.exit(chromium.MISSING)
     page = HTML.parent / "book.html"
-    page.write_text(whole(), encoding="utf-8")
-    with tempfile.TemporaryDirectory() as profile:
-        command = [browser, *FLAGS, f"--user-data-dir={profile}"]
-        command += [f"--print-to-pdf={TARGET}", page.as_uri()]
-        run = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    if run.returncode or not TARGET.is_file():
-        sys.exit(f"the browser printed nothing: {run.stderr[-500:]}")
-    page.unlink()
+    try:
+        page.write_text(whole(), encoding="utf-8")
+        printed(browser, page)
+        page.write_text(whole(starts(TARGET.read_bytes())), encoding="utf-8")
+        printed(browser, page)
+    finally:
+        page.unlink()
     print(f"The book on paper: {TARGET}")
 
 

@@ -1,23 +1,65 @@
-"""How workers share the tests: what belongs together, and what comes first."""
+"""How workers share the tests: what belongs together, what comes first, the GPU."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
-# These start the grader, which uses all cores by itself, watches memory and looks
-# for processes that it left behind: one worker runs them one after the other.
-GRADER = ("tests/coursegrade", "tests/book/test_teach.py")
+# Files that share a sandbox or an examiner, which take long to start: one worker runs
+# such files one after the other.
+TOGETHER = (
+    ("tests/coursegrade/examiner", "tests/coursegrade/sandbox"),
+    ("tests/coursegrade/test_cli.py", "tests/coursegrade/test_release.py"),
+)
 # Folders and files, slowest first. What is not named keeps its place behind them;
 # the many files that take seconds even out what is left at the end.
 LONG = (
-    *GRADER,
+    *TOGETHER[0],
+    *TOGETHER[1],
+    "tests/book/test_teach.py",
     "_build/notebooks",
-    "tests/page/test_buttons.py",
+    "tests/coursekit/clinic/diagnosis",
+    "tests/page/test_parts.py",
+    "tests/page/test_rules_of_pages.py",
     "tests/coursekit/clinic",
+    "tests/coursegrade/gradebook/test_whole_class.py",
     "tests/lab",
     "tests/page",
+    "tests/coursegrade/test_nbgrader.py",
+    "tests/coursekit",
 )
+
+
+# TensorFlow takes all of a GPU's memory otherwise, and kernels of notebooks do, too.
+os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+#: Where a marked test can run, and what is said of it elsewhere.
+DEVICES = {"gpu": "needs a GPU", "cpu": "holds on a CPU alone"}
+
+
+def device() -> str:
+    """Return what TensorFlow computes on: "gpu" or "cpu"."""
+    import tensorflow as tf
+
+    return "gpu" if tf.config.list_physical_devices("GPU") else "cpu"
+
+
+def pytest_configure(config):
+    for name, why in DEVICES.items():
+        config.addinivalue_line("markers", f"{name}: {why}")
+
+
+def pytest_runtest_setup(item):
+    marked = {mark.name for mark in item.iter_markers()} & DEVICES.keys()
+    if marked and device() not in marked:
+        pytest.skip(" and ".join(DEVICES[name] for name in sorted(marked)))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _rounds_as_a_cpu_does():
+    """Multiply float32 as on a CPU; where no test computes, TensorFlow stays away."""
+    if tf := sys.modules.get("tensorflow"):
+        tf.config.experimental.enable_tensor_float_32_execution(False)
 
 
 def place(file: str, names: tuple[str, ...]) -> int:
@@ -29,7 +71,10 @@ def place(file: str, names: tuple[str, ...]) -> int:
 def group(nodeid: str) -> str:
     """Return what a test belongs to: its file, whose fixtures it shares, or more."""
     file = nodeid.partition("::")[0]
-    return file if place(file, GRADER) == len(GRADER) else "grader"
+    for names in TOGETHER:
+        if place(file, names) < len(names):
+            return names[0]
+    return file
 
 
 @pytest.hookimpl(optionalhook=True)

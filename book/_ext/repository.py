@@ -25,3 +25,17 @@ def repository(config) -> str:
             f"_config.yml, repository.url: not https://github.com/owner/name: {url}"
         )
     return match[1] if match else ""
+
+
+def pages(config) -> str:
+    """Return the address of the published book, with a slash at its end, or nothing.
+
+    The setting `html_baseurl`, for a domain of one's own, or else GitHub's.
+    """
+    if config.html_baseurl:
+        return config.html_baseurl.rstrip("/") + "/"
+    owner, _, name = repository(config).partition("/")
+    host = f"{owner.lower()}.github.io"
+    # A repository of this name is the owner's own page.
+    folder = "" if name.lower() == host else f"{name}/"
+    return f"https://{host}/{folder}" if owner else ""

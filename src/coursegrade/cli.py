@@ -19,6 +19,13 @@ def parser():
         description="Release assignments and grade them.",
     )
     commands = top.add_subparsers(dest="command", required=True)
+    check = commands.add_parser(
+        "check",
+        help="for students: check a notebook before it is handed in",
+        epilog="It runs the notebook, without a sandbox: check only your own.",
+    )
+    check.add_argument("notebook", help="the .ipynb file, saved")
+    check.add_argument("--id", default="", help="the id under which it is handed in")
     made = [
         commands.add_parser("release", help="make the students' notebook of a master"),
         commands.add_parser(
@@ -75,9 +82,11 @@ def _of_release(add):
 def _of_grade(add):
     add("submissions", help="folder or zip of notebooks")
     add("--out", default="grades", help="folder of grades and feedback")
+    add("--id", default="", help="all of the hand-in is this student's")
+    add("--results", help="write this one student's results.json for Gradescope")
     add("--dry-run", action="store_true", help="only say what would change")
     add("--marks", help="CSV with a person's points: id, task, points, comment")
-    add("--due", help="when it was due, 2026-12-01T23:59; kept, as the next six are")
+    add("--due", help="when it was due, 2026-12-01T23:59; kept, as the next seven are")
     add(
         "--timezone", help="of times that name none, Europe/Berlin; else this machine's"
     )
@@ -85,7 +94,8 @@ def _of_grade(add):
     add("--times", help="CSV of when work was handed in: id, time")
     add("--extensions", help="CSV of other due times: id, due")
     add("--roster", help="CSV of the class: id and, if names differ, submission")
-    add("--worksheet", help="Moodle's worksheet or Canvas's gradebook, to be filled in")
+    add("--worksheet", help="Moodle's grading worksheet, to be filled in")
+    add("--gradebook", help="an export of Canvas's gradebook, to be filled in")
     add("--column", help="its column of grades, where it is not found by itself")
     add(
         "--regrade",
@@ -114,6 +124,7 @@ def main(arguments=None):
     options = parser().parse_args(arguments)
     try:
         commands = {"release": _release, "grade": _grade, "simulate": _simulate}
+        commands["check"] = _check
         return commands[options.command](options)
     except ModuleNotFoundError as error:
         if error.name not in (
@@ -194,6 +205,12 @@ def _grade(options):
     from coursegrade.grade import grade
 
     return grade(find_master(options.master), options)
+
+
+def _check(options):
+    from coursegrade.check import check
+
+    return check(options.notebook, options.id)
 
 
 def _simulate(options):

@@ -10,8 +10,12 @@ from coursegrade.gradebook import feedback, intake, kept, marks, tables, whole_c
 from coursegrade.gradebook.journal import Journal
 from coursegrade.gradebook.late import LATE, Deadline, read_times
 from coursegrade.gradebook.platforms import Worksheet, read_worksheet
+from coursegrade.gradebook.results import write_results
 from coursegrade.gradebook.review import write_review_page
 from coursegrade.gradebook.roster import read_roster
+from coursegrade.gradebook.sheets import read_sheet
+from coursegrade.release import helpers
+from coursegrade.sandbox.isolate import filters
 from coursegrade.statuses import Status
 
 LOOK = 3
@@ -26,7 +30,7 @@ class _Class:
     master: Master
     out: Path
     kept: dict
-    worksheet: Worksheet | None
+    worksheets: list[Worksheet]
     intake: intake.Intake
     deadline: Deadline
     journal: Journal
@@ -47,7 +51,8 @@ def grade(path, options):
     Returns
     -------
     int
-        0, or 3 where a person must look.
+        0, or 3 where a person must look; with results for a platform, 1 where points
+        are missing.
     """
     settings = whole_class.Settings(
         options.secret, options.trust, options.jobs, options.scheduler
@@ -57,6 +62,12 @@ def grade(path, options):
         return _show(one, settings, options)
     if options.trust:
         print("Without a sandbox (--trust): each row says so.", file=sys.stderr)
+    elif filters() is None:
+        print(
+            "libseccomp is missing (apt install libseccomp2): the sandbox works, but "
+            "rooms can make all system calls that the kernel lets them make.",
+            file=sys.stderr,
+        )
     kept.write_kept(one.out, one.kept)
     marks.write_marks(one.out, one.marks)
     intake.write_intake(one.out, one.intake)
@@ -72,7 +83,13 @@ def grade(path, options):
         )
     finally:
         client.stop()
-    return _write(one, entries)
+    status = _write(one, entries)
+    if not options.results:
+        return status
+    entries, sums = _finished(one, entries)
+    student = one.intake.submissions[0].id
+    mine = (one.master, entries[student], sums[student])
+    return status if write_results(options.results, *mine) else 1
 
 
 def _read(path, options):
@@ -84,13 +101,23 @@ def _read(path, options):
     paths = {key: kept.path_of(said, key, out) for key in kept.FILES}
     zone, problems = kept.zone(said), []
     roster = read_roster(paths["roster"]) if paths["roster"] else None
-    worksheet = None
-    if paths["worksheet"]:
-        worksheet = read_worksheet(paths["worksheet"], master, said.get("column", ""))
-    taken = intake.collect(options.submissions, master, roster, said.get("chosen"))
+    worksheets, column = [], said.get("column", "")
+    sheets = [paths[key] for key in kept.SHEETS if paths[key]]
+    for sheet in sheets:
+        # With two tables, the name is that of a column of one of them.
+        mine = len(sheets) == 1 or column in read_sheet(sheet).columns
+        worksheets.append(read_worksheet(sheet, master, column if mine else ""))
+    taken = intake.collect(
+        options.submissions, master, roster, said.get("chosen"), options.id
+    )
+    if options.results and len(taken.submissions) != 1:
+        raise ValueError(
+            f"--results is for one student, and {len(taken.submissions)} handed in; "
+            "--id says that all of it is one student's"
+        )
     journal = Journal(out / "journal.jsonl")
     known = _known(taken, roster, journal)
-    deadline = _deadline(said, paths, zone, worksheet, known, problems)
+    deadline = _deadline(said, paths, zone, worksheets, known, problems)
     answers = {key: one.get("answers", {}) for key, one in journal.entries.items()}
     answers |= {
         one.id: {name: marks.answer_digest(t) for name, t in one.answers.items()}
@@ -106,7 +133,7 @@ def _read(path, options):
         master=master,
         out=out,
         kept=said,
-        worksheet=worksheet,
+        worksheets=worksheets,
         intake=taken,
         deadline=deadline,
         journal=journal,
@@ -116,12 +143,12 @@ def _read(path, options):
     )
 
 
-def _deadline(said, paths, zone, worksheet, known, problems):
+def _deadline(said, paths, zone, worksheets, known, problems):
     """Return when work is due and came; add what cannot be used to the problems."""
     times, extensions = {}, {}
-    if worksheet:
+    for worksheet in worksheets:
         of_labels, strange = worksheet.times(zone)
-        times = {known.get(label, label): time for label, time in of_labels.items()}
+        times |= {known.get(label, label): time for label, time in of_labels.items()}
         if strange:
             problems.append(
                 f"{len(strange)} times in the worksheet cannot be read, such as "
@@ -139,7 +166,7 @@ def _deadline(said, paths, zone, worksheet, known, problems):
     fraction = kept.fraction(said.get("penalty", "0"))
     if fraction and not said.get("due"):
         problems.append("a penalty, and no --due: nothing is late")
-    return Deadline(kept.due(said), fraction, extensions, times)
+    return Deadline(kept.due(said), fraction, extensions, times, zone)
 
 
 def _known(taken, roster, journal):
@@ -166,10 +193,13 @@ def _write(one, entries):
     tables.write_totals(one.out, sums)
     marks.write_review(one.out, entries, one.marks)
     write_review_page(one.out, one.master, entries)
-    summary = feedback.write_pages(one.out, one.master, entries, sums)
+    owner, _, name = helpers()[0].partition("/")
+    # Where GitHub puts the book of a repository that publishes one.
+    book = f"https://{owner.lower()}.github.io/{name}/book" if name else ""
+    summary = feedback.write_pages(one.out, one.master, entries, sums, book)
     print(f"{len(one.intake.submissions)} submissions: {grades}, {summary}")
-    if one.worksheet:
-        filled, count = one.worksheet.fill(one.out, sums, one.known)
+    for worksheet in one.worksheets:
+        filled, count = worksheet.fill(one.out, sums, one.known)
         print(f"{filled}: {count} of {len(sums)} grades")
     waiting = sum(len(each["open"]) for each in sums.values())
     if waiting:

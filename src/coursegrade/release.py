@@ -25,6 +25,12 @@ from coursekit.grading import PUBLIC, class_key
 
 _KEY_LINE = re.compile(r"^class_key\s*=.*$", re.MULTILINE)
 _GITHUB = re.compile(r"https://github\.com/([\w.-]+/[\w.-]+?)(?:\.git)?/?", re.ASCII)
+# Nobody's name is used, and nothing runs by itself.
+_CHECK = """\
+# Before you hand in: save the notebook, remove the # below, and run this cell.
+import coursekit.grading
+
+# coursekit.grading.check("{name}.ipynb")"""
 _DIRECTIVE = re.compile(r"^\s*(`{3,}|:{3,})\{|\{[a-z:]+\}`", re.MULTILINE)
 
 
@@ -47,17 +53,16 @@ def released_notebook(master, secret=PUBLIC, repository="", commit=""):
     MasterError
         If a text cell has a directive or role, which Colab shows raw.
     """
-    key = class_key(secret, master.name)
-    return _notebook(
-        master, key, released_source, colab.setup_source(repository, commit)
-    )
+    from nbformat.v4 import new_code_cell
+
+    made = _notebook(master, released_source, secret, repository, commit)
+    made.cells.append(new_code_cell(_CHECK.format(name=master.name), id="check"))
+    return made
 
 
 def source_notebook(master, secret=PUBLIC, repository="", commit=""):
     """Return the instructor's notebook for nbgrader's ``source`` folder."""
-    key = class_key(secret, master.name)
-    setup = colab.setup_source(repository, commit)
-    return _notebook(master, key, lambda cell: cell.source, setup)
+    return _notebook(master, lambda cell: cell.source, secret, repository, commit)
 
 
 def solution_notebook(master, secret=PUBLIC, repository="", commit=""):
@@ -66,8 +71,7 @@ def solution_notebook(master, secret=PUBLIC, repository="", commit=""):
     def text_of(cell):
         return released_source(replace(cell, source=_unmarked(cell.source)))
 
-    key = class_key(secret, master.name)
-    return _notebook(master, key, text_of, colab.setup_source(repository, commit))
+    return _notebook(master, text_of, secret, repository, commit)
 
 
 def _unmarked(source):
@@ -251,9 +255,11 @@ def _write(notebook, folder, name):
     return path
 
 
-def _notebook(master, key, text_of, setup):
+def _notebook(master, text_of, secret, repository, commit):
     from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+    key = class_key(secret, master.name)
+    setup = colab.setup_source(repository, commit)
     cells = [new_code_cell(setup, id="setup", metadata={"cellView": "form"})]
     for number, cell in enumerate(master.cells):
         if cell.role == "text" and _DIRECTIVE.search(cell.source):

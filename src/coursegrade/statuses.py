@@ -14,7 +14,7 @@ class Status(StrEnum):
     Attributes
     ----------
     meaning : str
-        A sentence for the student.
+        What it means, for the student, and what to do.
     points : str
         What it is worth: ``"all"``, ``"none"``, or ``"open"`` while nobody knows.
     explained : bool
@@ -39,12 +39,41 @@ class Status(StrEnum):
 
     OK = "ok", "Right.", "all", "explained"
     WRONG = "wrong", "Not right yet.", "none", "explained"
-    ERROR = "error", "The code raised an error.", "none", "explained"
-    TIMEOUT = "timeout", "Not done within the time allowed.", "none", "alone"
-    MEMORY = "memory", "Needed more memory than is allowed.", "none"
-    DIED = "died", "The code ended its own process.", "none", "alone"
-    MISSING = "missing", "There is no answer.", "none", "explained"
-    UNREADABLE = "unreadable", "The notebook cannot be read.", "none", "explained"
+    ERROR = (
+        "error",
+        "The code raised an error: restart the kernel and run all cells to see it.",
+        "none",
+        "explained",
+    )
+    TIMEOUT = (
+        "timeout",
+        "Not done within the time allowed: look for a loop that never ends.",
+        "none",
+        "alone",
+    )
+    MEMORY = (
+        "memory",
+        "Needed more memory than is allowed: look for lists and arrays that grow.",
+        "none",
+    )
+    DIED = (
+        "died",
+        "The code ended its own process: leave out exit(), and run all cells anew.",
+        "none",
+        "alone",
+    )
+    MISSING = (
+        "missing",
+        "There is no answer: run the notebook's last cell before you hand in.",
+        "none",
+        "explained",
+    )
+    UNREADABLE = (
+        "unreadable",
+        "The notebook cannot be read: download it again and open it once yourself.",
+        "none",
+        "explained",
+    )
     NEEDS_REVIEW = "needs_review", "A person will read this.", "open", "waits"
     # The grader's own failure: no point is taken.
     NOT_GRADED = (

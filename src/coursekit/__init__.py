@@ -26,6 +26,7 @@ __getattr__, __dir__, __all__ = attach(
         "rnn": "models",
         "largest_curvature": "curvature",
         "mean_sd": "seeds",
+        "probe_seeds": "seeds",
         "reproducible": "seeds",
         "GradientMonitor": "clinic",
         "diagnose": "clinic",

@@ -1,7 +1,8 @@
 """What the notebooks of the book and of the assignments share.
 
 Their metadata, and the first cell: in Colab, it installs this package from the
-commit that the notebook was made from.
+commit that the notebook was made from, or from a ZIP file where no repository is
+known; elsewhere it says how to.
 """
 
 import os
@@ -12,21 +13,30 @@ METADATA = {
     "language_info": {"name": "python"},
 }
 INSTALL = """\
-# Colab does not have the course's helpers; elsewhere this does nothing.
+# The course's helpers; where they are installed, this does nothing.
 import sys
 from importlib.util import find_spec
 
-if "google.colab" in sys.modules and find_spec("coursekit") is None:
+missing = find_spec("coursekit") is None
 """
 FROM_REPOSITORY = """\
-    repository = "https://github.com/{name}"
-    commit = "{commit}"
-    source = f"gradient-coursekit @ git+{{repository}}@{{commit}}"
+repository = "https://github.com/{name}"
+commit = "{commit}"
+source = f"gradient-coursekit @ git+{{repository}}@{{commit}}"
+if missing and "google.colab" in sys.modules:
     %pip install -q "{{source}}"
+elif missing:
+    raise ImportError(f'Run this first: pip install "{{source}}"')
 """
-FROM_CLONE = """\
-    # To install them, run `pip install .` in a clone's folder.
-    print("Run `pip install .` in the folder of the course's clone.")
+FROM_FOLDER = """\
+if missing and "google.colab" in sys.modules:
+    from google.colab import files
+
+    print("Choose the course's folder, packed as one ZIP file.")
+    (source,) = files.upload()
+    %pip install -q "{source}"
+elif missing:
+    raise ImportError("Run `pip install .` in the course's folder.")
 """
 
 
@@ -41,7 +51,7 @@ def setup_source(name, revision):
         The commit to install, or nothing.
     """
     known = name and revision
-    how = FROM_REPOSITORY.format(name=name, commit=revision) if known else FROM_CLONE
+    how = FROM_REPOSITORY.format(name=name, commit=revision) if known else FROM_FOLDER
     return (INSTALL + how).rstrip()
 
 

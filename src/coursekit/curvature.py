@@ -41,8 +41,6 @@ def largest_curvature(
     ValueError
         If the model has no trainable variable, or ``steps`` is below 1.
     """
-    import keras
-
     from coursekit._backend import check_backend
 
     check_backend()
@@ -54,10 +52,7 @@ def largest_curvature(
         )
 
     multiply = _hessian_product(model, x, y, loss, training)
-    start = [
-        keras.random.normal(v.shape, seed=seed + number, dtype=v.dtype)
-        for number, v in enumerate(variables)
-    ]
+    start = _draw(variables, seed)
     kept, found = model.get_weights(), []
     try:
         for setting in [kept] if weights is None else weights:
@@ -66,6 +61,16 @@ def largest_curvature(
     finally:
         model.set_weights(kept)
     return found[0] if weights is None else np.array(found)
+
+
+def _draw(variables, seed):
+    """Return normal numbers for each variable."""
+    import keras
+
+    return [
+        keras.random.normal(v.shape, seed=seed + number, dtype=v.dtype)
+        for number, v in enumerate(variables)
+    ]
 
 
 def _hessian_product(model, x, y, loss, training):

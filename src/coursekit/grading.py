@@ -8,7 +8,13 @@ which only the grader can seed.
 
 import hashlib
 import hmac
+import json
 import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
 
 import numpy as np
 
@@ -86,6 +92,44 @@ def secret_rng(task):
 def seed_hidden_inputs(secret, assignment, student_id):
     """Seed :func:`secret_rng` in this process: the grader's part."""
     _secret.update(secret=secret, assignment=assignment, student=student_id)
+
+
+def check(notebook):
+    """Say what the grader will find in a notebook, before it is handed in.
+
+    In Colab that is this notebook, as it stands there; elsewhere the file, as it was
+    saved. It is run from top to bottom in a process of its own, by the command
+    ``coursekit check``.
+
+    Parameters
+    ----------
+    notebook : str
+        The file's name, with its folder where it is not the present one.
+    """
+    if os.environ.get("COURSEKIT_CHECK"):
+        # It is being checked or graded right now.
+        return
+    path = Path(notebook)
+    with tempfile.TemporaryDirectory() as folder:
+        if "google.colab" in sys.modules:
+            from google.colab import _message
+
+            told = _message.blocking_request("get_ipynb", request="", timeout_sec=60)
+            path = Path(folder, path.name)
+            path.write_text(json.dumps(told["ipynb"]), encoding="utf-8")
+        elif not path.is_file():
+            print(
+                f"There is no {notebook} in {Path.cwd()}. Put the notebook's own name, "
+                "the one in its tab, between the quotation marks."
+            )
+            return
+        # The command's own way to the grader's half of this package.
+        places = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+        command = [shutil.which("coursekit", path=places) or "coursekit", "check"]
+        run = subprocess.run(
+            [*command, str(path)], capture_output=True, text=True, check=False
+        )
+    print(run.stdout + run.stderr, end="")
 
 
 def _mac(key, *parts):

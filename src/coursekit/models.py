@@ -60,42 +60,16 @@ def mlp(
     ValueError
         If an argument is not accepted, named with what is.
     """
-    depth, width = _count("depth", depth), _count("width", width)
-    classes = _count("classes", classes)
+    depth, width, classes = _counts(depth=depth, width=width, classes=classes)
     _choice("batch_normalization", batch_normalization, BATCH_NORMALIZATION)
-    _keras("activation", activation, keras.activations.get)
-    _keras("kernel_regularizer", kernel_regularizer, keras.regularizers.get)
+    _known("activation", activation)
+    _known("kernel_regularizer", kernel_regularizer)
     draws = _initializers(kernel_initializer, seed, depth + 1)
-
-    layers = [keras.Input(_shape(input_shape))]
-    if len(layers[0].shape) > 2:
-        layers.append(keras.layers.Flatten(dtype=dtype))
+    how = {"kernel_regularizer": kernel_regularizer, "dtype": dtype}
+    layers = _inputs(_shape(input_shape), dtype)
     for number, draw in enumerate(draws[:-1], start=1):
-        layers.append(
-            keras.layers.Dense(
-                width,
-                use_bias=batch_normalization != "before",
-                kernel_initializer=draw,
-                kernel_regularizer=kernel_regularizer,
-                dtype=dtype,
-                name=f"hidden_{number}",
-            )
-        )
-        after = [keras.layers.Activation(activation, dtype=dtype)]
-        if batch_normalization:
-            norm = keras.layers.BatchNormalization(momentum=0.9, dtype=dtype)
-            after.insert(0 if batch_normalization == "before" else 1, norm)
-        layers.extend(after)
-    layers.append(
-        keras.layers.Dense(
-            classes,
-            kernel_initializer=draws[-1],
-            kernel_regularizer=kernel_regularizer,
-            dtype=dtype,
-            name="output",
-        )
-    )
-    return keras.Sequential(layers)
+        layers += _hidden(number, draw, width, activation, batch_normalization, how)
+    return keras.Sequential([*layers, _dense("output", classes, draws[-1], **how)])
 
 
 def rnn(
@@ -138,32 +112,49 @@ def rnn(
     ValueError
         If an argument is not accepted, named with what is.
     """
-    units, classes = _count("units", units), _count("classes", classes)
+    units, classes = _counts(units=units, classes=classes)
     _choice("cell", cell, tuple(CELLS))
-    _keras("activation", activation, keras.activations.get)
+    _known("activation", activation)
     if len(_shape(input_shape)) != 2:
         raise ValueError(f"input_shape={input_shape!r}: give (time steps, features)")
     inner, output = _initializers(kernel_initializer, seed, 2)
     # the third seed: with that of the input kernel the two could be equal
-    *_, recurrent = _initializers(
+    *_, between = _initializers(
         recurrent_initializer, seed, 3, name="recurrent_initializer"
     )
-    return keras.Sequential(
-        [
-            keras.Input(input_shape),
-            CELLS[cell](
-                units,
-                activation=activation,
-                kernel_initializer=inner,
-                recurrent_initializer=recurrent,
-                unroll=unroll,
-                dtype=dtype,
-            ),
-            keras.layers.Dense(
-                classes, kernel_initializer=output, dtype=dtype, name="output"
-            ),
-        ]
+    recurrent = CELLS[cell](
+        units,
+        activation=activation,
+        kernel_initializer=inner,
+        recurrent_initializer=between,
+        unroll=unroll,
+        dtype=dtype,
     )
+    head = _dense("output", classes, output, dtype=dtype)
+    return keras.Sequential([keras.Input(input_shape), recurrent, head])
+
+
+def _inputs(shape, dtype):
+    """Return the input, and what flattens a sample of several axes."""
+    layers = [keras.Input(shape)]
+    if len(shape) > 1:
+        layers.append(keras.layers.Flatten(dtype=dtype))
+    return layers
+
+
+def _hidden(number, draw, width, activation, batch_normalization, how):
+    """Return a hidden dense layer, its activation, and what normalizes."""
+    biased = batch_normalization != "before"
+    layers = [_dense(f"hidden_{number}", width, draw, use_bias=biased, **how)]
+    layers.append(keras.layers.Activation(activation, dtype=how["dtype"]))
+    if batch_normalization:
+        norm = keras.layers.BatchNormalization(momentum=0.9, dtype=how["dtype"])
+        layers.insert(1 if batch_normalization == "before" else 2, norm)
+    return layers
+
+
+def _dense(name, units, draw, **options):
+    return keras.layers.Dense(units, name=name, kernel_initializer=draw, **options)
 
 
 def _initializers(identifier, seed, number, name="kernel_initializer"):
@@ -177,29 +168,40 @@ def _initializers(identifier, seed, number, name="kernel_initializer"):
     else:
         sequence = np.random.SeedSequence(_count("seed", seed, least=0))
         seeds = [int(value) for value in sequence.generate_state(number)]
-    initializer = _keras(name, identifier, keras.initializers.get)
+    initializer = _known(name, identifier)
     config = initializer.get_config()
     if "seed" not in config:
         return [initializer] * number
     return [type(initializer).from_config({**config, "seed": s}) for s in seeds]
 
 
-def _keras(name, value, get):
+_KNOWN = {
+    "activation": (
+        keras.activations.get,
+        "'linear', 'relu', 'tanh' or 'sigmoid'",
+    ),
+    "kernel_initializer": (
+        keras.initializers.get,
+        "'glorot_uniform', 'he_normal' or 'lecun_normal'",
+    ),
+    "kernel_regularizer": (keras.regularizers.get, "'l2'"),
+    "recurrent_initializer": (
+        keras.initializers.get,
+        "'orthogonal' or 'glorot_uniform'",
+    ),
+}
+
+
+def _known(name, value):
+    """Return what Keras makes of an argument."""
+    get, examples = _KNOWN[name]
     try:
         return get(value)
     except ValueError as error:
         raise ValueError(
             f"{name}={value!r}: Keras does not know it. Give a name that Keras "
-            f"documents, such as {_EXAMPLES[name]}, or the object itself"
+            f"documents, such as {examples}, or the object itself"
         ) from error
-
-
-_EXAMPLES = {
-    "activation": "'linear', 'relu', 'tanh' or 'sigmoid'",
-    "kernel_initializer": "'glorot_uniform', 'he_normal' or 'lecun_normal'",
-    "kernel_regularizer": "'l2'",
-    "recurrent_initializer": "'orthogonal' or 'glorot_uniform'",
-}
 
 
 def _choice(name, value, accepted):
@@ -215,6 +217,10 @@ def _count(name, value, least=1):
     if value < least:
         raise ValueError(f"{name}={value!r}: give an integer, {least} or more")
     return int(value)
+
+
+def _counts(**values):
+    return [_count(name, value) for name, value in values.items()]
 
 
 def _shape(value):

@@ -10,7 +10,8 @@ __all__ = ["use_style", "depth_profile", "seed_band", "layer_change", "history"]
 
 #: The text colour of course.mplstyle: on the book's pages it follows the theme.
 INK = "#1a1b1c"
-THEORY = {"color": INK, "linestyle": "--", "linewidth": 1.0, "marker": ""}
+#: What is expected: one colour, which no measurement has, and dashes.
+THEORY = {"color": "#d55e00", "linestyle": "--", "linewidth": 1.4, "marker": ""}
 
 
 def use_style():
@@ -101,7 +102,7 @@ def seed_band(profiles, centre, sd, ax=None):
             layer,
             centre - width * sd,
             centre + width * sd,
-            color="C4",
+            color=THEORY["color"],
             alpha=alpha,
             linewidth=0,
             label=f"theory, {width} sd",

@@ -4,6 +4,19 @@ import operator
 
 import numpy as np
 
+__all__ = ["mean_sd", "probe_seeds", "reproducible"]
+
+
+# What a ProbeReport has of each layer.
+PROBED = (
+    "activation_ms",
+    "delta_norm",
+    "kernel_gradient_norm",
+    "dead_fraction",
+    "saturated_fraction",
+    "zero_gradients",
+)
+
 
 def reproducible(seed):
     """Make what follows repeatable: seed everything, allow no chance, round alike.
@@ -45,6 +58,39 @@ def reproducible(seed):
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
     tf.config.experimental.enable_tensor_float_32_execution(False)
+
+
+def probe_seeds(build, seeds, x, y, loss):
+    """Probe one batch in a network a seed; see :func:`coursekit.probe`.
+
+    Parameters
+    ----------
+    build : callable
+        ``build(seed)`` returns a built ``keras.Model`` of one architecture.
+    seeds : iterable of int
+    x, y : arrays
+        One batch, the same for all.
+    loss : str, callable or keras.losses.Loss
+
+    Returns
+    -------
+    dict of str to numpy.ndarray of shape (seeds, rows)
+        The measurements of a :class:`coursekit.ProbeReport` that have a row for each
+        layer with a kernel, under their names there.
+
+    Raises
+    ------
+    ValueError
+        If there is no seed, or the networks differ in their layers.
+    """
+    from coursekit.probing import probe
+
+    reports = [probe(build(seed), x, y, loss, verbose=False) for seed in seeds]
+    if len({len(report.layers) for report in reports}) != 1:
+        raise ValueError(
+            "seeds: give one or more, and networks that differ in their seed alone"
+        )
+    return {name: np.stack([getattr(r, name) for r in reports]) for name in PROBED}
 
 
 def mean_sd(values, digits=2):

@@ -75,6 +75,7 @@ def unfounded(html, stated=()):
     return prose - outputs - code - COUNTS - set(stated)
 
 
+@pytest.mark.cpu  # the text quotes what a CPU printed
 @pytest.mark.parametrize("chapter", CHAPTERS)
 def test_numbers_of_the_prose_are_computed_on_the_page(chapter):
     html = (HTML / f"{chapter}.html").read_text(encoding="utf-8")

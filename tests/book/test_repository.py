@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 from sphinx.errors import ExtensionError
 
-from repository import repository
+from repository import pages, repository
 
 
 def configuration(url=""):
@@ -46,3 +46,20 @@ def test_wrong_variable(monkeypatch, name):
 def test_wrong_address():
     with pytest.raises(ExtensionError, match="not https://github.com/owner/name"):
         repository(configuration("https://example.org/owner/name"))
+
+
+@pytest.mark.usefixtures("no_variable")
+@pytest.mark.parametrize(
+    ("name", "own", "address"),
+    [
+        ("Owner/course", "", "https://owner.github.io/course/"),
+        ("owner/Owner.github.io", "", "https://owner.github.io/"),
+        ("owner/course", "https://example.org/book", "https://example.org/book/"),
+        ("", "https://example.org/", "https://example.org/"),
+        ("", "", ""),
+    ],
+)
+def test_address_of_the_published_book(name, own, address):
+    config = configuration(f"https://github.com/{name}" if name else "")
+    config.html_baseurl = own
+    assert pages(config) == address

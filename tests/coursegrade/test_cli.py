@@ -5,11 +5,10 @@ import json
 import pytest
 
 from coursegrade import cli
-from coursegrade.examiner import client
 from coursegrade.gradebook import whole_class
 from coursegrade.sandbox import bubblewrap
 from coursegrade.sandbox.bubblewrap import SandboxError
-from submissions import MASTER, TINY, rows_of, sandbox_or_skip, solved
+from submissions import MASTER, TINY, rows_of, solved
 
 
 def test_no_sandbox_is_refused(monkeypatch, tmp_path, capsys):
@@ -29,15 +28,6 @@ def test_no_master(capsys):
     assert "no master 'nowhere'" in capsys.readouterr().err
 
 
-@pytest.fixture(scope="module")
-def warm():
-    """One process of the grader for the tests that do not need a new one."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(client, "stop", lambda: None)
-        yield
-    client.stop()
-
-
 def test_trust_says_so_in_every_row(tmp_path):
     (tmp_path / "ann.ipynb").write_bytes(solved(TINY, "ann"))
     arguments = ["grade", str(TINY), str(tmp_path), "--out", str(tmp_path / "g")]
@@ -48,7 +38,6 @@ def test_trust_says_so_in_every_row(tmp_path):
 
 
 def test_a_class_from_release_to_marks(tmp_path, capsys, warm):
-    sandbox_or_skip()
     out = ["--out", str(tmp_path / "released")]
     assert cli.main(["release", str(TINY), *out, "--secret", "s"]) == 0
     assert (tmp_path / "released/tiny.ipynb").is_file()

@@ -1,5 +1,6 @@
 """Walks of several commands: nobody lost, nothing undone, all of it said."""
 
+import json
 import zipfile
 from datetime import datetime, timedelta
 
@@ -244,3 +245,99 @@ def test_a_penalty_without_a_due_time_is_told(tmp_path, run):
     hand_in(tmp_path / "in", "ada")
     status, said, _ = run("in", "--penalty", "10%")
     assert status == 3 and "no --due: nothing is late" in said
+
+
+def test_one_students_results(tmp_path, run):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/my work.ipynb").write_bytes(solved(TINY, "ada"))
+    (tmp_path / "in/notes.txt").write_text("nothing")
+    made = tmp_path / "results.json"
+    status, _, rows = run("in", "--id", "ada", "--results", made)
+    assert status == 1 and rows.keys() == {"ada"} and '"score": 7' in made.read_text()
+    hand_in(tmp_path / "in", "bob")
+    status, said, _ = run("in", "--results", made)
+    assert status == 1 and "--results is for one student, and 3 handed in" in said
+
+
+@pytest.mark.parametrize(("more", "again"), [({}, 1), ({"alone": True}, 0)])
+def test_deaths_of_an_older_journal_are_looked_at_again(
+    tmp_path, run, graded, more, again
+):
+    hand_in(tmp_path / "in", "ada")
+    run("in")
+    journal = tmp_path / "g/tiny/journal.jsonl"
+    one = json.loads(journal.read_text())
+    one["rows"][1] |= {"status": "died", **more}
+    journal.write_text(json.dumps(one) + "\n")
+    run("in")
+    assert graded[1:] == [("ada", ("stddev",))] * again
+
+
+GRADESCOPE = """\
+submission_51:
+  :submitters:
+  - {":name": Eva S, ":sid": eva, ":email": e@x}
+  :created_at: 2025-12-01 10:00:00 Z
+"""
+
+
+def test_a_term(tmp_path, run, graded, monkeypatch):
+    """Three platforms, two extensions, marks, a second hand-in, a regrade, exports."""
+    assert cli.main(["release", str(TINY), "--no-check", "--out", str(tmp_path)]) == 0
+    platform_zip(tmp_path / "moodle.zip", MOODLE)
+    platform_zip(tmp_path / "canvas.zip", CANVAS)
+    with zipfile.ZipFile(tmp_path / "export.zip", "w") as made:
+        made.writestr("a_1_export/submission_51/w.ipynb", solved(TINY, ""))
+        made.writestr("a_1_export/submission_metadata.yml", GRADESCOPE)
+    roster = "submission,id\n1234567,ada\n1234571,kurt\n11,lea\n12,grace\n"
+    roster = write(tmp_path / "roster.csv", f"{roster}eva,eva\nfay,fay\n")
+    sheet = "Identifier,Grade,Last modified (submission)\n"
+    sheet += 'Participant 1234567,,"Monday, 1 December 2025, 9:00 AM"\n'
+    sheet += 'Participant 1234571,,"Wednesday, 3 December 2025, 9:00 AM"\n'
+    sheet = write(tmp_path / "sheet.csv", sheet)
+    canvas = "Student,ID,Section,tiny (7)\nLea,11,A,\nGrace,12,A,\n"
+    canvas = write(tmp_path / "canvas.csv", canvas)
+    # Kurt and Eva have two days more; Grace's days are not known.
+    more = "id,due\nkurt,2025-12-03T00:00Z\neva,2025-12-02T00:00Z\n"
+    more = write(tmp_path / "more.csv", more)
+    said = ("--due", "2025-12-01T00:00Z", "--penalty", "10%", "--timezone", "UTC")
+    said += ("--extensions", more, "--roster", roster)
+    run("moodle.zip", *said, "--worksheet", sheet)
+    run("canvas.zip", "--gradebook", canvas)
+    _, _, rows = run("export.zip")
+    days = {one: row["late_days"] for one, row in rows.items()}
+    late = {"ada": "1", "kurt": "1", "lea": "0", "grace": "late", "eva": "0"}
+    assert days == late | {"fay": "0"} and len(graded) == 5
+    # Marks, typed where the message says to, survive hand-ins and a regrade.
+    review = tmp_path / "g/tiny/review.csv"
+    text = review.read_text()
+    for one in ("ada", "kurt", "lea", "eva"):
+        text = text.replace(f"{one},why,,,", f"{one},why,2,Good.,")
+    review.write_text(text.replace("grace,why,,,", "grace,why,,Unclear.,"))
+    times = write(tmp_path / "times.csv", "id,time\ngrace,2025-12-02T12:00Z\n")
+    _, _, rows = run("canvas.zip", "--times", times)
+    # Points 2, 0 and 5, and 2 for the text.
+    totals = {"ada": "8.1", "kurt": "8.1", "lea": "9", "grace": "5.6", "eva": "9"}
+    assert {one: row["total"] for one, row in rows.items()} == totals | {"fay": "0"}
+    # Fay hands in late, Ada another text; the text of a test was wrong for Lea.
+    hand_in(tmp_path / "in", "fay")
+    hand_in(tmp_path / "in", "ada", why="Another text.")
+    monkeypatch.setitem(STATUS, "stddev", "ok")
+    run("in")
+    _, _, rows = run("canvas.zip", "--regrade", "lea", "--task", "stddev")
+    assert (rows["lea"]["total"], rows["lea"]["open"]) == ("12", "")
+    assert rows["ada"]["open"] == rows["fay"]["open"] == rows["grace"]["open"] == "why"
+    assert "2 points: Good." in review.read_text()
+    assert "grace,why,,Unclear.," in review.read_text()
+    assert {one: rows[one]["late_days"] for one in late} == late | {"grace": "2"}
+    # What goes back: whole totals alone, each page to its platform.
+    out = tmp_path / "g/tiny"
+    assert [r["Grade"] for r in rows_of(out / "moodle_worksheet.csv")] == ["", "8.1"]
+    assert [r["tiny (7)"] for r in rows_of(out / "canvas_gradebook.csv")] == ["12", ""]
+    assert len(rows_of(out / "grades.csv")) == 6 * len(MASTER.tasks)
+    with zipfile.ZipFile(out / "canvas_feedback.zip") as made:
+        names = [name.removesuffix("_w.ipynb") for name in sorted(CANVAS)]
+        assert made.namelist() == [f"{name}_feedback.html" for name in names]
+    # The page to mark texts shows those of earlier hand-ins, too.
+    assert "not among the hand-ins" not in (out / "review.html").read_text()
+    assert "Another text." in (out / "review.html").read_text()

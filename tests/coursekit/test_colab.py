@@ -5,7 +5,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import nbformat
 import pytest
@@ -27,7 +27,10 @@ def run_first_cell(monkeypatch, capsys):
         shell = InteractiveShell()
         shell.register_magic_function(lines.append, magic_name="pip")
         if in_colab:
-            monkeypatch.setitem(sys.modules, "google.colab", ModuleType("colab"))
+            colab = ModuleType("google.colab")
+            colab.files = SimpleNamespace(upload=lambda: {"the course.zip": b""})
+            monkeypatch.setitem(sys.modules, "google", ModuleType("google"))
+            monkeypatch.setitem(sys.modules, "google.colab", colab)
         with monkeypatch.context() as patch:
             found = object() if installed else None
             patch.setattr("importlib.util.find_spec", lambda name: found)
@@ -39,15 +42,16 @@ def run_first_cell(monkeypatch, capsys):
 
 FIRST_CELLS = {
     "repository": setup_source("owner/name", "abc"),
-    "clone": setup_source("", "abc"),
+    "folder": setup_source("", "abc"),
 }
 
 
 @pytest.mark.parametrize("kind", FIRST_CELLS)
-@pytest.mark.parametrize(("colab", "there"), [(False, False), (True, True)])
-def test_first_cell_does_nothing(run_first_cell, kind, colab, there):
-    """Neither outside Colab nor when the helpers are there."""
-    assert run_first_cell(FIRST_CELLS[kind], colab, there) == ([], "")
+@pytest.mark.parametrize("colab", [False, True])
+def test_first_cell_does_nothing_when_the_helpers_are_there(
+    run_first_cell, kind, colab
+):
+    assert run_first_cell(FIRST_CELLS[kind], colab, True) == ([], "")
 
 
 def test_first_cell_installs_the_commit(run_first_cell):
@@ -58,9 +62,21 @@ def test_first_cell_installs_the_commit(run_first_cell):
 
 
 @pytest.mark.parametrize("known", [("", "abc"), ("owner/name", ""), ("", "")])
-def test_first_cell_tells_of_the_clone(run_first_cell, known):
+def test_first_cell_asks_for_the_folder(run_first_cell, known):
     lines, printed = run_first_cell(setup_source(*known), True, False)
-    assert lines == [] and "`pip install .`" in printed and "clone" in printed
+    assert lines == ['install -q "the course.zip"'] and "ZIP" in printed
+
+
+@pytest.mark.parametrize(
+    ("kind", "cure"),
+    [
+        ("repository", r"gradient-coursekit @ git\+.*@abc"),
+        ("folder", r"pip install \."),
+    ],
+)
+def test_first_cell_stops_where_the_next_one_would_fail(run_first_cell, kind, cure):
+    with pytest.raises(ImportError, match=cure):
+        run_first_cell(FIRST_CELLS[kind], False, False)
 
 
 @pytest.mark.parametrize("kind", FIRST_CELLS)
@@ -97,4 +113,5 @@ def test_colab_keeps_its_versions():
 
 
 def test_first_cell_fits_a_phone():
-    assert max(map(len, FIRST_CELLS["repository"].split("\n"))) <= 72
+    for source in FIRST_CELLS.values():
+        assert max(map(len, source.split("\n"))) <= 72

@@ -41,11 +41,18 @@ def _recurrent(dtype):
     return lambda s: models.rnn(8, seed=s, dtype=dtype)
 
 
-def _alone(build, seed, optimizer, x, y, dtype, epochs=1):
-    model = build(seed)
+def _alone(build, optimizer, x, y, dtype, epochs=1, seeds=SEEDS):
+    """Yield the seed, weights and losses of plain fits; their step is traced once."""
+    model = build(0)
     model.compile(optimizer, _loss(dtype))
-    history = model.fit(x, y, 32, epochs, shuffle=False, verbose=0).history["loss"]
-    return model.get_weights(), history
+    optimizer.build(model.trainable_variables)
+    start = [variable.numpy() for variable in optimizer.variables]
+    for seed in seeds:
+        model.set_weights(build(seed).get_weights())
+        for variable, value in zip(optimizer.variables, start, strict=True):
+            variable.assign(value)
+        run = model.fit(x, y, 32, epochs, shuffle=False, verbose=0)
+        yield seed, model.get_weights(), run.history["loss"]
 
 
 def _distance(a, b):
@@ -71,10 +78,8 @@ def test_members_equal_fit_in_float64(kind, option, digits, rows):
     assert run.loss.shape == (3, 20)
     # clipping that never happens would test nothing
     assert run.clipped.all() == bool(option)
-    for s in SEEDS:
-        wanted, _ = _alone(
-            build, s, keras.optimizers.SGD(0.1, **option), x, y, "float64"
-        )
+    optimizer = keras.optimizers.SGD(0.1, **option)
+    for s, wanted, _ in _alone(build, optimizer, x, y, "float64"):
         for stacked, own in zip(nets.weights, wanted, strict=True):
             assert _distance(stacked[s], own) <= 1e-9
 
@@ -87,11 +92,18 @@ def test_members_equal_fit_when_compiled_by_xla(digits):
     optimizer = keras.optimizers.SGD(0.1, **option)
     nets.compile(optimizer, _loss("float64"), jit_compile=True)
     assert nets.fit(x, y, 32, shuffle=False).clipped.all()
-    for s in SEEDS:
-        optimizer = keras.optimizers.SGD(0.1, **option)
-        wanted, _ = _alone(build, s, optimizer, x, y, "float64")
+    optimizer = keras.optimizers.SGD(0.1, **option)
+    for s, wanted, _ in _alone(build, optimizer, x, y, "float64"):
         for stacked, own in zip(nets.weights, wanted, strict=True):
             assert _distance(stacked[s], own) <= 1e-9
+
+
+@pytest.mark.gpu
+def test_variables_and_steps_are_on_the_gpu(digits):
+    nets = Ensemble(_dense("float32"), SEEDS)
+    nets.compile(keras.optimizers.SGD(0.1), _loss("float32"), jit_compile=True)
+    assert np.isfinite(nets.fit(*digits, 32).loss).all()
+    assert all("GPU" in v.value.device for v in nets._trainable)
 
 
 @pytest.mark.parametrize("kind", [_dense, _normalized, _recurrent])
@@ -101,10 +113,8 @@ def test_members_equal_fit_after_one_step_in_float32(kind, digits, rows):
     nets = Ensemble(build, SEEDS)
     nets.compile(keras.optimizers.SGD(0.1), _loss("float32"))
     nets.fit(x[:32], y[:32], 32, shuffle=False)
-    for s in SEEDS:
-        wanted, _ = _alone(
-            build, s, keras.optimizers.SGD(0.1), x[:32], y[:32], "float32"
-        )
+    optimizer = keras.optimizers.SGD(0.1)
+    for s, wanted, _ in _alone(build, optimizer, x[:32], y[:32], "float32"):
         for stacked, own in zip(nets.weights, wanted, strict=True):
             assert _distance(stacked[s], own) <= 1e-5
 
@@ -127,8 +137,7 @@ def test_other_optimizers(optimizer, digits):
     nets = Ensemble(build, SEEDS)
     nets.compile(optimizer(), _loss("float64"))
     nets.fit(*digits, 32, shuffle=False)
-    for s in SEEDS:
-        wanted, _ = _alone(build, s, optimizer(), *digits, "float64")
+    for s, wanted, _ in _alone(build, optimizer(), *digits, "float64"):
         for stacked, own in zip(nets.weights, wanted, strict=True):
             assert _distance(stacked[s], own) <= 1e-9
 
@@ -145,10 +154,8 @@ def test_penalties_and_a_last_batch_that_is_smaller(digits):
     assert run.loss.shape == (3, 8)
     assert run.steps_per_epoch == 4
     sizes = np.array([32, 32, 32, 4])
-    for s in SEEDS:
-        wanted, losses = _alone(
-            build, s, keras.optimizers.SGD(0.1), x, y, "float32", epochs=2
-        )
+    sgd = keras.optimizers.SGD(0.1)
+    for s, wanted, losses in _alone(build, sgd, x, y, "float32", epochs=2):
         for stacked, own in zip(nets.weights, wanted, strict=True):
             np.testing.assert_allclose(stacked[s], own, atol=1e-5)
         # Keras weights the batches of an epoch by their size
@@ -167,7 +174,7 @@ def test_learning_rates_and_clipping_of_each_member(digits):
     assert run.clipped.all(axis=1).tolist() == [False, True, True]
     for member, (rate, limit) in enumerate(zip(rates, limits, strict=True)):
         sgd = keras.optimizers.SGD(rate, momentum=0.9, **limit)
-        wanted, _ = _alone(build, 0, sgd, *digits, "float64")
+        ((_, wanted, _),) = _alone(build, sgd, *digits, "float64", seeds=[0])
         for stacked, own in zip(nets.weights, wanted, strict=True):
             assert _distance(stacked[member], own) <= 1e-9
 

@@ -8,7 +8,9 @@ import pytest
 import tensorflow as tf
 from tensorflow.python.framework import config
 
-from coursekit import mean_sd, reproducible
+from coursekit import mean_sd, models, probe, probe_seeds, reproducible
+
+LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
 def test_mean_and_population_sd():
@@ -72,3 +74,25 @@ def test_reproducible_multiplies_in_float32():
     factor = tf.fill([64, 64], 1 + 2**-12)
     product = factor @ tf.eye(64)
     np.testing.assert_array_equal(product, factor)
+
+
+def test_probe_seeds_has_a_row_a_seed():
+    def build(seed):
+        return models.mlp(2, width=4, input_shape=(3,), classes=2, seed=seed)
+
+    x, y = np.eye(3, dtype="float32"), np.array([0, 1, 1])
+    probed = probe_seeds(build, range(3), x, y, LOSS)
+    assert probed["delta_norm"].shape == (3, 3)
+    wanted = probe(build(2), x, y, LOSS)
+    for name, values in probed.items():
+        np.testing.assert_array_equal(values[2], getattr(wanted, name))
+
+
+@pytest.mark.parametrize("seeds", [[], [1, 2]])
+def test_probe_seeds_wants_one_architecture_and_a_seed(seeds):
+    def build(depth):
+        return models.mlp(depth, width=4, input_shape=(3,), classes=2)
+
+    x, y = np.eye(3, dtype="float32"), np.array([0, 1, 1])
+    with pytest.raises(ValueError, match="give one or more"):
+        probe_seeds(build, seeds, x, y, LOSS)

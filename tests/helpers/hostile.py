@@ -17,6 +17,8 @@ NETWORK = (
     '    hidden = [keras.layers.Dense(8, "relu") for _ in range(depth)]\n'
     "    return keras.Sequential([keras.Input((4,)), *hidden])"
 )
+#: The same for a third task without Keras.
+SIZES = "def network(depth):\n    return [8] * depth"
 AS_RELEASED = object()
 WRONG_STDDEV = "def he_stddev(fan_in):\n    return 1.0"
 
@@ -25,7 +27,9 @@ WRONG_STDDEV = "def he_stddev(fan_in):\n    return 1.0"
 class Case:
     """A submission; ``answers`` replaces those of the good one, None drops a cell.
 
-    ``first`` and ``last`` are cells before and after all others.
+    ``first`` and ``last`` are cells before and after all others. With ``keras`` the
+    third task builds a model, which starts TensorFlow in the room and in the examiner:
+    for what attacks a model, or what TensorFlow needs.
     """
 
     name: str
@@ -35,6 +39,7 @@ class Case:
     last: str = ""
     edit: object = None
     raw: object = None
+    keras: bool = False
 
 
 def grade_id(metadata):
@@ -45,7 +50,8 @@ def grade_id(metadata):
 
 def notebook(released, student, case):
     """Return the bytes of a case's notebook, made from the released one."""
-    answers = {"mean": MEAN, "stddev": STDDEV, "network": NETWORK} | case.answers
+    third = NETWORK if case.keras else SIZES
+    answers = {"mean": MEAN, "stddev": STDDEV, "network": third} | case.answers
     made = json.loads(json.dumps(released))
     cells = []
     for cell in made["cells"]:
@@ -209,21 +215,27 @@ class Yes(float):
 """
 
 CASES = [
-    Case("good", OK),
+    Case("good", OK, keras=True),
     Case("one_wrong", ("ok", "wrong", "ok"), {"stddev": WRONG_STDDEV}),
     Case("syntax_error", ("ok", "error", "ok"), {"stddev": "def he_stddev(fan_in:"}),
     Case("raises", ("ok", "error", "ok"), {"stddev": "1 / 0"}),
-    Case("infinite_loop", ("ok", "timeout", "ok"), {"stddev": "while True: pass"}),
+    Case(
+        "infinite_loop",
+        ("ok", "timeout", "ok"),
+        {"stddev": "while True: pass"},
+        keras=True,
+    ),
     Case(
         "loop_when_asked",
         ("ok", "timeout", "ok"),
         {"stddev": "def he_stddev(fan_in):\n    while fan_in > 2: pass\n    return 1"},
     ),
-    Case("memory_hog", OK, last="hog = np.ones((6 * 2**27,))"),
+    Case("memory_hog", OK, last="hog = np.ones((6 * 2**27,))", keras=True),
     Case(
         "memory_in_answer",
         ("ok", "memory", "ok"),
         {"stddev": "hog = np.ones((6 * 2**27,))\n" + STDDEV},
+        keras=True,
     ),
     Case(
         "memory_by_and_by",
@@ -235,6 +247,7 @@ CASES = [
             "        import time; time.sleep(60)\n"
             "os.wait()\n" + STDDEV
         },
+        keras=True,
     ),
     Case(
         "deleted_tests",
@@ -284,11 +297,13 @@ CASES = [
         "nothing_done",
         ("missing",) * 3,
         dict.fromkeys(("mean", "stddev", "network"), AS_RELEASED),
+        keras=True,
     ),
     Case(
         "exits",
         ("ok", "died", "ok"),
         {"stddev": "import os\nos._exit(0)\n" + STDDEV},
+        keras=True,
     ),
     Case(
         "exits_when_asked",
@@ -345,6 +360,7 @@ CASES = [
             "def he_stddev(fan_in):\n"
             "    return np.sqrt(2 / fan_in) if wrote else 1.0"
         },
+        keras=True,
     ),
     Case(
         "opens_socket",
@@ -358,11 +374,14 @@ CASES = [
             "    return np.sqrt(2 / fan_in) if there else 1.0"
         },
     ),
-    Case("prints_100_mb", OK, first="for _ in range(100): print('x' * 2**20)"),
+    Case(
+        "prints_100_mb", OK, first="for _ in range(100): print('x' * 2**20)", keras=True
+    ),
     Case(
         "magics",
         OK,
         first="%matplotlib inline\n!echo hello\n%time x = 1\nget_ipython()",
+        keras=True,
     ),
     Case("metadata_gone", OK, edit=_strip_metadata),
     Case(
@@ -372,6 +391,7 @@ CASES = [
             "stddev": "import os\nwhile True:\n"
             "    try: os.fork()\n    except OSError: pass"
         },
+        keras=True,
     ),
     Case(
         "thread_bomb",
@@ -381,12 +401,14 @@ CASES = [
         "    for _ in range(9999): threading.Thread(target=time.sleep, args=(99,),"
         " daemon=True).start()\n"
         "except RuntimeError: pass",
+        keras=True,
     ),
     Case("many_cells", OK, edit=_many_cells),
     Case(
         "patched_numpy",
         ("ok", "wrong", "ok"),
         {"stddev": "np.isclose = np.allclose = lambda *a, **k: True\n" + WRONG_STDDEV},
+        keras=True,
     ),
     Case(
         "patched_keras",
@@ -398,6 +420,7 @@ CASES = [
             "    return keras.Sequential([keras.Input((4,)),"
             " *[keras.layers.Dense(9) for _ in range(3)]])"
         },
+        keras=True,
     ),
     Case(
         "patched_grader",
@@ -411,6 +434,7 @@ CASES = [
             "room.Room.get = lambda self, task, name: {'callable': True}\n"
             "room.Room.call = lambda self, *a: {'value': True, 'status': 'ok'}\n"
         },
+        keras=True,
     ),
     Case(
         "equals_all",
@@ -433,6 +457,7 @@ CASES = [
         last="import os, time\n"
         "if os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n"
         "        while True: time.sleep(1)\n    os._exit(0)",
+        keras=True,
     ),
     Case(
         "signals",
@@ -444,6 +469,7 @@ CASES = [
         "for pid in (1, os.getppid(), -1):\n"
         "    try: os.kill(pid, signal.SIGTERM)\n"
         "    except OSError: pass",
+        keras=True,
     ),
     Case(
         "kills_itself",
@@ -496,6 +522,7 @@ CASES = [
             "    m.get_config = lie\n"
             "    return m"
         },
+        keras=True,
     ),
     Case(
         "lambda_layer",
@@ -505,6 +532,7 @@ CASES = [
             "    return keras.Sequential([keras.Input((4,)),"
             " keras.layers.Lambda(lambda x: x)])"
         },
+        keras=True,
     ),
     Case(
         "module_in_config",
@@ -516,6 +544,7 @@ CASES = [
             " 'registered_name': None}}\n"
             "def network(depth): return 1"
         },
+        keras=True,
     ),
     Case(
         "huge_array",
@@ -533,6 +562,7 @@ CASES = [
         OK,
         last="for i in range(99):\n"
         "    with open(f'/tmp/{i}', 'wb') as f: f.write(bytes(2**26))",
+        keras=True,
     ),
     Case(
         "leaks_input",
@@ -601,6 +631,7 @@ CASES = [
             "    return keras.Sequential([keras.Input((4,)), *hidden])",
         },
         last="factor = None\ndef he_stddev(fan_in): return None",
+        keras=True,
     ),
     Case(
         "helper_at_the_bottom",
@@ -608,9 +639,9 @@ CASES = [
         {"stddev": "def he_stddev(fan_in):\n    return root(2 / fan_in)"},
         last="root = np.sqrt",
     ),
-    Case("reset_at_the_end", OK, last="%reset -f"),
-    Case("stub_then_answer", OK, edit=_stub_then_answer),
-    Case("retyped", OK, edit=_retyped),
+    Case("reset_at_the_end", OK, last="%reset -f", keras=True),
+    Case("stub_then_answer", OK, edit=_stub_then_answer, keras=True),
+    Case("retyped", OK, edit=_retyped, keras=True),
     Case(
         "import_in_given",
         OK,
@@ -620,7 +651,7 @@ CASES = [
     Case("time_it", OK, edit=_time_it),
     Case("damaged_cells", OK, edit=_damaged_cells),
     Case("answer_below_its_test", ("ok", "missing", "ok"), edit=_answer_below_its_test),
-    Case("answers_moved_up", OK, edit=_answers_moved_up),
+    Case("answers_moved_up", OK, edit=_answers_moved_up, keras=True),
     Case(
         "returns_nothing",
         ("ok", "wrong", "ok"),
@@ -631,6 +662,7 @@ CASES = [
         "thread_that_exits",
         OK,
         first="import os, threading\nthreading.Timer(0.7, os._exit, (0,)).start()",
+        keras=True,
     ),
     Case(
         "name_that_is_no_text",

@@ -146,6 +146,25 @@ def compared_with(constant):
     return trained(probed(EVEN), checks=checks)
 
 
+def below_zero(times, constant=-np.inf):
+    """A loss that falls to ``times`` its size at the start, below 0."""
+    loss = [LOSS] * 5 + [*np.linspace(LOSS, -times * LOSS, 50)] + [-times * LOSS] * 10
+    ends = ((0, LOSS), (65, -times * LOSS))
+    checks = [Check(n, v, constant, np.nan) for n, v in ends]
+    return trained(probed(EVEN), loss=loss, checks=checks)
+
+
+def flat_below_zero(beaten):
+    """A flat loss, below a constant's by a share of the way from the start."""
+    checks = [Check(0, 0.0, -1.0, np.nan), Check(200, -1 - beaten, -1.0, np.nan)]
+    return trained(probed(EVEN), loss=[-1.0] * 200, checks=checks)
+
+
+def same_outputs(probe, start=LOSS):
+    checks = [Check(n, start, start or 1e-8, np.nan, sway=0.0) for n in (0, 200)]
+    return trained(probe, loss=[start] * 200, checks=checks)
+
+
 def beside(at_the_input):
     """A low layer, and what arrives below it."""
     ends = ((0, LOSS), (200, 0.9 * LOSS))
@@ -202,6 +221,7 @@ OUTPUTS = "row: the lab's loss passes all that arrives at its outputs"
 HEADS = "row: the lab's networks have one output layer"
 PROBES = "row: the lab always measures"
 HISTORY = "layer: the lab keeps no gradient of each step"
+LOSSES = "row: the lab's loss is never below 0"
 INPUTS = "row: the lab's branches all have the same scale"
 
 
@@ -221,9 +241,9 @@ def _depth():
     yield Row("SHRUNK -", trained(low, skill=0), "not_learning", None, 200)
     yield Row("SHRUNK +", trained(lower, skill=0), "vanishing", "a", 0)
     yield Row("SHRUNK, and learning", trained(lower, skill=0.05), "healthy")
-    up, down = (trained(scattered(t, 1 / 30), skill=0) for t in (4, 5))
-    yield Row("TREND of a fall -", up, "not_learning", None, 200)
-    yield Row("TREND of a fall +", down, "vanishing", "c", 0)
+    up, down = (trained(scattered(t, 1 / 30), skill=0) for t in (2.5, 3.5))
+    yield Row("FALLEN -", up, "not_learning", None, 200)
+    yield Row("FALLEN +", down, "vanishing", "c", 0)
     yield Row("GROWN -", trained(growing(16)), "healthy")
     yield Row("GROWN +", trained(growing(20)), "exploding", "a", 0)
     yield Row("TREND -", trained(scattered(4)), "healthy")
@@ -260,6 +280,12 @@ def _losses_and_zeros():
     empty = rules.EMPTY * LOSS
     yield Row("EMPTY -", compared_with(1.2 * empty), "not_learning", None, 200)
     yield Row("EMPTY +", compared_with(0.8 * empty), "not_measured")
+    yield Row("LEARNED, below 0 -", flat_below_zero(0.02), "not_measured", lab=LOSSES)
+    yield Row("LEARNED, below 0 +", flat_below_zero(0.04), "healthy", lab=LOSSES)
+    yield Row("DIVERGED, below 0 -", below_zero(9), "healthy", lab=LOSSES)
+    yield Row("DIVERGED, below 0 +", below_zero(11), "exploding", "c", 51, LOSSES)
+    bounded = below_zero(11, constant=-20.0)
+    yield Row("a likelihood far below 0", bounded, "healthy", lab=LOSSES)
     yield Row("beside the way -", beside(0.2), "healthy", lab=INPUTS)
     yield Row("beside the way +", beside(0.05), "vanishing", "a", 0, INPUTS)
 
@@ -271,6 +297,10 @@ def _events():
     yield Row("a spike, then death", before, "exploding", "a", 20, HISTORY)
     yield Row("death, then a spike", after, "dead_units", "a", 31)
     yield Row("not finite", broken(), "exploding", "b", 3, HISTORY)
+    nothing = same_outputs(probed(EVEN), 0.0)
+    yield Row("a loss that begins at 0", nothing, "no_gradient", "c", 0, OUTPUTS)
+    small = same_outputs(probed(np.geomspace(1e-8, 1, 9)))
+    yield Row("signals that vanish on both ways", small, "vanishing", "f", 0)
     wall = probed([1e-9, 1e-7, 1e-5, 1e-3 * 0.9, 1e-2, 1.0])
     yield Row("the highest layer below", trained(wall), "vanishing", "d", 0)
     two = trained(probed([1e-2, 1.0, 1e4]), heads=["b", "c"])

@@ -1,6 +1,7 @@
 """The lab as a reader meets it: guess, move, run, clip, by keyboard, from a link."""
 
 import gzip
+import math
 import re
 from html import escape
 
@@ -8,6 +9,7 @@ import pytest
 
 import browser
 import engines
+from coursekit import theory
 from lab import bundle
 
 #: gzipped bytes of script and style together
@@ -116,7 +118,7 @@ def test_a_right_guess(visit):
 
 
 def test_the_slider_tips_the_line(visit):
-    page = visit("landing")
+    page = visit("full", "#lab?activation=relu&stddev=0.06")
     wait_for_step(page, 0)
     verdict = page.locator(".lab-verdict")
     assert "Before training: vanishing." in verdict.inner_text()
@@ -126,7 +128,98 @@ def test_the_slider_tips_the_line(visit):
         ".startsWith('Before training: exploding.')"
     )
     assert "without bound" not in verdict.inner_text(), "no step was taken"
-    assert page.locator(".lab-theory").count() == 1
+    assert page.locator(".lab-chart-gradient .lab-theory").count() == 1
+
+
+SIZE = "Size of the starting weights"
+
+
+def test_the_first_page_s_lab_has_a_goal_and_says_when_it_is_reached(visit):
+    page = visit("landing")
+    wait_for_step(page, 0)
+    verdict = page.locator(".lab-verdict")
+    assert verdict.inner_text() == (
+        "Layer 1 gets a signal a billion times smaller than layer 20. It vanishes."
+    )
+    slider, mark = page.get_by_label(SIZE), page.locator(".lab-goal")
+    track, at = slider.bounding_box(), mark.bounding_box()
+    goal = bundle.presets()["landing"]["goal"]["value"]
+    # the knob stands over the mark when it is there
+    share = (math.log10(goal) + 2.5) / 3
+    place = track["x"] + 8 + share * (track["width"] - 16)
+    assert at["x"] + at["width"] / 2 == pytest.approx(place, abs=2)
+    assert str(goal) in mark.inner_text()
+    assert goal == pytest.approx(theory.critical_gain("relu") / 8, abs=5e-4)
+    seen = {}
+    for value in ("0.1", "0.15", "0.18", "0.25", "0.4"):
+        verdict_before = verdict.inner_text()
+        slide(page, SIZE, math.log10(float(value)))
+        page.wait_for_function(
+            "(last) => document.querySelector('.lab-verdict').textContent !== last",
+            arg=verdict_before,
+        )
+        assert page.locator("[data-key=stddev] output").inner_text() == value
+        seen[value] = verdict.inner_text()
+    assert "vanishes" in seen["0.1"] and seen["0.15"].startswith("Nearly level")
+    assert seen["0.18"].startswith("Level: ") and "critical value" in seen["0.18"]
+    assert "explodes" in seen["0.4"] and "critical" not in seen["0.25"]
+    # one question: nothing to run, and no answer to a later one
+    assert page.get_by_role("button").count() == 0
+    assert page.locator(".lab-dot").count() == 0
+    assert page.locator(".lab-level").count() == 1
+
+
+@pytest.fixture(scope="module")
+def arrival(chromium):
+    """Return what the first page's lab says of deltas, for each depth of row."""
+    source = bundle.joined(["view/goal"], {}, "return arrival;")
+
+    def arrival(deltas, value=0.1):
+        return chromium.new_page().evaluate(
+            f"""([deltas, value]) => {{
+                const arrival = {source.rstrip().rstrip(";")};
+                const numbers = deltas.map(Number);
+                return arrival(numbers, value, {{ value: 0.177, reached: "There." }});
+            }}""",
+            [list(map(str, deltas)), value],
+        )
+
+    return arrival
+
+
+@pytest.mark.parametrize(
+    ("deltas", "said"),
+    [
+        ([0.1, 0.9], "Nearly level: the signal arrives."),
+        (
+            [0.09, 1],
+            "Layer 1 gets a signal 10 times smaller than layer 2. It vanishes.",
+        ),
+        ([0, 1], "Layer 1 gets nothing at all: "),
+        (["Infinity", 1], "Layer 1 gets a number that the computer cannot hold. "),
+        (["NaN", 1], "Layer 1 gets a number that the computer cannot hold. "),
+        ([3e3, 1, 1], "Layer 1 gets a signal 3 thousand times larger than layer 3."),
+        ([1e-30, 1], "Layer 1 gets a signal more than a thousand trillion times "),
+        ([0, 0], "Layer 1 gets nothing at all: "),
+        ([1, 0], "Layer 1 gets a signal "),
+    ],
+)
+def test_what_arrives_in_words(arrival, deltas, said):
+    assert arrival(deltas).startswith(said)
+
+
+def test_at_the_goal_the_line_must_be_level_too(arrival):
+    assert arrival([1, 1], 0.177).endswith("There.")
+    assert "There." not in arrival([1e-5, 1], 0.177) + arrival([1, 1], 0.15)
+
+
+def test_a_lab_before_the_question_of_kernels_does_not_show_them(visit):
+    page = visit("vanishing")
+    page.get_by_role("radio").first.check()
+    page.get_by_role("button", name="Show me").click()
+    wait_for_step(page, 0)
+    assert page.locator(".lab-dot").count() == 0
+    assert "ernel gradient" not in page.locator("figcaption").first.inner_text()
 
 
 KEYED = """
@@ -173,7 +266,7 @@ def test_no_two_steps_of_a_slider_are_alike(visit):
 
 
 def test_the_line_of_theory_only_before_training(visit):
-    page = visit("landing")
+    page = visit("full")
     wait_for_step(page, 0)
     assert page.locator(".lab-chart-gradient .lab-theory").count() == 1
     page.get_by_role("button", name="One step").click()
@@ -250,7 +343,7 @@ def test_the_verdict_does_not_flicker(visit, name):
 
 
 def test_never_starts_by_itself(visit):
-    page = visit("landing")
+    page = visit("full")
     wait_for_step(page, 0)
     page.wait_for_timeout(500)
     assert step(page) == 0
@@ -319,7 +412,7 @@ def test_by_keyboard_alone(visit):
 
 
 def test_a_screen_reader_hears_the_verdict(visit):
-    page = visit("landing")
+    page = visit("full", "#lab?stddev=0.06")
     wait_for_step(page, 0)
     spoken = page.locator(".lab-spoken[role=status]")
     page.wait_for_function(
@@ -358,7 +451,7 @@ def test_a_wrong_link_does_no_harm(visit):
 def test_a_preset_links_to_the_full_lab(visit):
     page = visit("landing")
     href = page.get_by_role("link").get_attribute("href")
-    assert href == "full.html#lab?stddev=0.06"
+    assert href == "full.html#lab?activation=relu&stddev=0.06"
 
 
 def test_the_keras_code_builds_the_network(visit):
@@ -435,7 +528,9 @@ def test_in_print_the_figure_stands(visit):
     assert not page.get_by_text("The figure of landing.").is_visible()
     page.emulate_media(media="print")
     assert page.get_by_text("The figure of landing.").is_visible()
-    assert not page.get_by_role("button", name="Run").is_visible()
+    assert not page.get_by_label(SIZE).is_visible()
+    # paper is not asked to move
+    assert not page.get_by_text("Make the line level").is_visible()
 
 
 def test_reduced_motion_draws_less_often(visit):
@@ -471,7 +566,8 @@ def test_accessible(visit, name, theme):
         page.add_style_tag(
             content="html { background: #121212; color: #ced6dd;"
             "--pst-color-background: #121212; --pst-color-text-base: #ced6dd;"
-            "--pst-color-text-muted: #9ca4af; } a { color: #8fb8f0; }"
+            "--pst-color-text-muted: #9ca4af; --measured: #5cb3ee; --theory: #f0a030; }"
+            "a { color: #8fb8f0; }"
         )
     if name == "vanishing":
         page.get_by_role("radio").first.check()

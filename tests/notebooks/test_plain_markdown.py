@@ -1,26 +1,12 @@
 """MyST becomes plain Markdown, or an error with its line."""
 
+from textwrap import indent
+
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
-from notebooks.plain_markdown import (
-    MarkdownError,
-    References,
-    check,
-    convert,
-    convert_cells,
-)
-
-
-@pytest.fixture
-def refs():
-    titles = {"sec": "A section"}
-    return References(
-        title=lambda label: titles[label],
-        number=lambda label: "Fig. 1.2",
-        document=lambda name: f"Page {name}",
-        cite=lambda keys, in_text: f"<{keys}, {in_text}>",
-    )
+from notebooks.plain_markdown import check, convert, convert_cells, quote
+from notebooks.references import MarkdownError, References
 
 
 def test_admonition_becomes_a_quote(refs):
@@ -30,7 +16,7 @@ def test_admonition_becomes_a_quote(refs):
 
 def test_a_lab_becomes_one_line(refs):
     text = "Before.\n\n```{lab} vanishing\n{numref}`fig` shows it.\n```\n\nAfter."
-    plain = "Before.\n\n*Open the live lab in the online book.*\n\nAfter."
+    plain = "Before.\n\n*Lab vanishing*\n\nAfter."
     assert convert(text, refs) == plain
 
 
@@ -48,21 +34,6 @@ def test_nested_fences(refs):
         "> **Note**\n>\n> > **Tip**\n> >\n> > Inner\n> > ~~~python\n"
         "> > {ref}`x`\n> > ~~~\n\n```md\n:::{note}\n:::\n{ref}`y`\n```"
     )
-
-
-def test_roles(refs):
-    text = "{ref}`sec`, {ref}`that <sec>`, {doc}`other`, {numref}`f`, {math}`x_1`"
-    expected = "A section, that, Page other, Fig. 1.2, $x_1$"
-    assert convert(text, refs) == expected
-    assert convert("`` {ref}`sec` `` and `{x}`", refs) == "`` {ref}`sec` `` and `{x}`"
-    with pytest.raises(MarkdownError, match="unknown role {other}"):
-        convert("{other}`x`", refs)
-
-
-def test_links(refs):
-    text = "[one](other.md), [two](#sec), [](#sec), [out](https://example.org)"
-    expected = "one, two, A section, [out](https://example.org)"
-    assert convert(text, refs) == expected
 
 
 def test_labels_and_comments_go(refs):
@@ -149,8 +120,16 @@ def test_what_stands_in_lists_quotes_and_tables(refs):
         "{other}`x`",
         "{cite:year}`x`",
         ":::{strange}\n:::",
-        "A word[^1].\n\n[^1]: A footnote.",
-        "Term\n: what it means",
+        "A word[^1].",
+        "- A word[^note]",
+        "## Title {#anchor}",
+        "A [word]{.class}",
+        "{#anchor}\nA paragraph.",
+        '<img src="img/a.png" width="100">',
+        "Text <IMG alt=x SRC='img/a.png'>.",
+        "<a\nhref=other.html>x</a>",
+        '<p style="background: url(a.png)">x</p>',
+        "> - <video poster=//x.org/a></video>",
         "[a link](inv:python)",
         ":::python\n:::",
         "- item\n\n  :::{strange}\n  :::",
@@ -192,10 +171,91 @@ def test_an_error_in_a_later_cell_has_the_line_of_the_page(refs):
     assert caught.value.line == 12
 
 
-def test_links_with_roles_images_and_references(refs):
-    out = '<https://x.org> [b][c] [d](https://x.org/é_(f) "A title")\n\n[c]: https://x.org'
+def test_a_target_may_stand_in_another_cell(refs):
+    sources = ["See [one][r], [^a].", "[r]: https://x.org"]
+    cells = [new_markdown_cell(sources[0]), new_code_cell("1")]
+    cells.append(new_markdown_cell(sources[1]))
+    with pytest.raises(MarkdownError, match=r"as it is: \[\^a\]"):
+        convert_cells(cells, refs)
+    cells[2].source += "\n\n[^a]: Where $x\n    = y$.\n\n    - more\n\n[^b]: Last."
+    cells.append(new_markdown_cell("Then[^b] and[^a]."))
+    first, _, target, then, notes = [
+        content for _, content in convert_cells(cells, refs)
+    ]
+    assert first == "See [one](<https://x.org>), <sup>1</sup>."
+    assert target == "[r]: https://x.org"
+    assert then == "Then<sup>2</sup> and<sup>1</sup>."
+    assert notes == ("**Footnotes**\n\n1. Where $x = y$.\n\n   - more\n2. Last.")
+
+
+def test_definitions_become_a_list(refs):
     text = (
-        f"[see {{ref}}`sec`](x.md) [{{ref}}`sec`](mailto:a@b.c) ![a $x$](p/q.svg) {out}"
+        "*Term* {ref}`sec`\n: meaning\n  of it\n\n  $$\n  x\n  $$\n\n~ other\n\nText."
     )
-    plain = f"see A section [A section](mailto:a@b.c) ![a $x$](p/q.svg) {out}"
+    plain = (
+        "***Term* A section**\n\n- meaning\n  of it\n\n  $$\n  x\n  $$\n\n"
+        "- other\n\nText."
+    )
     assert convert(text, refs) == plain
+
+
+ALIGNED = "\\begin{align}\na &= b \\\\\nc &= d\n\\end{align}"
+IN_LINE = r"\begin{align} a &= b \\ c &= d \end{align}"
+COMMENTED = "a &= 50\\%  % by definition\n\\\\% so\nc &= d"
+CLEAN = r"a &= 50\% \\ c &= d"
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        (f":::{{important}}\n{ALIGNED}\n:::", f"> **Important**\n>\n> {IN_LINE}"),
+        (quote(ALIGNED), f"> {IN_LINE}"),
+        (f"- a\n\n{indent(quote(ALIGNED), '  ')}", f"- a\n\n  > {IN_LINE}"),
+        (f"```{{tip}}\n$$\n{COMMENTED}\n$$\n```", f"> **Tip**\n>\n> $$ {CLEAN} $$"),
+        (quote(f"$$\n{COMMENTED}\n$$"), f"> $$ {CLEAN} $$"),
+        (
+            f":::{{math}}\n:label: eq\n{COMMENTED} % c\n:::",
+            f"$$\n{COMMENTED} % c\n\\tag{{3}}\n$$",
+        ),
+        ("One $a % b\n= c$.", "One $a = c$."),
+        ("$$\na\n\n= b\n$$", "$$\na\n= b\n$$"),
+        (ALIGNED, ALIGNED),
+    ],
+)
+def test_formulas_stay_what_they_are(refs, text, plain):
+    refs.equation = lambda label: "3"
+    assert convert(text, refs).rstrip() == plain
+
+
+HIDDEN = ":label: e1\nBody\n```\n\n```{solution} e1\n:hidden:\nThe answer is 4711.\n```"
+
+
+def test_hidden_solutions_are_hidden(refs):
+    text = "```{exercise} Ex\n" + HIDDEN
+    assert convert(text, refs) == "**Exercise 1 (Ex)**\n\nBody"
+    shown = text.replace(":hidden:\n", "")
+    assert "4711" in convert(shown, refs)
+    refs.hide_solutions = True
+    assert "4711" not in convert(shown, refs)
+    assert convert("```{exercise} Ex\n:hidden:\nBody\n```", refs) == ""
+
+
+@pytest.mark.parametrize("option", [":hidden:\n", ""])
+def test_hidden_gated_solutions_are_hidden_with_their_cells(refs, option):
+    refs.hide_solutions = not option
+    cells = [
+        new_markdown_cell(f"Before.\n\n```{{solution-start}} e\n{option}```\n\n4711"),
+        new_code_cell("print(4711)"),
+        new_markdown_cell("4711\n\n```{solution-end}\n```\n\nAfter."),
+    ]
+    kept = [("markdown", "Before."), ("markdown", "After.")]
+    assert convert_cells(cells, refs) == kept
+
+
+def test_what_is_folded_stays_folded(refs):
+    text = (
+        ":::{admonition} Proof of $x$\n:class: important dropdown\n$$\na\n= b\n$$\n:::"
+    )
+    assert convert(text, refs) == (
+        "<details>\n<summary>Proof of $x$</summary>\n\n$$\na\n= b\n$$\n\n</details>"
+    )

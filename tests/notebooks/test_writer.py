@@ -7,7 +7,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell
 from sphinx.errors import ExtensionError
 
 from notebooks import writer
-from notebooks.plain_markdown import References
+from notebooks.references import References
 
 
 def test_notebook():
@@ -20,6 +20,12 @@ def test_notebook():
     assert ids == ["part-page-setup", "part-page-1", "part-page-2"]
     assert notebook.cells[2].execution_count == 2
     assert notebook.cells[2].metadata == {"tags": ["a"]}
+
+
+def test_what_the_page_folds_is_folded():
+    cell = new_code_cell("assert 1", metadata={"tags": ["hide-input"]})
+    notebook = writer.plain_notebook([cell], "page", References(), "import this")
+    assert notebook.cells[1].metadata.jupyter == {"source_hidden": True}
 
 
 def test_outputs_belong_to_the_same_code():

@@ -1,25 +1,23 @@
 """What the pages load: bundles, icons, and a build that stops at what is new."""
 
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from bs4 import BeautifulSoup
 from fontTools.ttLib import TTFont
 from sphinx.errors import ExtensionError
 
 import browser
+from built import HTML, soup
 from page import assets
 
-ROOT = Path(__file__).parents[2]
-HTML = ROOT / "_build" / "html"
 # Characters that pseudo-elements of the page show out of the icon fonts.
 ICONS = """() => {
   const found = new Set();
   for (const e of document.querySelectorAll("*")) {
     for (const pseudo of ["::before", "::after"]) {
       const style = getComputedStyle(e, pseudo);
-      if (!style.fontFamily.includes("Font Awesome")) continue;
+      const hidden = style.display === "none";
+      if (hidden || !style.fontFamily.includes("Font Awesome")) continue;
       for (const c of style.content) {
         const point = c.codePointAt(0);
         if (point >= 0xe000 && point <= 0xf8ff) found.add(point);
@@ -56,15 +54,6 @@ def test_the_unknown_stops_the_build(new):
         assets.shared([new], (), "own.js")
 
 
-def test_rules_of_icons_that_nobody_sees_are_left_out():
-    css = (
-        '.a{b:c}.fa-bars:before{content:"\\f0c9"}.fa-ghost:before{content:"\\f6e2"}'
-        ".fa-lg{font-size:1.25em}"
-    )
-    left = css.replace('.fa-ghost:before{content:"\\f6e2"}', "")
-    assert assets.without_icons(css) == left
-
-
 def test_a_missing_glyph_stops_the_build(tmp_path):
     source = assets.theme_static() / assets.WEBFONTS / "fa-solid-900.ttf"
     with pytest.raises(ExtensionError, match="no glyph"):
@@ -90,11 +79,11 @@ def test_every_icon_of_every_page_is_in_the_small_fonts():
 
 def test_one_style_sheet_and_deferred_scripts():
     for path in (HTML / "book").rglob("*.html"):
-        soup = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
-        styles = [link["href"] for link in soup.select("link[rel=stylesheet]")]
+        page = soup(path)
+        styles = [link["href"] for link in page.select("link[rel=stylesheet]")]
         assert sum("/book-" in style for style in styles) == 1
         assert all("/book-" in s or "/lab.css" in s for s in styles)
-        scripts = soup.select("script[src]")
+        scripts = page.select("script[src]")
         assert all(script.has_attr("defer") for script in scripts)
-        assert len(soup.select("meta[name=viewport]")) == 1
+        assert len(page.select("meta[name=viewport]")) == 1
     assert not list((HTML / "_static" / "scripts").glob("fontawesome*"))

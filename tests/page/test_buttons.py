@@ -10,8 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
-from bs4 import BeautifulSoup
 
+from built import soup
 from page import buttons
 
 ROOT = Path(__file__).parents[2]
@@ -75,6 +75,11 @@ def with_repository(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def without_repository(tmp_path_factory):
+    """The book itself, where it was built without one."""
+    config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+    if not (os.environ.get("GITHUB_REPOSITORY") or config["repository"]["url"]):
+        assert (ROOT / "_build/html").is_dir(), "no book: run `make book` first"
+        return ROOT / "_build"
     return build(tmp_path_factory.mktemp("without"), "")
 
 
@@ -82,9 +87,9 @@ def header_links(html: Path) -> dict[str, list[str]]:
     """Return the links among each page's buttons."""
     links = {}
     for path in html.rglob("*.html"):
-        soup = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
         page = path.relative_to(html).with_suffix("").as_posix()
-        links[page] = [a["href"] for a in soup.select(".article-header-buttons a")]
+        buttons = soup(path).select(".article-header-buttons a")
+        links[page] = [button["href"] for button in buttons]
     return links
 
 
@@ -114,6 +119,17 @@ def test_each_notebook_opens_in_colab(with_repository):
 def in_book(html: Path, page: str) -> bool:
     """Tell whether _toc.yml has the page."""
     return (html / f"{page}.html").is_file()
+
+
+def test_the_first_page_leads_to_a_notebook(with_repository, without_repository):
+    links = {}
+    for built in (with_repository, without_repository):
+        page = soup(built / "html" / "book" / "index.html")
+        assert "make notebooks" not in page.get_text()
+        links[built] = [a["href"] for a in page.select(".screen-only a")]
+    file = "../notebooks/vanishing.ipynb"
+    assert links[without_repository] == [file]
+    assert links[with_repository] == [f"{COLAB}notebooks/vanishing.ipynb", file]
 
 
 def test_repository_and_issue_links(with_repository):
@@ -162,16 +178,14 @@ def test_addresses_are_whole_when_the_repository_is_known(with_repository):
     html, base = with_repository / "html", "https://owner.github.io/name/"
     sitemap = (html / "sitemap.xml").read_text(encoding="utf-8")
     assert f"<loc>{base}book/vanishing.html</loc>" in sitemap
-    page = BeautifulSoup(
-        (html / "book/vanishing.html").read_text("utf-8"), "html.parser"
-    )
+    page = soup(html / "book/vanishing.html")
     assert (
         page.select_one("link[rel=canonical]")["href"] == f"{base}book/vanishing.html"
     )
     card = page.select_one("meta[property='og:image']")["content"]
     picture = (html / card.removeprefix(base)).read_bytes()
     assert picture.startswith(b"\x89PNG") and len(picture) < 100_000
-    lost = BeautifulSoup((html / "404.html").read_text("utf-8"), "html.parser")
+    lost = soup(html / "404.html")
     # shown at any address of the site: its links must not count from there
     assert lost.select_one("base")["href"] == "/name/404.html"
 
@@ -180,6 +194,6 @@ def test_no_address_is_made_up_without_repository(without_repository):
     html = without_repository / "html"
     assert not (html / "sitemap.xml").exists()
     for name in ("404.html", "book/vanishing.html"):
-        page = BeautifulSoup((html / name).read_text("utf-8"), "html.parser")
+        page = soup(html / name)
         absent = "base, link[rel=canonical], meta[property='og:image']"
         assert not page.select(absent)

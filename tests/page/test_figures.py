@@ -13,32 +13,17 @@ import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from bs4 import BeautifulSoup
 from docutils import nodes
 
 import browser
 import coursekit.plots
 import engines
+from built import HTML, soup
+from colours import contrast
 from page import figures
 
-ROOT = Path(__file__).parents[2]
-HTML = ROOT / "_build" / "html"
-LIGHT, DARK = "#ffffff", "#14181e"
-
-
-def contrast(one, other):
-    """Return the ratio of WCAG 2."""
-
-    def luminance(color):
-        channels = matplotlib.colors.to_rgb(color)
-        linear = [
-            c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4
-            for c in channels
-        ]
-        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-    low, high = sorted((luminance(one), luminance(other)))
-    return (high + 0.05) / (low + 0.05)
+#: Paper of the pages (page.css), and that of notebooks.
+BACKGROUNDS = ("#fcfbf8", "#14171c", "#ffffff")
 
 
 @pytest.fixture
@@ -56,8 +41,8 @@ def drawn(tmp_path):
 
 
 def test_lines_can_be_seen_on_both_backgrounds(drawn):
-    for colour in drawn[1]:
-        assert contrast(colour, LIGHT) >= 3 and contrast(colour, DARK) >= 3
+    for colour in [*drawn[1], coursekit.plots.THEORY["color"]]:
+        assert min(contrast(colour, paper) for paper in BACKGROUNDS) >= 3, colour
 
 
 def test_no_two_lines_look_alike(drawn):
@@ -65,6 +50,15 @@ def test_no_two_lines_look_alike(drawn):
     assert len(cycle) >= 6, "as many as the most lines of a figure"
     for key in ("color", "marker"):
         assert len({style[key] for style in cycle}) == len(cycle)
+
+
+def test_theory_has_a_colour_of_its_own_and_measurements_the_first(drawn):
+    colours = [colour.lower() for colour in drawn[1]]
+    assert colours[0] == figures.MEASURED.removeprefix("#")
+    assert coursekit.plots.THEORY["color"].removeprefix("#") not in colours
+    text = inlined(drawn[0])[0]
+    assert "stroke: var(--theory)" in text and "stroke: var(--measured)" in text
+    assert "#d55e00" not in text and figures.MEASURED not in text
 
 
 def test_ink_and_paper_are_the_style_s(drawn):
@@ -148,7 +142,7 @@ def test_size(drawn, tmp_path):
 def test_each_figure_of_the_book():
     seen, ids = 0, []
     for path in sorted((HTML / "book").rglob("*.html")):
-        page = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+        page = soup(path)
         assert not page.select("img[src$='.svg']"), "drawn without plots.use_style()"
         for svg in page.select("svg.figure"):
             seen += 1
@@ -176,12 +170,14 @@ def test_figures_follow_the_theme_in_every_engine(name):
     box += "return [b.left, b.top, b.right, b.bottom].map(Math.round)"
     with browser.server(HTML) as address, engines.ENGINES[name]() as engine:
         engine.size(900, 900)
-        for system, theme in product(THEMES, [*THEMES, "auto"]):
-            engine.dark(system == "dark")
-            engine.goto(f"{address}book/vanishing.html")
-            if theme != "auto":
+        # as the page comes, and then as a reader may choose
+        for system, theme in product(THEMES, ["auto", *THEMES]):
+            if theme == "auto":
+                engine.dark(system == "dark")
+                engine.goto(f"{address}book/vanishing.html")
+                engine.evaluate(scroll)
+            else:
                 engine.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
-            engine.evaluate(scroll)
             time.sleep(0.5)
             left, top, right, bottom = engine.evaluate(box)
             picture = plt.imread(io.BytesIO(engine.screenshot()))[..., :3]

@@ -2,17 +2,15 @@
 
 import html
 import re
-from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
-from bs4 import BeautifulSoup
 from fontTools.ttLib import TTFont
 
 import engines
+from built import HTML, soup
 from page import maths
 
-HTML = Path(__file__).parents[2] / "_build" / "html"
 PAGES = sorted((HTML / "book").rglob("*.html"))
 
 
@@ -88,8 +86,7 @@ def test_bars_grow_only_when_told():
 
 
 def formulas(path):
-    soup = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
-    return soup.select(".math")
+    return soup(path).select(".math")
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)

@@ -111,6 +111,7 @@ SOUND = {
     "benchmarks/speed.py": "import _ratio\nfrom coursegrade import cli",
     "scripts/figures.py": "import coursekit",
 }
+TEXT = '"""Two\n    lines."""'
 LINES = "\n".join(f"    {n}" for n in range(58))
 
 
@@ -198,7 +199,7 @@ def test_a_sound_tree_breaks_nothing(tmp_path):
         ("src/coursekit/clinic/trace.py", "from coursekit import clinic", "circle"),
         ("book/_ext/page/head.py", "def a(): from . import setup", "circle"),
         # length, and one name for two
-        ("src/coursekit/data.py", f"def a():\n    0\n    0\n{LINES}", "long function"),
+        ("src/coursekit/data.py", f"def a():\n    {TEXT}\n{LINES}", "long function"),
         ("scripts/speed.py", "", "one name"),
     ],
 )
@@ -220,10 +221,9 @@ def test_a_circle_of_folders_without_one_of_modules(tmp_path):
 
 
 def test_what_is_allowed_at_the_limits(tmp_path):
-    text = '"""' + "a\n" * 80 + '"""'
     fine = {
-        # 60 lines, and a docstring
-        "src/coursekit/data.py": f"def a():\n    {text}\n    0\n{LINES}",
+        # 60 lines, with a docstring
+        "src/coursekit/data.py": f"def a():\n    {TEXT}\n{LINES}"[: -len("\n    57")],
         # private to others, and own
         "src/coursekit/more.py": "import os\nos._exit\nclass A:\n  _b = 1\nA()._b",
         "src/coursekit/_loud.py": "_log = 1\n_log",

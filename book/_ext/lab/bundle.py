@@ -24,7 +24,8 @@ IMPORT = re.compile(r'^import .* from "(.+)\.js";$', re.MULTILINE)
 CONSTANTS = "constants"
 #: Of `coursekit.clinic.diagnosis.rules`: those that the lab's rules use.
 THRESHOLDS = (
-    "VANISHED SHRUNK GROWN TREND SKILL LEARNED EMPTY PATIENCE DIVERGED LASTING DEAD"
+    "VANISHED SHRUNK GROWN TREND FALLEN SKILL LEARNED EMPTY PATIENCE DIVERGED "
+    "LASTING DEAD"
 ).split()
 #: Samples of the lab's one batch.
 BATCH = 64

@@ -1,244 +1,37 @@
 """Convert MyST Markdown to the Markdown that Colab and JupyterLab show.
 
 MyST's own parser finds the blocks, the directives with their options, the roles, the
-formulas and the links. Two tables, `DIRECTIVES` and `ROLES`, say what becomes of
-those that have a name. What has no rule here is an error, with its line.
+formulas and the links. Two tables, `DIRECTIVES` here and `ROLES` in `spans.py`, say
+what becomes of those that have a name. What has no rule is an error, with its line.
 """
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 from itertools import repeat
-from urllib.parse import unquote, urlsplit
+from textwrap import dedent, indent
 
 from docutils.parsers.rst.directives.misc import TestDirective
-from markdown_it import MarkdownIt
-from markdown_it.helpers import parseLinkLabel
-from markdown_it.renderer import RendererHTML
-from markdown_it.rules_inline import StateInline
 from markdown_it.tree import SyntaxTreeNode
-from myst_parser.config.main import MdParserConfig
 from myst_parser.parsers.directives import parse_directive_text
-from myst_parser.parsers.mdit import create_md_parser
-from sphinx.util.nodes import split_explicit_title
+
+from notebooks.references import MarkdownError, References, placed
+from notebooks.spans import check_html, inline, leads_out, plain_kind, spans, tex
 
 #: What plain Markdown has as well, without `_open` and `_close`.
 BLOCKS = set(
-    "blockquote bullet_list heading hr html_block inline list_item ordered_list "
-    "paragraph table tbody td th thead tr".split()
+    "blockquote bullet_list code_block footnote_reference heading hr inline list_item "
+    "ordered_list paragraph table tbody td th thead tr".split()
 )
-SPANS = set(
-    "em hardbreak html_inline image link softbreak strong text text_special".split()
-)
-#: Stays as it is: code, and formulas that have an environment of their own.
-VERBATIM = {"amsmath", "code_block"}
 FENCES = {"fence", "colon_fence"}
-FORMULAS = {"math_block", "math_block_label"}
+FORMULAS = {"amsmath", "math_block", "math_block_label"}
+DEFINITIONS = {"dl", "dt", "dd"}
+FOOTNOTE = "footnote_reference"
 #: Labels, comments and breaks between cells, which no notebook needs.
 DROPPED = {"myst_block_break", "myst_line_comment", "myst_target"}
 DIRECTIVE = re.compile(r"\{([^}\s]+)\}\s*(.*)", re.DOTALL)
 #: What a line of a list or of a quote begins with.
 MARKS = re.compile(r"(?:[\s>]|[-*+](?=\s)|\d+[.)](?=\s))*")
-#: Schemes of links that lead out of the book.
-OUTSIDE = {"http", "https", "mailto"}
-
-
-class MarkdownError(Exception):
-    """The text has something that this module cannot convert.
-
-    Attributes
-    ----------
-    line : int
-        Where it stands, counted from 0.
-    """
-
-    def __init__(self, message: str, line: int = 0) -> None:
-        super().__init__(message)
-        self.line = line
-
-
-@contextmanager
-def placed(line: int) -> Iterator[None]:
-    """Count the line of an error from the start of the text around."""
-    try:
-        yield
-    except MarkdownError as error:
-        error.line += line
-        raise
-
-
-def _same(text: str) -> str:
-    return text
-
-
-@dataclass
-class References:
-    """The book's syntax, and what its pages and its bibliography say."""
-
-    title: Callable[[str], str] = _same
-    number: Callable[[str], str] = _same
-    document: Callable[[str], str] = _same
-    equation: Callable[[str], str] = lambda label: ""
-    cite: Callable[[str, bool], str] = lambda keys, in_text: keys
-    image: Callable[[str], str] = _same
-    exercise: Callable[[str], str] = lambda label: ""
-    syntax: MdParserConfig = field(
-        default_factory=lambda: MdParserConfig(
-            enable_extensions={"amsmath", "colon_fence", "deflist", "dollarmath"}
-        )
-    )
-    count: int = 0
-
-    def exercise_number(self, label: str) -> str:
-        self.count += 1
-        return self.exercise(label) or str(self.count)
-
-    @cached_property
-    def parser(self) -> MarkdownIt:
-        """MyST's parser, whose inline tokens know where they stand."""
-        parser = create_md_parser(self.syntax, RendererHTML).disable("front_matter")
-        rules = parser.inline.ruler
-        names, functions = rules.get_active_rules(), rules.getRules("")
-        for name, rule in zip(names, functions, strict=True):
-            rules.at(name, _recorded(rule))
-        return parser
-
-
-def _recorded(rule):
-    """Return an inline rule that notes where its tokens begin and end."""
-
-    def record(state: StateInline, silent: bool) -> bool:
-        start, count = state.pos, len(state.tokens)
-        found = rule(state, silent)
-        for token in state.tokens[count:]:
-            token.meta.setdefault("span", (start, state.pos))
-        return found
-
-    return record
-
-
-# --- roles, formulas and links inside of a paragraph --------------------------
-
-
-def _math(body: str, refs: References) -> str:
-    # One line: in a quote "> " would get into the formula.
-    return f"${' '.join(body.split())}$"
-
-
-def _titled(look_up: str):
-    """Return a role's function: its own text, or the title of what it points to."""
-
-    def role(body: str, refs: References) -> str:
-        explicit, text, target = split_explicit_title(body)
-        return text if explicit else getattr(refs, look_up)(target)
-
-    return role
-
-
-def _numref(body: str, refs: References) -> str:
-    explicit, text, target = split_explicit_title(body)
-    number = refs.number(target)
-    # The text may have a place for the number: `Figure %s <label>`.
-    return re.sub(r"%s|\{number\}", number.split()[-1], text) if explicit else number
-
-
-def _term(body: str, refs: References) -> str:
-    return split_explicit_title(body)[1]
-
-
-def _python(body: str, refs: References) -> str:
-    explicit, text, target = split_explicit_title(body)
-    short = target.rpartition(".")[2] if target.startswith("~") else target
-    return f"`{text if explicit else short}`"
-
-
-ROLES: dict[str, Callable[[str, References], str]] = {
-    "abbr": lambda body, refs: re.sub(r"(.*?)\s*\((.*)\)", r"\1 (\2)", body),
-    "cite": lambda body, refs: refs.cite(body, False),
-    "cite:p": lambda body, refs: refs.cite(body, False),
-    "cite:t": lambda body, refs: refs.cite(body, True),
-    "doc": _titled("document"),
-    "eq": lambda body, refs: f"({refs.equation(body) or body})",
-    "math": _math,
-    "numref": _numref,
-    "ref": _titled("title"),
-    "term": _term,
-}
-for _name in ("attr", "class", "data", "exc", "func", "meth", "mod", "obj"):
-    ROLES[_name] = ROLES[f"py:{_name}"] = _python
-
-
-def inline(text: str, refs: References) -> str:
-    """Convert a text without blocks: a title, a caption."""
-    return _spans(refs.parser.parseInline(text)[0], refs)
-
-
-def _spans(token, refs: References) -> str:
-    """Return the text of an inline token, with what MyST adds converted."""
-    text, done, end = token.content, [], 0
-    for child in token.children or []:
-        span = child.meta.get("span", (0, 0))
-        if span[0] < end:  # inside of what was replaced
-            continue
-        with placed(text[: span[0]].count("\n")):
-            new = _span(child, text, refs)
-        if new is not None:
-            done += [text[end : span[0]], new]
-            end = span[1]
-    return "".join([*done, text[end:]])
-
-
-def _span(child, text: str, refs: References) -> str | None:
-    """Return what replaces an inline token, or None: it stays."""
-    if child.type == "myst_role":
-        name = child.meta["name"]
-        if name not in ROLES:
-            raise MarkdownError(f"unknown role {{{name}}}")
-        return ROLES[name](" ".join(child.content.split()), refs)
-    if child.type == "math_inline":
-        return _math(child.content, refs)
-    if child.type == "math_inline_double":
-        return f"${_math(child.content, refs)}$"
-    if child.type == "link_open" and not _leads_out(child.attrs["href"]):
-        return _link(child.attrs["href"], _label(child, text, refs), refs)
-    if child.type == "image" and not _leads_out(child.attrs["src"]):
-        return (
-            f"![{_label(child, text, refs)}]({refs.image(unquote(child.attrs['src']))})"
-        )
-    if child.type == "code_inline" or _plain(child.type) in SPANS:
-        return None
-    raise MarkdownError(f"a notebook cannot show this: {child.type}")
-
-
-def _plain(kind: str) -> str:
-    return kind.removesuffix("_open").removesuffix("_close")
-
-
-def _label(child, text: str, refs: References) -> str:
-    """Return what stands between the brackets of a link or of an image."""
-    start = text.index("[", child.meta["span"][0])
-    state = StateInline(text, refs.parser, {}, [])
-    return inline(text[start + 1 : parseLinkLabel(state, start)], refs)
-
-
-def _leads_out(target: str) -> bool:
-    """Tell whether a link leads out of the book; it stays as it is then."""
-    scheme = urlsplit(target).scheme
-    if scheme and scheme not in OUTSIDE:
-        raise MarkdownError(f"a notebook cannot follow this link: {target}")
-    return bool(scheme)
-
-
-def _link(target: str, label: str, refs: References) -> str:
-    if label:
-        return label
-    page, _, anchor = unquote(target).partition("#")
-    return refs.document(page.removesuffix(".md")) if page else refs.title(anchor)
-
-
-# --- directives --------------------------------------------------------------
 
 
 @dataclass
@@ -247,6 +40,7 @@ class Gate:
 
     name: str
     line: int = 0
+    hidden: bool = False
 
 
 @dataclass
@@ -289,9 +83,9 @@ def quote(text: str) -> str:
     return "\n".join(f"> {line}".rstrip() for line in text.split("\n"))
 
 
-def details(text: str) -> str:
+def details(text: str, summary: str = "Solution") -> str:
     # Markdown inside HTML is Markdown only between blank lines.
-    return f"<details>\n<summary>Solution</summary>\n\n{text.strip()}\n\n</details>"
+    return f"<details>\n<summary>{summary}</summary>\n\n{text.strip()}\n\n</details>"
 
 
 def fence(code: str, language: str = "python") -> str:
@@ -299,14 +93,28 @@ def fence(code: str, language: str = "python") -> str:
     return f"{ticks}{language}\n{code.rstrip()}\n{ticks}"
 
 
-def formula(text: str, label: str, refs: References, one_line: bool) -> str:
-    number = refs.equation(label) if label else ""
-    text = text.strip() + (rf" \tag{{{number}}}" if number else "")
-    return f"$$ {' '.join(text.split())} $$" if one_line else f"$$\n{text}\n$$"
+def formula(token, refs: References, one_line: bool) -> str:
+    label = token.info if token.type == "math_block_label" else ""
+    return display(token.content, label, refs, one_line, token.type == "amsmath")
+
+
+def display(
+    text: str, label: str, refs: References, one_line: bool, bare: bool = False
+) -> str:
+    """Return a displayed formula; ``bare``: its environment needs no dollars."""
+    if number := refs.equation(label) if label else "":
+        # In a line of its own: a comment may stand before it.
+        text = f"{text.strip()}\n\\tag{{{number}}}"
+    # Markdown knows no formula with a blank line.
+    lines = [line for line in text.strip().split("\n") if line.strip()]
+    text, between = (tex(text), " ") if one_line else ("\n".join(lines), "\n")
+    return text if bare else f"$${between}{text}{between}$$"
 
 
 def _admonition(d: Directive) -> str:
     heading = d.heading or d.name.capitalize()
+    if "dropdown" in (d.options.get("class") or "").split():
+        return details(d.converted(d.one_line), heading)
     return quote(f"**{heading}**\n\n{d.converted(one_line=True)}".strip())
 
 
@@ -319,6 +127,8 @@ def _note(d: Directive) -> str:
 
 
 def _exercise(d: Directive) -> str:
+    if "hidden" in d.options:
+        return ""
     heading = "Exercise"
     if "nonumber" not in d.options:
         heading += f" {d.refs.exercise_number(d.options.get('label', ''))}"
@@ -347,7 +157,7 @@ def _list_table(d: Directive) -> str:
 
 
 def _items(text: str, refs: References) -> list[SyntaxTreeNode]:
-    tree = SyntaxTreeNode(refs.parser.parse(text))
+    tree = SyntaxTreeNode(refs.parse(text))
     if [node.type for node in tree.children] != ["bullet_list"]:
         raise MarkdownError("a list-table is one list")
     return tree.children[0].children
@@ -362,18 +172,18 @@ def _row(item: SyntaxTreeNode, refs: References) -> Iterator[str]:
             if node.type != "paragraph":
                 raise MarkdownError(f"a {node.type} in a list-table", node.map[0])
             with placed(node.map[0]):
-                found.append(_spans(node.children[0].token, refs))
+                found.append(spans(node.children[0].token, refs))
         yield " ".join(" ".join(found).split()).replace("|", r"\|")
 
 
-def _lab(d: Directive) -> str:
-    # A notebook runs the real thing; the lab is a part of the page.
-    return "*Open the live lab in the online book.*"
+def _solution(d: Directive) -> str:
+    hidden = "hidden" in d.options or d.refs.hide_solutions
+    return "" if hidden else details(d.converted(d.one_line))
 
 
 def _math_directive(d: Directive) -> str:
     label = d.options.get("label", "")
-    return formula(f"{d.title}\n{d.body}", label, d.refs, d.one_line)
+    return display(f"{d.title}\n{d.body}", label, d.refs, d.one_line)
 
 
 NOTES = (
@@ -384,16 +194,16 @@ GATES = "exercise-end solution-start solution-end".split()
 DIRECTIVES: dict[str, Callable[[Directive], str | Gate]] = {
     **dict.fromkeys(NOTES, _note),
     **dict.fromkeys(TITLED, _admonition),
-    **dict.fromkeys(GATES, lambda d: Gate(d.name)),
+    **dict.fromkeys(GATES, lambda d: Gate(d.name, hidden="hidden" in d.options)),
     **dict.fromkeys(("exercise", "exercise-start"), _exercise),
     **dict.fromkeys(("figure", "image"), _figure),
     **dict.fromkeys(("code", "code-block"), lambda d: fence(d.body, d.title)),
     # lists that a page shows and a notebook has no use for
     **dict.fromkeys(("bibliography", "tableofcontents"), lambda d: ""),
-    "lab": _lab,
+    "lab": lambda d: d.refs.lab(d.title),
     "list-table": _list_table,
     "math": _math_directive,
-    "solution": lambda d: details(d.converted()),
+    "solution": _solution,
     "table": lambda d: f"**{d.heading}**\n\n{d.converted()}",
 }
 
@@ -412,8 +222,7 @@ def _block(token, refs: References, one_line: bool) -> str | Gate | None:
             raise MarkdownError(f"unknown directive {{{name}}}")
         return DIRECTIVES[name](directive)
     if token.type in FORMULAS:
-        label = token.info if token.type == "math_block_label" else ""
-        return formula(token.content, label, refs, one_line)
+        return formula(token, refs, one_line)
     return "" if token.type in DROPPED else None
 
 
@@ -427,8 +236,11 @@ def pieces(text: str, refs: References, one_line: bool = False) -> list[str | Ga
         found.append("\n".join(x for x in lines[begin:end] if x is not None))
 
     cell = 0  # where the next one of a table's row begins, if this is a table
-    for token in refs.parser.parse(text):
+    note = 0  # where the text of a footnote ends, which has a place of its own
+    for token in refs.parse(text):
         start, end = token.map or (0, 0)
+        if token.map and start < note:
+            continue
         with placed(start):
             if token.type in ("tr_open", "table_close"):
                 cell = int(token.type == "tr_open")
@@ -436,26 +248,53 @@ def pieces(text: str, refs: References, one_line: bool = False) -> list[str | Ga
                 cell = _rewrite_cell(lines, token, refs, cell)
             elif token.type == "inline":
                 _rewrite(lines, token, refs)
-            elif token.type in VERBATIM | FENCES | FORMULAS | DROPPED:
-                new = _block(token, refs, one_line)
+            elif token.type in FENCES | FORMULAS | DROPPED:
+                quoted = ">" in MARKS.match(lines[start])[0]
+                new = _block(token, refs, one_line or quoted)
                 if new is None:
                     continue
                 keep(start)
-                begin = end
+                # the parser leaves the last line of an environment out
+                begin = end + (token.type == "amsmath")
                 if isinstance(new, Gate):
                     new.line = start
                 else:
                     new = _indented(new, lines[start], token.type in FORMULAS)
                 found.append(new)
-            elif _plain(token.type) not in BLOCKS:
+            elif token.type == f"{FOOTNOTE}_open":
+                _take_footnote(lines[start:end], token.meta["label"], refs)
+                lines[start:end] = [None] * (end - start)
+                note = end
+            elif plain_kind(token.type) in DEFINITIONS:
+                _listed(lines, token)
+            elif token.type == "html_block":
+                check_html(token.content)
+            elif plain_kind(token.type) not in BLOCKS:
                 raise MarkdownError(f"a notebook cannot show this: {token.type}")
     keep(len(lines))
     return found
 
 
+def _take_footnote(lines: list[str], label: str, refs: References) -> None:
+    refs.footnote(label)
+    first = re.sub(r"^[\s>]*\[\^[^\]]+\]:\s*", "", lines[0])
+    rest = dedent("\n".join(lines[1:]))
+    refs.footnotes[label] = convert(f"{first}\n{rest}", refs)
+
+
+def _listed(lines: list[str | None], token) -> None:
+    """Make a definition an item of a list, under its term."""
+    number = token.map[0] if token.map else 0
+    if token.type == "dt_open":
+        # the blank line that a list needs above it
+        lines[number] = f"**{lines[number].strip()}**\n"
+    elif token.type == "dd_open":
+        lines[number] = re.sub("[:~]", "-", lines[number], count=1)
+
+
 def _rewrite(lines: list[str | None], token, refs: References) -> None:
     """Put a paragraph's converted text where it stood, behind its marks."""
-    new, old = _spans(token, refs), token.content.split("\n")
+    new, old = spans(token, refs), token.content.split("\n")
     if new == token.content:
         return
     first = token.map[0]
@@ -477,7 +316,7 @@ def _rewrite(lines: list[str | None], token, refs: References) -> None:
 
 def _rewrite_cell(lines: list[str | None], token, refs: References, start: int) -> int:
     """Put a table cell's converted text where it stood; return where it ends."""
-    row, new, old = token.map[0], _spans(token, refs), token.content
+    row, new, old = token.map[0], spans(token, refs), token.content
     at = lines[row].find(old, start)
     if at < 0:  # the parser has taken the backslashes away
         old, new = old.replace("|", r"\|"), new.replace("|", r"\|")
@@ -509,7 +348,7 @@ def join(parts: list[str], refs: References) -> str:
 def tidy(text: str, refs: References) -> str:
     """Remove surplus blank lines, but not those of code."""
     code: set[int] = set()
-    for token in refs.parser.parse(text):
+    for token in refs.parse(text):
         if token.type in ("fence", "code_block") and token.map:
             code.update(range(*token.map))
     kept: list[str] = []
@@ -532,18 +371,20 @@ def convert_cells(cells: list, refs: References, starts=()) -> list[tuple[str, o
     """Return ("markdown", text) and ("code", cell) of a MyST notebook's cells.
 
     A solution becomes one Markdown cell that has its code cells as text. ``starts``
-    has the line of each cell in its page.
+    has the line of each cell in its page. That gates come in pairs, sphinx-exercise
+    has seen to before.
     """
     done: list[tuple[str, object]] = []
     text: list[str] = []
     opened: Gate | None = None
 
-    def flush(wrap: Callable[[str], str] = _same) -> None:
+    def flush(wrap: Callable[[str], str] = str) -> None:
         content = join(text, refs)
         text.clear()
         if content:
             done.append(("markdown", wrap(content)))
 
+    _define(cells, refs)
     for cell, start in zip(cells, starts or repeat(0)):  # noqa: B905, repeat has no end
         if cell.cell_type == "code":
             if opened:
@@ -556,28 +397,48 @@ def convert_cells(cells: list, refs: References, starts=()) -> list[tuple[str, o
                 if isinstance(part, str):
                     text.append(part)
                 elif part.name == "solution-start":
-                    if opened:
-                        raise MarkdownError("a solution inside a solution", part.line)
                     flush()
-                    opened = Gate(part.name, start + part.line)
+                    hidden = part.hidden or refs.hide_solutions
+                    opened = Gate(part.name, start + part.line, hidden)
                 elif part.name == "solution-end":
-                    if not opened:
-                        raise MarkdownError("an end without its solution", part.line)
+                    if opened.hidden:
+                        text.clear()
                     flush(details)
                     opened = None
         if not opened:
             flush()
     if opened:
         raise MarkdownError("a solution without its end", opened.line)
+    if refs.footnotes:
+        done.append(("markdown", _footnotes(refs)))
     return done
+
+
+def _define(cells: list, refs: References) -> None:
+    """Note the footnotes and the targets of links that any cell of a page defines."""
+    for cell in cells:
+        if cell.cell_type == "markdown":
+            refs.parser.parse(cell.source, refs.defined)
+
+
+def _footnotes(refs: References) -> str:
+    """Return the footnotes as a list, for the end of a notebook."""
+    items = [
+        f"{number}. " + indent(text, " " * len(f"{number}. ")).lstrip()
+        for number, text in enumerate(refs.footnotes.values(), 1)
+    ]
+    return "\n".join(["**Footnotes**\n", *items])
 
 
 def check(text: str, refs: References) -> None:
     """Raise an error if there is MyST left outside code."""
     for token in refs.parser.parse(text):
         fenced = token.type == "fence" and token.info.strip().startswith("{")
-        if fenced or token.type in DROPPED | {"colon_fence"}:
+        left = DROPPED | DEFINITIONS | {"colon_fence", FOOTNOTE}
+        if fenced or plain_kind(token.type) in left:
             raise MarkdownError(f"MyST is left: {token.content or token.info}")
         for child in token.children or []:
             if child.type == "myst_role":
                 raise MarkdownError(f"a role {{{child.meta['name']}}} is left")
+            if child.type == "link_open" and not leads_out(child.attrs["href"]):
+                raise MarkdownError(f"a link that leads nowhere: {child.attrs['href']}")

@@ -6,7 +6,9 @@ from pathlib import Path
 from pybtex.database import BibliographyData
 from pybtex.richtext import Text
 
-from notebooks.plain_markdown import MarkdownError, References
+from lab import bundle
+from notebooks.references import MarkdownError, References
+from repository import pages
 
 
 def page_of(env, docname: str) -> str:
@@ -59,7 +61,8 @@ class Labels:
 
     def __init__(self, app, docname: str) -> None:
         self.env, self.forms = app.env, app.config.numfig_format
-        self.docname = docname
+        self.docname, self.base = docname, pages(app.config)
+        self.uri = app.builder.get_target_uri
         self.std = app.env.get_domain("std")
 
     def title(self, label: str) -> str:
@@ -93,10 +96,61 @@ class Labels:
         return str(found[1]) if found and found[0] == self.docname else ""
 
     def document(self, target: str) -> str:
+        return self.env.titles[self.page(target)].astext()
+
+    def page(self, target: str) -> str:
+        """Return the name of the page that a link or a role calls so."""
         name = target.lstrip("/") if target.startswith("/") else self.path(target)
         if name not in self.env.titles:
             raise MarkdownError(f"no page {target}")
-        return self.env.titles[name].astext()
+        return name
+
+    def linked(self, kind: str, target: str, text: str) -> str:
+        """Return a text with a link to the published book, or with the page's name."""
+        docname, anchor = self.place(kind, target)
+        if docname in ("", self.docname):
+            return text
+        if self.base:
+            url = self.base + self.uri(docname) + (f"#{anchor}" if anchor else "")
+            return f"[{text}]({url})"
+        if kind == "term":
+            return text
+        title = self.env.titles[docname].astext()
+        if text.lower() == title.lower():
+            return f"*{title}* (a page of the book)"
+        return f"{text} (*{title}*, a page of the book)"
+
+    def place(self, kind: str, target: str) -> tuple[str, str]:
+        """Return a page and an anchor in it; no page where nothing has that name."""
+        if kind == "document":
+            page, _, anchor = target.partition("#")
+            known = self.std.anonlabels.get(anchor.lower(), ("", anchor))
+            return self.page(page), known[1]
+        if kind == "term":
+            return self.term(target)
+        if kind == "python":
+            found = self.env.get_domain("py").objects.get(target)
+            return (found.docname, found.node_id) if found else ("", "")
+        for known in (self.std.labels, self.std.anonlabels):
+            if target.lower() in known:
+                return known[target.lower()][:2]
+        pages = [name for name in self.env.titles if Path(name).name == target]
+        return (pages[0], "") if pages else ("", "")
+
+    def term(self, name: str) -> tuple[str, str]:
+        # as the page does: upper and lower case are one
+        for (kind, known), place in self.std.objects.items():
+            if kind == "term" and known.lower() == name.lower():
+                return place
+        return "", ""
+
+    def lab(self, preset: str) -> str:
+        """Return what stands for a live lab: a notebook runs the real thing."""
+        title = bundle.presets()[preset]["title"]
+        if not self.base:
+            return f"*The page of the book has a live lab here: {title}.*"
+        url = f"{self.base}{self.uri(self.docname)}#lab-{preset}"
+        return f"*In the book a live lab runs here: [{title}]({url}).*"
 
     def path(self, target: str) -> str:
         """Return a path from the root for one that counts from the page."""
@@ -115,5 +169,8 @@ def references(app, docname: str, citations: Citations, images: str) -> Referenc
         cite=citations,
         image=lambda target: images + labels.path(target),
         exercise=labels.exercise,
+        linked=labels.linked,
+        lab=labels.lab,
+        hide_solutions=app.config.hide_solutions,
         syntax=app.env.myst_config,
     )

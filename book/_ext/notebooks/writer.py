@@ -11,13 +11,9 @@ from pybtex.database import parse_file
 from sphinx.errors import ExtensionError
 
 from coursekit.colab import METADATA, commit, setup_source
-from notebooks.plain_markdown import (
-    MarkdownError,
-    References,
-    check,
-    convert_cells,
-    inline,
-)
+from notebooks.plain_markdown import check, convert_cells
+from notebooks.references import MarkdownError, References
+from notebooks.spans import inline
 from notebooks.targets import Citations, page_of, references
 from repository import repository
 
@@ -43,6 +39,15 @@ def caption(cell, refs: References) -> str:
     return start + inline(str(figure["caption"]).strip(), refs)
 
 
+def metadata(cell) -> dict:
+    """Return a cell's tags, and what JupyterLab calls one that the page folds."""
+    tags = cell.metadata.get("tags", [])
+    found = {"tags": tags} if tags else {}
+    if "hide-input" in tags:
+        found["jupyter"] = {"source_hidden": True}
+    return found
+
+
 def plain_notebook(cells: list, page: str, refs: References, first: str, starts=()):
     """Return the notebook of a page's cells, which start at these lines of it."""
     new = [new_code_cell(first, execution_count=1)]
@@ -50,13 +55,12 @@ def plain_notebook(cells: list, page: str, refs: References, first: str, starts=
         if kind == "markdown":
             new.append(new_markdown_cell(content))
             continue
-        tags = content.metadata.get("tags", [])
         new.append(
             new_code_cell(
                 content.source,
                 execution_count=content.execution_count,
                 outputs=content.outputs,
-                metadata={"tags": tags} if tags else {},
+                metadata=metadata(content),
             )
         )
         below = caption(content, refs)

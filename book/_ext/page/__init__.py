@@ -3,14 +3,17 @@
 Everything that hangs on the theme's own HTML is in this folder, one idea a module:
 
 ``assets``      one style sheet, one deferred script, two small icon fonts
+``selection``   the rules of the style sheet that some page uses
 ``maths``       formulas as MathML, made when the book is built
-``figures``     drawings in the colour of the text; sizes of other pictures
+``figures``     drawings in the colours of the page; sizes of other pictures
+``accents``     the words "measured" and "theory" in the colour of their lines
 ``folds``       solutions that open without a script
 ``glossary``    what a term means, shown on hover and on focus
 ``references``  entries of the bibliography
 ``buttons``     Colab, the notebook, the repository, an issue
 ``head``        description, social card, sitemap, the pages for 404 and /
-``chapter``     how far through the course a page is
+``chapter``     how far through the course a page is, and how long it takes
+``verdicts``    the sign of each verdict, from the page of claims
 ``own_files``   this folder's templates, and pages made anew when it changes
 
 The templates override the theme's by name. ``tests/page/test_*.py`` load every page
@@ -18,6 +21,7 @@ in a browser: an update of the theme that undoes one of these turns them red.
 """
 
 from page import (
+    accents,
     assets,
     buttons,
     chapter,
@@ -28,6 +32,7 @@ from page import (
     maths,
     own_files,
     references,
+    verdicts,
 )
 
 MODULES = (
@@ -35,10 +40,12 @@ MODULES = (
     assets,
     maths,
     figures,
+    accents,
     folds,
     glossary,
     references,
     head,
+    verdicts,
     chapter,
     buttons,
 )

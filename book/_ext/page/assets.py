@@ -2,8 +2,8 @@
 
 The theme and its extensions load some twenty files a page, most of them in front of
 the first text. Here all that every page needs becomes one file of each kind. What no
-page of this book uses is left out by name; an inline script that nobody has looked
-at stops the build.
+page of this book uses is left out, files by name and rules by selection.py; an inline
+script that nobody has looked at stops the build.
 """
 
 import hashlib
@@ -15,6 +15,8 @@ import sphinx_book_theme
 from fontTools.subset import Options, Subsetter
 from fontTools.ttLib import TTFont
 from sphinx.errors import ExtensionError
+
+from page import selection
 
 STATIC = Path(__file__).parent / "static"
 
@@ -30,6 +32,8 @@ UNUSED = {
     "sphinx-thebe.js",
     "sphinx-design.min.css",
     "design-tabs.js",
+    # code is quiet here: its few marks stand in page.css
+    "pygments.css",
     "togglebutton.css",
     "togglebutton.js",
 }
@@ -49,24 +53,15 @@ SOLID = {
     "angle-right": 0xF105,
     "arrow-up": 0xF062,
     "bars": 0xF0C9,
-    "bell": 0xF0F3,
-    "bug": 0xF188,
-    "circle-exclamation": 0xF06A,
     "circle-half-stroke": 0xF042,
-    "circle-info": 0xF05A,
-    "circle-question": 0xF059,
-    "circle-xmark": 0xF057,
     "download": 0xF019,
     "expand": 0xF065,
     "external-link": 0xF35D,
-    "lightbulb": 0xF0EB,
     "list": 0xF03A,
     "magnifying-glass": 0xF002,
     "moon": 0xF186,
-    "pencil": 0xF303,
     "share": 0xF064,
     "sun": 0xF185,
-    "triangle-exclamation": 0xF071,
 }
 BRANDS = {"github": 0xF09B}
 WEBFONTS = "vendor/fontawesome/webfonts"
@@ -137,14 +132,15 @@ def shared(found, theme, own):
     return [*names, own], apart
 
 
-def key(names: list[str]) -> str:
-    """Return what changes with the files, for a browser that has the old ones."""
-    digest = hashlib.sha256("\n".join(names).encode())
+def key(names: list[str], state: str) -> str:
+    """Return what changes with the files, for a browser that has the old ones.
+
+    A new class in a chapter's text adds a rule and no new key: a browser that has the
+    old file asks again when its time is over.
+    """
+    digest = hashlib.sha256("\n".join([*names, state]).encode())
     for package in (sphinx, pydata_sphinx_theme, sphinx_book_theme):
         digest.update(package.__version__.encode())
-    for name in names:
-        if (STATIC / name).is_file():
-            digest.update((STATIC / name).read_bytes())
     return digest.hexdigest()[:8]
 
 
@@ -160,8 +156,9 @@ def use_bundles(app, pagename, templatename, context, doctree) -> None:
     # Bootstrap and the theme's script come last, as in the theme's own pages.
     js = [*js[:-1], *THEME_SCRIPTS, js[-1]]
     # The style sheet of the theme finds its fonts relative to this folder.
-    style = f"styles/book-{key(css)}.css"
-    script = f"scripts/book-{key(js)}.js"
+    state = app.config.page_state
+    style = f"styles/book-{key(css, state)}.css"
+    script = f"scripts/book-{key(js, state)}.js"
     app.page_bundles |= {style: css, script: js}
     builder._css_files.clear()
     builder._js_files.clear()
@@ -176,35 +173,33 @@ def write_bundles(app, exception) -> None:
     if exception is not None:
         return
     folder = Path(app.outdir) / "_static"
+    contents = {}
     for target, names in app.page_bundles.items():
         texts = [source(folder, name).read_text(encoding="utf-8") for name in names]
         between = "\n;\n" if target.endswith(".js") else "\n"
+        contents[target] = between.join(map(without_map, texts))
+    scripts = [text for target, text in contents.items() if target.endswith(".js")]
+    known = selection.words([*scripts, *pages_and_their_scripts(app)])
+    for target, content in contents.items():
         path = folder / target
         path.parent.mkdir(parents=True, exist_ok=True)
-        content = between.join(map(without_map, texts))
         if target.endswith(".css"):
-            content = without_icons(content)
+            content = selection.selected(content, known)
         path.write_text(content, encoding="utf-8")
+
+
+def pages_and_their_scripts(app):
+    """Yield what may name a class: all pages, and the scripts that some pages have."""
+    folder = Path(app.outdir)
+    for path in [*folder.rglob("*.html"), *(folder / "_static").glob("*.js")]:
+        if path.name not in UNUSED:
+            yield path.read_text(encoding="utf-8")
 
 
 def without_map(text: str) -> str:
     """Leave out the address of a source map: those are the theme's developers'."""
     lines = text.splitlines()
     return "\n".join(line for line in lines if "sourceMappingURL=" not in line)
-
-
-def without_icons(css: str) -> str:
-    """Leave out the rules of icons that the small fonts do not have: 20 kB gzipped."""
-    drawn = {
-        f'content:"\\{point:x}"' for icons in ICONS.values() for point in icons.values()
-    }
-
-    def needed(rule: str) -> bool:
-        selectors, _, body = rule.rpartition("{")
-        names_icon = selectors.startswith(".fa-") and body.startswith('content:"\\')
-        return not names_icon or body in drawn
-
-    return "}".join(filter(needed, css.split("}")))
 
 
 def remove_unused(app, exception) -> None:

@@ -1,8 +1,14 @@
 """Give each page its buttons: Colab, the notebook, the repository, an issue.
 
 Without a repository (see repository.py) a page offers its notebook for download and
-nothing else.
+nothing else. ``{notebook}`name` `` says so in a sentence.
 """
+
+from html import escape
+
+from docutils import nodes
+from sphinx.util.docutils import SphinxRole
+from sphinx.util.osutil import relative_uri
 
 from notebooks.targets import page_of
 from repository import repository
@@ -51,7 +57,34 @@ def add_buttons(app, pagename, templatename, context, doctree) -> None:
         context["header_buttons"] = added + context["header_buttons"]
 
 
+class notebook_link(nodes.Inline, nodes.Element):  # noqa: N801, docutils' own style
+    """Where a sentence leads to a notebook; known when the repository is."""
+
+
+class Notebook(SphinxRole):
+    """Read ``{notebook}`vanishing` ``: a sentence of its own."""
+
+    def run(self):
+        return [notebook_link(page=self.text)], []
+
+
+def visit_notebook(self, node) -> None:
+    """Say how to get it: in Colab where a repository is known, or as a file."""
+    builder = self.builder
+    path = f"notebooks/{node['page']}.ipynb"
+    here = builder.get_target_uri(builder.current_docname)
+    links = [(relative_uri(here, path), "download it")]
+    if name := repository(builder.config):
+        links.insert(0, (COLAB.format(name=name, path=path), "open it in Colab"))
+    words = " or ".join(f'<a href="{escape(uri)}">{text}</a>' for uri, text in links)
+    # paper opens nothing
+    self.body.append(f'<span class="screen-only">To try the first, {words}.</span>')
+    raise nodes.SkipNode
+
+
 def setup(app):
+    app.add_role("notebook", Notebook())
+    app.add_node(notebook_link, html=(visit_notebook, None))
     app.connect("config-inited", set_repository)
     # The theme makes its own buttons at 501; its Colab button would open the
     # MyST source, which Colab cannot read, so _config.yml leaves that one off.

@@ -1,9 +1,10 @@
 """Pictures: their size, loading when they are needed, and the theme's colours.
 
-The book's figures are SVG in two colours that nothing else has, ink and paper (see
-``coursekit/course.mplstyle``). They stand in the page itself: ink is the colour of
-the text around them and paper is nothing, so they follow the theme, and the reader's
-own colours, in every browser. As files they would not: browsers differ in what a
+The book's figures are SVG in colours that nothing else has: ink, paper, and those of
+what is measured and of theory (see ``coursekit/course.mplstyle``). They stand in the
+page itself: ink is the colour of the text around them, paper is nothing and the
+accents are the page's, so they follow the theme, and the reader's own colours, in
+every browser. As files they would not: browsers differ in what a
 picture's ``prefers-color-scheme`` answers.
 
 Other pictures are files. Width and height keep the text from jumping when one
@@ -22,10 +23,20 @@ from docutils import nodes
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.images import get_image_size
 
-from coursekit.plots import INK
+from coursekit.plots import INK, THEORY
 from lab.directive import lab_place
 
 PAPER = "#fffffd"
+#: The first colour of course.mplstyle, which says "measured".
+MEASURED = "#0072b2"
+#: What stands in the page for a colour of the style; the two accents are the page's
+#: own, lighter in the dark (see page.css).
+ON_THE_PAGE = {
+    INK: "currentColor",
+    PAPER: "none",
+    MEASURED: "var(--measured)",
+    THEORY["color"]: "var(--theory)",
+}
 SVG = "http://www.w3.org/2000/svg"
 XLINK_HREF = "{http://www.w3.org/1999/xlink}href"
 #: How something in a drawing names another thing in it.
@@ -151,7 +162,8 @@ def inlined(path: Path, prefix: str, alt: str, shapes: dict) -> str:
     }
     ET.register_namespace("", SVG)
     text = ET.tostring(root, encoding="unicode").replace(f' xmlns="{SVG}"', "")
-    text = text.replace(INK, "currentColor").replace(PAPER, "none")
+    for colour, own in ON_THE_PAGE.items():
+        text = text.replace(colour, own)
     # A hundredth of a point cannot be seen; scales, below 1, keep their digits.
     text = BETWEEN.sub(r"\1", re.sub(r"\s+", " ", text)).replace("<defs></defs>", "")
     text = DIGITS.sub(r"\1", text)

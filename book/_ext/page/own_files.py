@@ -3,13 +3,18 @@
 import hashlib
 from pathlib import Path
 
+from page.verdicts import LEDGER
+
 FOLDER = Path(__file__).parent
 KINDS = {".py", ".html", ".css", ".js"}
 
 
 def note_state(app, config) -> None:
-    """Write all pages again when a file of this folder has changed."""
+    """Write all pages again when a file of this folder, or the ledger, has changed."""
     digest = hashlib.sha256()
+    ledger = Path(app.srcdir, f"{LEDGER}.md")
+    if ledger.is_file():
+        digest.update(ledger.read_bytes())
     for path in sorted(path for path in FOLDER.rglob("*.*") if path.is_file()):
         if path.suffix in KINDS:
             digest.update(path.read_bytes())

@@ -13,6 +13,7 @@ CODE_STUB = ["# YOUR CODE HERE", "raise NotImplementedError()"]
 TEXT_STUB = ["YOUR ANSWER HERE"]
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
+_PLACE = re.compile(r"[a-z_]+(#[a-z0-9-]+)?")
 _MARKS = (BEGIN_SOLUTION, END_SOLUTION, BEGIN_HIDDEN, END_HIDDEN)
 # A comment in which a marker's first word stands in capitals, or that is like one.
 _SHOUTED = re.compile(r"#+\s*(BEGIN|END)\b")
@@ -21,6 +22,10 @@ _LIKE = 0.85
 
 def _name(value):
     return isinstance(value, str) and bool(_NAME.fullmatch(value))
+
+
+def _place(value):
+    return isinstance(value, str) and bool(_PLACE.fullmatch(value))
 
 
 def _yes_or_no(value):
@@ -41,6 +46,7 @@ KEYS = {
     "tests": (str, _name, "", "lower-case letters, digits and _"),
     "student": (bool, _yes_or_no, False, "true or false"),
     "manual": (bool, _yes_or_no, False, "true or false"),
+    "read": (str, _place, "", "a page of the book, or page#section"),
     "points": (float, _number(0, 10_000), None, "a number, 0 or more"),
     "seconds": (float, _number(0.1, 36_000), 30.0, "a number above 0"),
     "memory_mb": (int, _number(16, 2**20), 1024, "a number of MiB, 16 or more"),
@@ -78,7 +84,8 @@ class Task:
     """What one task asks for and what it may use.
 
     ``points`` is what it gives; ``seconds`` the time for each of its cells and
-    for its test; ``memory_mb`` the memory beyond that of the imports, in MiB.
+    for its test; ``memory_mb`` the memory beyond that of the imports, in MiB;
+    ``read`` the place in the book to read again.
     """
 
     name: str
@@ -88,6 +95,7 @@ class Task:
     manual: bool
     answers: tuple[Cell, ...]
     test: Cell | None = None
+    read: str = ""
 
 
 @dataclass(frozen=True)
@@ -298,6 +306,7 @@ def _task(name, made, cells, where):
         manual=grade.manual,
         answers=answers,
         test=tests[0] if tests else None,
+        read=grade.read,
     )
 
 

@@ -239,6 +239,8 @@ def _finish(row, master, job):
         "status": status,
         "message": message,
         "seconds": row.get("seconds", 0.0),
+        # A row without this word comes from before such tasks were done once more.
+        **({"alone": True} if status.alone else {}),
     }
 
 

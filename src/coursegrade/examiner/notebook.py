@@ -219,12 +219,17 @@ def spelling(submitted, student):
             for node in _tree(cell.source).body:
                 value = getattr(getattr(node, "value", None), "value", None)
                 if "student_id" in needs.bound(node) and isinstance(value, str):
-                    same = _letters(value) == _letters(student) != ""
-                    return value if same else student
+                    return value if same_letters(value, student) else student
     return student
 
 
-def _letters(text):
+def same_letters(one, other):
+    """Tell whether two ids are one, but for case, accents and what is no letter."""
+    return letters(one) == letters(other) != ""
+
+
+def letters(text):
+    """Return only the letters and digits of a text, without case and accents."""
     folded = unicodedata.normalize("NFKD", text).casefold()
     return "".join(c for c in folded if c.isalnum())
 

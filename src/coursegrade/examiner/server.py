@@ -20,7 +20,7 @@ from coursegrade.assignment.master import parse_master
 from coursegrade.border import channel
 from coursegrade.examiner import notebook
 from coursegrade.examiner.session import Session
-from coursegrade.examiner.talk import BUSY, WARM_SECONDS
+from coursegrade.examiner.talk import BUSY, WARM_SECONDS, GoneError
 from coursegrade.examiner.task_tests import TOO_LONG, TimeUp, check_task
 from coursegrade.sandbox import start
 from coursegrade.sandbox.bubblewrap import Sandbox, SandboxError
@@ -240,7 +240,7 @@ def _child(job, sandbox, tell):
 
         try:
             grade(job, sandbox, write)
-        except Exception as error:
+        except (Exception, GoneError) as error:
             traceback.print_exc()
             write(failed=f"{type(error).__name__}: {error}"[:300])
         status = 0

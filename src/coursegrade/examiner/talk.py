@@ -5,6 +5,7 @@ import select
 import time
 
 from coursegrade.border import channel
+from coursegrade.sandbox.bubblewrap import SandboxError
 from coursegrade.statuses import Status
 
 START_SECONDS = 60
@@ -31,8 +32,11 @@ class Lost(RoomError):
     """The room is gone: too slow, too large, ended by itself, or not to be trusted."""
 
 
-class GoneError(RuntimeError):
-    """The sandbox itself is gone, or does not work: no grade may follow from it."""
+class GoneError(BaseException):
+    """The sandbox itself is gone, or does not work: no grade may follow from it.
+
+    It is no Exception: a test that is running must not take it for the answer's.
+    """
 
 
 class Room:
@@ -45,7 +49,10 @@ class Room:
     """
 
     def __init__(self, launch):
-        self.talk, self.life = launch()
+        try:
+            self.talk, self.life = launch()
+        except SandboxError as error:
+            raise GoneError(str(error)) from None
         self.born, self.end = time.monotonic(), None
         self.seconds = self.idle = KEEP_SECONDS
         self.spent_before = self.used_before = 0.0

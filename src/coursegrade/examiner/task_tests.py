@@ -1,12 +1,18 @@
 """Run a task's tests in the grader, over the values that the room gives."""
 
+import ast
 import types
+
+import numpy as np
 
 from coursegrade.assignment import needs
 from coursegrade.assignment.master import released_source
 from coursegrade.examiner.talk import RoomError
 from coursegrade.statuses import Status
 
+# What compares its first two arguments.
+_EQUAL = ("isclose", "allclose", "array_equal")
+_SIDES = ("got", "expected")
 TOO_LONG = "the test took longer than the time allowed"
 
 
@@ -58,7 +64,7 @@ def check_task(master, task, session, student, hidden=True):
     module = types.ModuleType("test")
     space = module.__dict__
     space.update(student)
-    functions = []
+    functions, sides = [], _Sides(space, set(asked))
     try:
         session.ensure(task.name)
         for name in sorted(asked):
@@ -69,23 +75,91 @@ def check_task(master, task, session, student, hidden=True):
             space[name] = value
         for cell in given:
             exec(compile(needs.tree_of(cell.source), cell.id, "exec"), space)
-        exec(compile(needs.tree_of(source), task.test.id, "exec"), space)
+        tree = needs.tree_of(source)
+        if not session.quiet:
+            tree = sides.visit(tree)
+        exec(compile(tree, task.test.id, "exec"), space)
     except RoomError as error:
         return error.status, error.message
     except AssertionError as error:
-        kind = "a hidden test" if hidden else "a test"
-        return Status.WRONG, str(error)[:300] or f"{kind} of this task failed"
+        kind = "a hidden test" if hidden else "a public test"
+        said = str(error)[:300]
+        said = f"{said} ({kind})" if said else f"{kind} of this task failed"
+        return Status.WRONG, f"{said}{sides}"
     except MemoryError:
         said = "what was returned needs more memory than is allowed"
         return Status.MEMORY, said
     except TimeUp:
         return Status.TIMEOUT, TOO_LONG
     except Exception as error:
-        for function in functions:
-            if function.nothing:
-                said = f"`{function.__name__}` returned None: is its `return` missing?"
-                return Status.WRONG, said
-        # Mostly a value of another type or shape than the test expects.
-        kind = type(error).__name__
-        return Status.WRONG, f"the test could not use the answer ({kind})"
+        return Status.WRONG, _unusable(error, functions)
     return Status.OK, ""
+
+
+def _unusable(error, functions):
+    """Say why a test ended in an error of its own: mostly another type or shape."""
+    for function in functions:
+        if function.nothing:
+            return f"`{function.__name__}` returned None: is its `return` missing?"
+    return f"the test could not use the answer ({type(error).__name__})"
+
+
+class _Sides(ast.NodeTransformer):
+    """Keep both sides of an assert's comparison, for the message of a public test.
+
+    Its inputs and what it expects stand in the notebook, so both may be shown.
+    """
+
+    def __init__(self, space, asked):
+        self.asked, self.kept = asked, {}
+        space["__side__"], space["__sides__"] = self.keep, self.kept
+
+    def keep(self, what, value):
+        """Remember a side, and return it."""
+        self.kept[what] = value
+        return value
+
+    def __str__(self):
+        """Return the sides of the last assert in words, or nothing."""
+        if len(self.kept) < 2:
+            return ""
+        return "".join(f"; {what} {_short(self.kept[what])}" for what in _SIDES)
+
+    def visit_Assert(self, node):
+        """Wrap the sides; forget those of the assert before."""
+        test, sides = node.test, ()
+        if isinstance(test, ast.Compare) and isinstance(test.ops[0], ast.Eq):
+            sides = [test.left, *test.comparators][:2]
+        elif isinstance(test, ast.Call) and getattr(test.func, "attr", "") in _EQUAL:
+            sides = test.args[:2]
+        if len(sides) == 2 and not any(isinstance(s, ast.Starred) for s in sides):
+            left, right = (
+                self.asked & {getattr(one, "id", "") for one in ast.walk(side)}
+                for side in sides
+            )
+            words = _SIDES[::-1] if right and not left else _SIDES
+            wrapped = [
+                _call(_name("__side__"), ast.Constant(word), side)
+                for word, side in zip(words, sides, strict=True)
+            ]
+            if isinstance(test, ast.Compare):
+                test.left, test.comparators[0] = wrapped
+            else:
+                test.args[:2] = wrapped
+        forget = _call(ast.Attribute(_name("__sides__"), "clear", ast.Load()))
+        made = ast.copy_location(ast.Expr(forget), node), node
+        return [ast.fix_missing_locations(one) for one in made]
+
+
+def _name(text):
+    return ast.Name(text, ast.Load())
+
+
+def _call(function, *arguments):
+    return ast.Call(function, list(arguments), [])
+
+
+def _short(value):
+    with np.printoptions(precision=4, threshold=8):
+        text = " ".join(repr(value).split())
+    return text if len(text) <= 80 else text[:77] + "..."

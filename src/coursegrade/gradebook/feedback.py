@@ -14,8 +14,12 @@ from coursegrade.gradebook.pages import PAGE, heading
 from coursegrade.statuses import Status
 
 
-def student_page(master, student, entry, total):
-    """Return one student's feedback as an HTML page."""
+def student_page(master, student, entry, total, book=""):
+    """Return one student's feedback as an HTML page.
+
+    ``book`` is the address of the book's pages, to which tasks that are not right
+    link; without one, chapter and section are named.
+    """
     lines = []
     for row in entry["rows"]:
         points = "open" if row["points"] is None else f"{row['points']:g}"
@@ -24,7 +28,7 @@ def student_page(master, student, entry, total):
             f"<tr><th scope='row'>{_safe(heading(master, task))}<br>"
             f"<code>{_safe(task.name)}</code></th>"
             f"<td class='number'>{points} of {row['of']:g}</td>"
-            f"<td>{_safe(_told(row))}</td></tr>"
+            f"<td>{_safe(told(row))}{_reading(task, row, book)}</td></tr>"
         )
     body = (
         f"<p>{_safe(student)}: {_sum(total)}.</p>\n<table>\n<thead><tr>"
@@ -38,7 +42,20 @@ def student_page(master, student, entry, total):
     return PAGE.substitute(title=_safe(master.title), body=body)
 
 
-def _told(row):
+def _reading(task, row, book):
+    """Return where a task that is not right can be read up, as HTML."""
+    if not task.read or row["points"] is None or row["points"] >= row["of"]:
+        return ""
+    page, _, section = task.read.partition("#")
+    name = section.replace("-", " ").capitalize()
+    words = _safe(f"{page.capitalize()}, {name}" if section else page.capitalize())
+    if not book:
+        return f"<br>Read again: chapter {words}."
+    link = _safe(f"{book}/{page}.html{'#' * bool(section)}{section}")
+    return f'<br>Read again: <a href="{link}">{words}</a>.'
+
+
+def told(row):
     """Return the sentences of a row for the student."""
     status, message = Status(row["status"]), row["message"]
     if row.get("marked"):
@@ -93,14 +110,14 @@ def summary_page(master, entries, sums):
     return PAGE.substitute(title=_safe(f"{master.title}: the class"), body=body)
 
 
-def write_pages(out, master, entries, sums):
+def write_pages(out, master, entries, sums, book=""):
     """Write the pages and the platforms' zips of them; return the summary's path."""
     folder = Path(out) / "feedback"
     moodle, canvas = {}, {}
     for student, entry in entries.items():
         if entry.get("absent"):
             continue
-        page = student_page(master, student, entry, sums[student])
+        page = student_page(master, student, entry, sums[student], book)
         write_atomically(folder / f"{file_name(student)}.html", page)
         platform, where = entry.get("platform", ""), entry.get("where", "")
         # Moodle finds the student by the name of the folder in the zip,

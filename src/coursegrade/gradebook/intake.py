@@ -12,12 +12,12 @@ from coursegrade.examiner.notebook import (
     answers,
     match,
     read_notebook,
+    same_letters,
     spelling,
     unanswered,
 )
 from coursegrade.gradebook import layouts
 from coursegrade.gradebook.hand_ins import File, IntakeError, files_in, plain
-from coursegrade.gradebook.roster import letters
 from coursegrade.gradebook.sheets import guarded, write_sheet
 
 _MOST_MB = 5 * LIMIT_MB  # of notebooks of one student that are opened
@@ -93,7 +93,7 @@ class _Opened:
         return [(cell.id, cell.source) for cell in self.cells]
 
 
-def collect(path, master, roster=None, chosen=None):
+def collect(path, master, roster=None, chosen=None, only=""):
     """Return the :class:`Intake` of a folder or zip.
 
     Parameters
@@ -104,6 +104,8 @@ def collect(path, master, roster=None, chosen=None):
         Who is in the class, and under which label.
     chosen : dict of str to str, optional
         The path of the notebook that counts, by id, where several could.
+    only : str
+        The id of whose all of it is, if it is one student's.
 
     Raises
     ------
@@ -118,7 +120,11 @@ def collect(path, master, roster=None, chosen=None):
     files = files_in(path)
     lines = [Line(f.path, "", "", "set aside", f.aside) for f in files if f.aside]
     files = [file for file in files if not file.aside]
-    pairs, beside = layouts.owners(files, master.name, roster, holds)
+    if only:
+        owner = layouts.Owner(only, "", only, "--id")
+        pairs, beside = [(file, owner) for file in files], []
+    else:
+        pairs, beside = layouts.owners(files, master.name, roster, holds)
     lines += [Line(file.path, "", "", "set aside", why) for file, why in beside]
     groups = {}
     for file, owner in pairs:
@@ -288,7 +294,7 @@ def _other_id(student, cells, master):
         "student_id" in one.source for one in master.cells if one.role != "student"
     )
     other = _student_id(cells)
-    same = letters(spelling(cells, student)) == letters(other)
+    same = same_letters(spelling(cells, student), other)
     return f"{OTHER_ID} {plain(other)[:80]!r}" if used and other and not same else ""
 
 

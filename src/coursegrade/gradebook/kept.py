@@ -11,7 +11,8 @@ from coursegrade.gradebook.journal import write_atomically
 from coursegrade.gradebook.late import parse_time
 
 NAME = "class.toml"
-FILES = ("roster", "worksheet", "times", "extensions")
+SHEETS = ("worksheet", "gradebook")
+FILES = ("roster", *SHEETS, "times", "extensions")
 KEYS = ("due", "timezone", "penalty", *FILES, "column")
 FORGET = "none"
 

@@ -4,6 +4,7 @@ A file's own time says nothing: in a platform's zip it is the time of the downlo
 and elsewhere its owner chooses it.
 """
 
+import contextlib
 import math
 import re
 from dataclasses import dataclass, field
@@ -36,18 +37,25 @@ class Deadline:
     """When work is due, and when it came.
 
     ``due`` is None if nothing is late; ``extensions`` are other due times by id;
-    ``times`` are those of handing in, by id or platform's label; ``penalty`` is the
-    part of the points that each late day takes.
+    ``times`` are those of handing in, by id or platform's label, before those that a
+    path told; ``penalty`` is the part of the points that each late day takes; ``zone``
+    is that of times that name none.
     """
 
     due: datetime | None = None
     penalty: float = 0.0
     extensions: dict[str, datetime] = field(default_factory=dict)
     times: dict[str, datetime] = field(default_factory=dict)
+    zone: tzinfo | None = None
 
     def handed_in(self, entry):
         """Return the time at which an entry's work came, or None."""
-        return self.times.get(entry["id"]) or self.times.get(entry.get("label", ""))
+        labels = (entry["id"], entry.get("label", ""))
+        time = next(filter(None, map(self.times.get, labels)), None)
+        if time is None and entry.get("time"):
+            with contextlib.suppress(ValueError):
+                time = parse_time(entry["time"], self.zone)
+        return time
 
     def late_days(self, entry):
         """Return the number of days begun after the due time; None if not known.

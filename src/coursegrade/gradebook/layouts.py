@@ -6,14 +6,15 @@ a name that a student chose for a file inside of it.
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from coursegrade.gradebook.roster import folded, letters
+from coursegrade.examiner.notebook import same_letters
+from coursegrade.gradebook.roster import folded
 
 # Each pattern is for one part of a path. Its groups are the id and the name of a
-# person; place, under which feedback goes back; late, if the platform says so; file,
-# the number of an upload. The first such place in the part counts: platforms clean the
-# names in front of it, and a student may choose what follows.
+# person; place, under which feedback goes back; late or time, if the platform says
+# so; file, the number of an upload. The first such place in the part counts:
+# platforms clean the names in front of it, and a student may choose what follows.
 LAYOUTS = {
     # "Ada Lovelace_1234567_assignsubmission_file_" and what follows.
     "Moodle": re.compile(
@@ -26,6 +27,16 @@ LAYOUTS = {
         r"(?P<id>\d+|(?<=anon_)[A-Za-z0-9]{5}|(?<=anon_LATE_)[A-Za-z0-9]{5})_"
         r"(?:(?P<file>\d+)_|text|link)).*"
     ),
+    # nbgrader's exchange, inbound: "ada+initializers+2026-12-01 11:59:02.1 UTC+x".
+    "nbgrader's exchange": re.compile(
+        r"(?P<place>(?P<id>[^+]+)\+[^+]+\+(?P<time>20\d\d-\d\d-\d\d [\d:.]+ ?\w*)).*"
+    ),
+    # "Initializers_ada_attempt_2026-12-01-11-59-02_work.ipynb", and a text of each.
+    "Blackboard": re.compile(
+        r"(?P<place>.+?_(?P<id>[^_]+)_attempt_(?P<time>20\d\d(?:-\d\d){5})).*"
+    ),
+    # "submission_12345678"; who that is stands in submission_metadata.yml beside it.
+    "Gradescope": re.compile(r"(?P<place>submission_(?P<id>\d+))"),
 }
 _DATE = re.compile(r".*_20\d\d_(0?[1-9]|1[0-2])_[0-3]?\d(\D|$).*")
 # Names of folders on top, where one student's folder would look the same.
@@ -45,6 +56,7 @@ _COPY = re.compile(
 _SAVED = re.compile(r"(.+?)[-_ ]20\d\d[-_ ]?(0[1-9]|1[0-2])[-_ ]?[0-3]\d$")
 _BESIDE = re.compile(
     r"(readme|licen[cs]e|roster|gradebook|timestamp|nbgrader_config|requirements)\b.*"
+    r"|index\.html?"
     r"|.*\.(csv|tsv|xlsx?|ods|md|db|toml|log|cfg|ini|ya?ml)",
     re.IGNORECASE,
 )
@@ -55,8 +67,8 @@ class Owner:
     """Whose a file is: ``label`` is the id as the path tells it, by which ``rule``.
 
     ``name`` is the platform's, ``where`` the place for feedback; ``late`` is None
-    where nobody says so; ``look`` is set where the path is unlike the others;
-    ``platform`` is empty for plain folders and files.
+    where nobody says so, and ``time``, a text, empty; ``look`` is set where the path
+    is unlike the others; ``platform`` is empty for plain folders and files.
     """
 
     label: str
@@ -66,6 +78,7 @@ class Owner:
     late: bool | None = None
     look: bool = False
     platform: str = ""
+    time: str = ""
 
 
 def owners(files, assignment, roster=None, holds=lambda file: None):
@@ -88,10 +101,15 @@ def owners(files, assignment, roster=None, holds=lambda file: None):
         files, beside, depth = _unwrapped(files, assignment, roster, holds)
         prefix = _prefix(files, depth, assignment)
     found = []
+    people = _submitters(files, depth) if rule == "Gradescope" else {}
     for file in files:
         rest = file.parts[depth:] or file.parts[-1:]
         if owner := _on_platform(rest[0], rule):
-            found.append((file, owner))
+            # Work of a group is the work of each.
+            every = [replace(owner, **one) for one in people.get(rest[0], ())]
+            unknown = rule == "Gradescope" and not every
+            every = every or [replace(owner, look=unknown)]
+            found += [(file, one) for one in every]
         elif len(rest) == 1 and _BESIDE.fullmatch(rest[0]):
             beside.append((file, "lies beside the hand-ins"))
         else:
@@ -124,9 +142,40 @@ def _on_platform(part, rule):
         return None
     groups = match.groupdict()
     late = bool(groups["late"]) if "late" in groups else None
-    return Owner(
-        groups["id"], groups["name"], groups["place"], rule, late, platform=rule
-    )
+    time = groups.get("time", "").removesuffix("UTC").strip()
+    if len(time) < len(groups.get("time", "")):
+        time += "+00:00"
+    # Blackboard writes hyphens only: 2026-12-01-11-59-02.
+    time = re.sub(r"^(\S{10})-(\d\d)-(\d\d)-(\d\d)$", r"\1T\2:\3:\4", time)
+    name, where = groups.get("name", ""), groups["place"]
+    return Owner(groups["id"], name, where, rule, late, platform=rule, time=time)
+
+
+def _submitters(files, depth):
+    """Return who handed in each of Gradescope's folders: id, name and time.
+
+    A student number counts, or else the address. The file is the one beside the
+    folders: one inside of them is a student's.
+    """
+    import yaml
+
+    people = {}
+    for file in files:
+        if file.parts[depth:] == ("submission_metadata.yml",):
+            try:
+                told = yaml.safe_load(file.read()) or {}
+                for folder, one in told.items():
+                    people[folder] = [
+                        {
+                            "label": str(who.get(":sid") or who[":email"]),
+                            "name": str(who.get(":name", "")),
+                            "time": str(one.get(":created_at", "")),
+                        }
+                        for who in one[":submitters"]
+                    ]
+            except (yaml.YAMLError, ValueError, AttributeError, KeyError, TypeError):
+                continue
+    return people
 
 
 def _platform(files):
@@ -195,7 +244,7 @@ def _on_top(files, depth, assignment, roster, holds):
             return not known[0]
     if _ON_TOP.fullmatch(top.lower()) or "submitted" in under:
         return True
-    if letters(top) == letters(assignment):
+    if same_letters(top, assignment):
         return True
     if _prefix(files, depth + 1, assignment) and not _prefix(files, depth, assignment):
         return True
@@ -205,7 +254,7 @@ def _on_top(files, depth, assignment, roster, holds):
     holders = 0
     for unit in under.values():
         said = next((held for held in map(holds, unit) if held is not None), None)
-        if said is not None and letters(said) == letters(top):
+        if said is not None and same_letters(said, top):
             return False
         holders += said is not None
         if holders > 1:

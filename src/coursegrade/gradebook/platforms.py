@@ -4,8 +4,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from coursegrade.examiner.notebook import letters
 from coursegrade.gradebook.late import parse_time
-from coursegrade.gradebook.roster import folded, letters
+from coursegrade.gradebook.roster import folded
 from coursegrade.gradebook.sheets import Sheet, read_sheet, write_sheet
 
 # Moodle writes the names of its columns in the course's language.

@@ -1,6 +1,5 @@
 """Who is in the class, and what a learning platform calls them."""
 
-import re
 from dataclasses import dataclass
 
 from coursegrade.gradebook.hand_ins import plain
@@ -53,8 +52,3 @@ def read_roster(path):
 def folded(text):
     """Return a text in which case and composition of letters do not count."""
     return plain(text).casefold()
-
-
-def letters(text):
-    """Return only the letters and digits of a text, folded."""
-    return re.sub(r"[\W_]+", "", folded(text))

@@ -14,7 +14,8 @@ from coursegrade.sandbox.bubblewrap import SandboxError, why_not
 from coursegrade.statuses import Status
 from coursekit.grading import PUBLIC, class_key
 
-_PERSON = ("id", "name", "label", "where", "platform", "late", "file", "answers")
+_PERSON = ("id", "name", "label", "where", "platform", "late", "time", "file")
+_PERSON += ("answers", "texts")
 
 
 @dataclass(frozen=True)
@@ -87,15 +88,15 @@ def known(master, submissions, journal):
 
     An entry has ``id``, ``name``, ``label``, ``where``, ``platform`` and ``late`` (see
     :class:`~coursegrade.gradebook.layouts.Owner`), ``digest``, ``answers`` (the
-    fingerprint of each task's), ``texts`` (the answers) and ``rows``. Who was graded
-    in an earlier run and is not among the submissions now is kept, with a ``note``.
+    fingerprint of each task's), ``texts`` (those that a person marks) and ``rows``.
+    Who was graded in an earlier run and is not among the submissions now is kept,
+    with a ``note``.
     """
     made, seen = {}, set()
     for one in submissions:
         seen |= {one.id, one.owner.where}
         if one.id in journal.entries:
-            now = {**_person(one), "texts": one.answers}
-            made[one.id] = {**journal.entries[one.id], **now}
+            made[one.id] = {**journal.entries[one.id], **_person(one, master)}
     for student, entry in journal.entries.items():
         # The same place under another id: the roster has changed, not the class.
         if student not in seen and entry.get("where") not in seen:
@@ -164,12 +165,17 @@ def _rows(master, names, status, message):
     return [{"task": name, "of": master.tasks[name].points, **row} for name in names]
 
 
-def _person(one):
-    """Return what an entry tells of a submission besides its rows."""
-    owner = one.owner
+def _person(one, master):
+    """Return what an entry tells of a submission besides its rows.
+
+    The texts that a person marks stay in the journal: other hand-ins come later.
+    """
+    owner, tasks = one.owner, master.tasks
+    texts = {name: text for name, text in one.answers.items() if tasks[name].manual}
     answers = {name: answer_digest(text) for name, text in one.answers.items()}
     values = (one.id, owner.name, owner.label, owner.where, owner.platform)
-    return dict(zip(_PERSON, (*values, owner.late, one.file, answers), strict=True))
+    values += (owner.late, owner.time, one.file, answers, texts)
+    return dict(zip(_PERSON, values, strict=True))
 
 
 def _job(one, text, settings, stamp, journal, again, only):
@@ -179,10 +185,10 @@ def _job(one, text, settings, stamp, journal, again, only):
     wanted = one.id in again if again else bool(only)
     tasks = list(only) if done and wanted else []
     if done and not wanted:
-        tasks = [r["task"] for r in old["rows"] if Status(r["status"]).again]
+        tasks = [row["task"] for row in old["rows"] if _unsure(row)]
         if not tasks:
             return None
-    return _person(one) | {
+    return _person(one, parse_master(text)) | {
         "digest": one.digest,
         "stamp": stamp,
         "data": one.data,
@@ -193,6 +199,12 @@ def _job(one, text, settings, stamp, journal, again, only):
         "trust": settings.trust,
         "tasks": tasks,
     }
+
+
+def _unsure(row):
+    """Tell whether a row is not a grade yet, or could be a neighbour's doing."""
+    status = Status(row["status"])
+    return status.again or (status.alone and not row.get("alone"))
 
 
 def _merged(entry, old, master):

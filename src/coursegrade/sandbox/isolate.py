@@ -7,6 +7,7 @@ TensorFlow's import is paid once and each submission still has a room of its own
 
 import contextlib
 import ctypes
+import errno
 import os
 import resource
 
@@ -20,6 +21,24 @@ PR_SET_DUMPABLE, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 4, 24, 38
 KEYCTL, KEYCTL_JOIN_SESSION_KEYRING = {"x86_64": 250, "aarch64": 219}, 1
 LAST_CAPABILITY = 63
 FIRST_USER = 2_000
+# seccomp.h: SCMP_ACT_ALLOW, SCMP_ACT_ERRNO(ENOSYS), what to do for a foreign
+# architecture, a name that this machine does not have.
+ALLOW, NO_SUCH_CALL = 0x7FFF0000, 0x00050000 | errno.ENOSYS
+BAD_ARCHITECTURE, NO_NUMBER = 2, -1
+#: System calls that no notebook needs and that have led into kernels: those that
+#: Docker's default profile keeps for privileged containers, and io_uring.
+DENIED = (
+    *("io_uring_setup", "io_uring_enter", "io_uring_register"),
+    *("add_key", "keyctl", "request_key"),
+    *("ptrace", "process_vm_readv", "process_vm_writev", "pidfd_getfd", "kcmp"),
+    *("mount", "umount2", "pivot_root", "chroot", "unshare", "setns"),
+    *("open_tree", "move_mount", "mount_setattr", "fsopen", "fsconfig", "fsmount"),
+    *("fspick", "name_to_handle_at", "open_by_handle_at", "lookup_dcookie"),
+    *("bpf", "perf_event_open", "userfaultfd", "fanotify_init", "syslog", "acct"),
+    *("init_module", "finit_module", "delete_module", "kexec_load"),
+    *("kexec_file_load", "swapon", "swapoff", "reboot", "quotactl", "vmsplice"),
+    *("iopl", "ioperm", "modify_ldt", "vm86", "vm86old", "settimeofday"),
+)
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -106,6 +125,46 @@ def drop_rights(user):
     _write("/proc/sys/user/max_user_namespaces", "0")
     _clear_capabilities()
     _call("prctl", _libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+    filter_calls()
+
+
+def filters():
+    """Return libseccomp, which makes filters of system calls, or None.
+
+    It is a package of its own on some systems; bubblewrap does not need it.
+    """
+    try:
+        made = ctypes.CDLL("libseccomp.so.2")
+    except OSError:
+        return None
+    made.seccomp_init.restype = ctypes.c_void_p
+    made.seccomp_init.argtypes = [ctypes.c_uint32]
+    context = ctypes.c_void_p
+    made.seccomp_attr_set.argtypes = [context, ctypes.c_int, ctypes.c_uint32]
+    made.seccomp_rule_add.argtypes = [context, ctypes.c_uint32, *[ctypes.c_int] * 2]
+    made.seccomp_load.argtypes = [context]
+    return made
+
+
+def filter_calls():
+    """Have the kernel answer that it has none of the ``DENIED`` system calls.
+
+    It holds for this process and all that it starts, for good. Without libseccomp
+    nothing is filtered: who starts the sandbox says so.
+    """
+    library = filters()
+    if library is None:
+        return
+    made = library.seccomp_init(ALLOW)
+    # Calls of another architecture have other numbers.
+    done = library.seccomp_attr_set(made, BAD_ARCHITECTURE, NO_SUCH_CALL)
+    for name in DENIED:
+        number = library.seccomp_syscall_resolve_name(name.encode())
+        if number != NO_NUMBER:
+            done = done or library.seccomp_rule_add(made, NO_SUCH_CALL, number, 0)
+    done = done or library.seccomp_load(made)
+    if done:
+        raise OSError(-done, f"seccomp: {os.strerror(-done)}")
 
 
 def limit(memory_mb, processes, file_mb):

@@ -19,6 +19,9 @@ import tensorflow as tf
 #: Steps of the numerical search, and the share of the gradient that may be left.
 SEARCH, LEFT = 30, 0.1
 TINY = 1e-7
+#: Where to look whether a loss has a least value, and how much lower it is at the
+#: second place if it has none. Margin: a logarithm has 2, a line 1000.
+PLACES, FALLS = (1e3, 1e6), 30.0
 #: Shares of classes are taken as they are from so many labels a class. From fewer
 #: labels they would know which classes this batch happens to hold, and one more of
 #: each class is counted (Laplace's rule of succession).
@@ -32,7 +35,7 @@ class Baseline:
     Attributes
     ----------
     loss : float
-        NaN if no constant has a finite loss.
+        NaN if no constant has a finite loss, minus infinity if there is no least one.
     output_gradient : float
         Root mean square over the batch of ``||dL/dy||`` at this output, L being the
         loss of a sample.
@@ -77,6 +80,7 @@ def best_constant(value, outputs, targets):
         return Baseline(math.nan, math.nan, None)
     if not any(_counts(o, t) is not None for o, t in zip(flat, targets, strict=True)):
         best, loss = search.refine(best, loss)
+        loss = -math.inf if search.bottomless(best) else loss
     gradient = search.per_sample(best)
     samples = len(flat[0])
     return Baseline(loss, math.sqrt(samples) * gradient, search.packed(best))
@@ -142,6 +146,21 @@ class _Search:
         parts = np.split(start, self._cuts)
         best = [p.reshape(1, *s[1:]) for p, s in zip(parts, self._shapes, strict=True)]
         return best, loss
+
+    def bottomless(self, constants):
+        """Tell whether the loss falls along its gradient as far as one goes.
+
+        A logarithm falls to its double between the two places, a line to its
+        thousandfold.
+        """
+        start = np.concatenate([np.ravel(c) for c in constants]).astype("float64")
+        gradient = self._loss_and_gradient(start)[1]
+        size = np.linalg.norm(gradient)
+        if not (math.isfinite(size) and size > 0):
+            return False
+        away = gradient / size * max(1.0, np.linalg.norm(start))
+        near, far = (self._loss_and_gradient(start - t * away)[0] for t in PLACES)
+        return bool(near < 0 and math.isfinite(far) and far < FALLS * near)
 
     def per_sample(self, constants):
         """Return the norm of the loss's gradient with respect to all outputs."""

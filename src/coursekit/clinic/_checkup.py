@@ -116,7 +116,7 @@ def _sway(outputs, baseline):
         return 0.0
     move, loss = spread * baseline.output_gradient, abs(baseline.loss)
     # 0 says that the outputs are the same, not that the loss is flat there
-    return move / loss if move and loss else math.nan
+    return move / loss if move and 0 < loss < math.inf else math.nan
 
 
 def heads(model, names):

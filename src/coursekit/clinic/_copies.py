@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from coursekit._taps import leaves, own_kernels
+from coursekit.clinic._baseline import best_constant
 
 # The share learned is measured on so many samples at most.
 _SAMPLES = 512
@@ -238,47 +239,17 @@ def share_learned(value, outputs, y):
     outputs : tf.Tensor of shape (samples, ...)
     y : numpy.ndarray of float32
     """
-    own, best = float(value(y, outputs)), _constant_loss(value, outputs, y)
-    size = best if min(best, own) >= 0 else max(abs(best), abs(own))
-    if not math.isfinite(best - own):
+    own = float(value(y, outputs))
+    if not math.isfinite(own):
         return math.nan
+    best = best_constant(lambda constant: value(y, constant), outputs, y).loss
+    size = best if min(best, own) >= 0 else max(abs(best), abs(own))
     share = (best - own) / max(size, 1e-12)
-    read = y.astype(int) if _are_classes(y, outputs) else y
+    # a loss of many classes cuts its labels to whole numbers
+    classes = y.shape != outputs.shape and y.size == math.prod(outputs.shape[:-1])
+    read = y.astype(int) if classes else y
     spread = [np.ptp(np.asarray(a), axis=0).max(initial=0) for a in (outputs, read)]
     return share if all(spread) or len(y) == 1 else min(share, 0.0)
-
-
-def _are_classes(y, outputs):
-    """Tell whether there is a number a sample for outputs of many units."""
-    shape = tuple(outputs.shape)
-    return y.shape != shape and y.size == math.prod(shape[:-1])
-
-
-def _constant_loss(value, outputs, y):
-    """Return the least loss of some constant outputs, NaN if none is finite.
-
-    Zeros, and of the targets the mean, the median and the mean as logits; of integer
-    labels the frequencies and their logits.
-    """
-    shape = tuple(outputs.shape)
-    constants = [np.zeros(shape[1:])]
-    if y.shape == shape:
-        mean = y.mean(axis=0)
-        constants += [mean, np.median(y, axis=0), *_logits(mean)]
-    elif _are_classes(y, outputs):
-        classes = np.clip(y, 0, shape[-1] - 1).astype(int).ravel()
-        mean = np.bincount(classes, minlength=shape[-1]) / classes.size
-        constants += [mean, *_logits(mean)]
-    constants = [
-        tf.constant(np.broadcast_to(c, shape), outputs.dtype) for c in constants
-    ]
-    losses = [float(value(y, c)) for c in constants]
-    return min((loss for loss in losses if math.isfinite(loss)), default=math.nan)
-
-
-def _logits(mean):
-    p = np.clip(mean, 1e-7, 1 - 1e-7)
-    return [np.log(p), np.log(p / (1 - p))]
 
 
 def _order(seed, samples, copies, steps):

@@ -23,6 +23,21 @@ _LOSSES = {
     "huber": "regression",
     "logcosh": "regression",
 }
+# What an activation can give.
+RANGES = {
+    "sigmoid": (0, 1),
+    "hard_sigmoid": (0, 1),
+    "softmax": (0, 1),
+    "tanh": (-1, 1),
+    "relu": (0, math.inf),
+    "softplus": (0, math.inf),
+}
+# What gives the probabilities that a loss takes.
+_PROBABILITIES = {
+    "binary": ("sigmoid", "hard_sigmoid", "softmax"),
+    "categorical": ("softmax",),
+    "sparse": ("softmax",),
+}
 # Of large data a part tells the size.
 _ROWS = 2048
 
@@ -80,6 +95,55 @@ class Facts:
     def one_softmax(self):
         """Whether the output is a softmax over one unit, which is always 1."""
         return self.output == "softmax" and self.units == 1
+
+    @property
+    def wrong_targets(self):
+        """What the loss cannot take of the targets, in words, or ""."""
+        low, high = self.low, self.high
+        if self.loss == "sparse":
+            if not self.whole:
+                return (
+                    "the labels are not whole numbers: they are cut to the classes "
+                    f"below, and go from {low:.3g} to {high:.3g}"
+                )
+            if self.units not in (None, 1) and (low < 0 or high >= self.units):
+                return (
+                    f"the labels go from {low:.0f} to {high:.0f}, outside of the "
+                    f"classes 0 to {self.units - 1}"
+                )
+        elif self.loss in _PROBABILITIES and (low < 0 or high > 1):
+            return f"the targets go from {low:.3g} to {high:.3g}, the loss takes 0 to 1"
+        return ""
+
+    @property
+    def misfit(self):
+        """Why the outputs do not fit the loss and the targets, in words, or ""."""
+        now, (lowest, highest) = self.output, RANGES.get(self.output, (0, 0))
+        known = self.head is not None or now in RANGES
+        if self.one_softmax:
+            return "softmax of one unit is 1"
+        if not known or math.isnan(self.low):
+            return ""
+        if self.loss in _PROBABILITIES:
+            if self.loss == "sparse" and self.units == 1:
+                return "a class has a unit of its own"
+            if self.from_logits:
+                return "" if now == "linear" else f"the loss takes logits, not a {now}"
+            if now not in _PROBABILITIES[self.loss]:
+                return f"{now} gives no probabilities of classes"
+        elif now in RANGES and (self.low < lowest or self.high > highest):
+            ends = f"the targets go from {self.low:.3g} to {self.high:.3g}"
+            return f"{ends}, {now} from {lowest} to {highest}"
+        return ""
+
+    def unscaled(self, large):
+        """Return the sizes of inputs and targets that are far from 1, by name."""
+        sizes = {}
+        if not (0.1 / large <= self.x_size <= large) and not self.normalized:
+            sizes["inputs"] = self.x_size
+        if self.loss in ("regression", None) and self.y_size > large:
+            sizes["targets"] = self.y_size
+        return {name: size for name, size in sizes.items() if size > 0}
 
 
 def facts_of(model, x=None, y=None, loss=None, optimizer=None):

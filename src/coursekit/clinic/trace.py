@@ -163,3 +163,12 @@ class Trace:
     def last_step(self):
         """Number of the last step; 0 before the first."""
         return int(self.steps[-1]) if len(self.steps) else 0
+
+
+def trace_of(source):
+    """Return the Trace that a thing is or has, as a monitor and a report; or None."""
+    # an array has a trace, too: that of a matrix
+    if not isinstance(source, np.ndarray):
+        source = getattr(source, "trace", source)
+        source = source() if callable(source) else source
+    return source if isinstance(source, Trace) else None

@@ -7,7 +7,7 @@ ProbeReport will do where no training step is drawn.
 import matplotlib.pyplot as plt
 import numpy as np
 
-from coursekit.clinic.trace import Trace
+from coursekit.clinic.trace import Trace, trace_of
 from coursekit.plots import THEORY, axes_or_new
 from coursekit.probing import ProbeReport
 
@@ -245,12 +245,8 @@ def _trace_of(source):
     """Return the trace of a monitor, a report or a probe."""
     if isinstance(source, ProbeReport):
         return Trace.untrained(source, None, [])
-    found = source
-    # an array has a trace, too: that of a matrix
-    if not isinstance(source, np.ndarray):
-        found = getattr(source, "trace", source)
-        found = found() if callable(found) else found
-    if not isinstance(found, Trace):
+    found = trace_of(source)
+    if found is None:
         raise TypeError(
             f"trace is a {type(source).__name__}: give monitor.trace(), report.trace, "
             "or the monitor or report itself"

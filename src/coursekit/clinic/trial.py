@@ -123,7 +123,7 @@ class Trial:
 
 
 def try_remedies(
-    model, x, y, *, steps=200, seeds=2, seconds=45.0, batch_size=32, verbose="auto"
+    model, x, y=None, *, steps=200, seeds=2, seconds=45.0, batch_size=32, verbose="auto"
 ):
     """Try what fits a model's trouble, and say what works on this model.
 
@@ -182,17 +182,26 @@ def try_remedies(
 
 def _arrays(x, y):
     for name, array in (("x", x), ("y", y)):
-        if isinstance(array, dict | list | tuple) or not hasattr(array, "shape"):
+        if isinstance(array, dict | list | tuple):
             raise ValueError(
                 f"{name} is a {type(array).__name__}: give one array of inputs and one "
                 "of targets; models of several inputs or outputs are not tried"
             )
+        if array is not None and not hasattr(array, "shape"):
+            raise ValueError(
+                f"{name} is a {type(array).__name__}: give arrays, such as those of "
+                "some batches, x, y = map(np.concatenate, zip(*batches))"
+            )
+    if x is None or y is None:
+        raise ValueError("give both inputs and targets: try_remedies(model, x, y)")
     x, y = np.asarray(x), np.asarray(y)
     if not x.ndim or not y.ndim or len(x) != len(y) or not len(x):
         raise ValueError(
             f"x and y have the shapes {x.shape} and {y.shape}: give as many samples "
             "of both, 1 or more"
         )
+    if y.dtype.kind not in "biuf":
+        raise ValueError(f"y holds {y.dtype}: give numbers, as model.fit takes them")
     return x, y
 
 

@@ -14,15 +14,6 @@ from submissions import sandbox_or_skip
 LIMITS = {"memory_mb": 512, "processes": 64, "file_mb": 16}
 
 
-@pytest.fixture(scope="module")
-def box():
-    sandbox_or_skip()
-    made = Sandbox()
-    made.wait()
-    yield made
-    made.close()
-
-
 def session(box, *steps, free=60, seconds=20, **options):
     """Return a session of cells, each a text or a pair of a task and a text."""
     made = []
@@ -180,7 +171,7 @@ def test_a_dead_sandbox_is_told_as_such():
         assert box.gone(60)
         with pytest.raises(GoneError):
             made.get("one", "x")
-        with pytest.raises(RuntimeError):
+        with pytest.raises(GoneError):
             made.ensure("one")
     finally:
         box.close()

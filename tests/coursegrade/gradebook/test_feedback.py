@@ -1,7 +1,13 @@
 """Pages for students and the summary of a class."""
 
+import re
 import zipfile
+from dataclasses import replace
+from pathlib import Path
 
+import pytest
+
+from coursegrade.assignment.master import read_master
 from coursegrade.gradebook import feedback, marks, tables
 from coursegrade.gradebook.whole_class import absent
 from submissions import MASTER, entry
@@ -54,3 +60,30 @@ def test_a_task_is_shown_by_its_heading(tmp_path):
     pages(tmp_path, {"ann": entry()})
     text = (tmp_path / "feedback/ann.html").read_text()
     assert "He&#x27;s standard deviation" in text and "<code>stddev</code>" in text
+
+
+@pytest.mark.parametrize("name", ["initializers", "vanishing_exploding", "cures"])
+def test_what_is_to_be_read_again_is_in_the_book(name):
+    """Each task of the course names a page of the book and a heading of it."""
+    root = Path(__file__).parents[3]
+    master = read_master(root / f"assignments/{name}.md")
+    for task in master.tasks.values():
+        page, _, section = task.read.partition("#")
+        text = (root / f"book/{page}.md").read_text(encoding="utf-8")
+        heads = re.findall(r"(?m)^#+ (.*)", text)
+        ids = {re.sub(r"[^a-z0-9]+", "-", head.lower()).strip("-") for head in heads}
+        assert section in ids, task.name
+
+
+def test_a_page_tells_where_to_read_again():
+    tasks = {n: replace(t, read="clipping#one-vector") for n, t in MASTER.tasks.items()}
+    master, one = replace(MASTER, tasks=tasks), entry()
+    total = tables.totals(master, {"ann": one})["ann"]
+    text = feedback.student_page(
+        master, "ann", one, total, "https://a.github.io/b/book"
+    )
+    link = "https://a.github.io/b/book/clipping.html#one-vector"
+    # Not for what is right, nor for what nobody has read yet.
+    assert text.count(f'<a href="{link}">Clipping, One vector</a>') == 1
+    text = feedback.student_page(master, "ann", one, total)
+    assert "Read again: chapter Clipping, One vector." in text and "<a " not in text

@@ -40,6 +40,27 @@ def inner(**files):
     return held.getvalue()
 
 
+# As Gradescope's "Export Submissions" writes it.
+GRADESCOPE = b"""\
+---
+submission_51:
+  :submitters:
+  - :name: Ada L
+    :sid: a1
+    :email: a@x
+  :created_at: 2025-12-01 19:32:20.000000000 Z
+submission_52:
+  :submitters:
+  - :name: Bob M
+    :sid: b2
+    :email: b@x
+  - :name: Cyd N
+    :sid:
+    :email: c@x
+  :created_at: 2025-12-03 19:32:20.000000000 Z
+"""
+
+
 # name: files, and by id the file that counts, or the beginning of a problem.
 LAYOUTS = {
     "a folder on top of folders": (
@@ -251,6 +272,34 @@ LAYOUTS = {
         },
         {"ada": "ada/w.ipynb", "bob": "bob/w.ipynb"},
     ),
+    "Gradescope's export": (
+        {f"assignment_1_export/submission_{n}/w.ipynb": RIGHT for n in (51, 52, 53)}
+        | {"assignment_1_export/submission_metadata.yml": GRADESCOPE}
+        | {"assignment_1_export/submission_51/submission_metadata.yml": b"x: 1"},
+        {"a1": "assignment_1_export/submission_51/w.ipynb"}
+        | {one: "assignment_1_export/submission_52/w.ipynb" for one in ("b2", "c@x")}
+        | {"53": "assignment_1_export/submission_53/w.ipynb"},
+    ),
+    "Blackboard's zip": (
+        {"My_task_ada_attempt_2025-12-01-10-00-00_w.ipynb": RIGHT}
+        | {"My_task_ada_attempt_2025-12-01-10-00-00.txt": b"Name: Ada"}
+        | {
+            "My_task_mal_attempt_2025-12-01-10-00-00_x_ada_attempt_"
+            "2025-12-01-10-00-00_w.ipynb": WRONG
+        },
+        {"ada": "My_task_ada_attempt_2025-12-01-10-00-00_w.ipynb"}
+        | {"mal": "My_task_mal_attempt_2025-12-01-10-00-00_x_ada"},
+    ),
+    "nbgrader's exchange, handed in twice": (
+        {"ada+tiny+2025-12-01 10:00:00.1 UTC+x/tiny.ipynb": EMPTY}
+        | {"ada+tiny+2025-12-02 10:00:00.1 UTC+y/tiny.ipynb": RIGHT}
+        | {"bob+tiny+2025-12-01 10:00:00.1 UTC/tiny.ipynb": RIGHT},
+        {"ada": "ada+tiny+2025-12-02", "bob": "bob+tiny+2025-12-01"},
+    ),
+    "a page beside the folders": (
+        {"index.html": b"<p>", "12-3 - Ada L - Dec 1, 2025 1000 AM/w.ipynb": RIGHT},
+        {"12-3 - Ada L - Dec 1, 2025 1000 AM": "12-3 - Ada L"},
+    ),
     "not a notebook, an empty one": (
         {"ada.ipynb": b"{}", "bob.ipynb": b"", "cyd.ipynb": RIGHT},
         {"ada": "not a notebook", "bob": "the file is empty", "cyd": "cyd.ipynb"},
@@ -286,6 +335,20 @@ def test_a_hand_in_beside_a_platforms_is_looked_at(tmp_path):
     taken = intake.collect(write_files(tmp_path, files | {"cyd.ipynb": RIGHT}), MASTER)
     assert found(taken)["cyd"] == "cyd.ipynb"
     assert [line.rule for line in taken.look] == ["file name, unlike Moodle's"]
+
+
+def test_times_that_stand_in_names(tmp_path):
+    files = LAYOUTS["nbgrader's exchange, handed in twice"][0]
+    taken = intake.collect(write_files(tmp_path / "a", files), MASTER).submissions
+    assert taken[1].owner.time == "2025-12-01 10:00:00.1+00:00"
+    files = LAYOUTS["Blackboard's zip"][0]
+    taken = intake.collect(write_files(tmp_path / "b", files), MASTER).submissions
+    assert taken[0].owner.time == "2025-12-01T10:00:00"
+    files = LAYOUTS["Gradescope's export"][0]
+    taken = intake.collect(write_files(tmp_path / "c", files), MASTER)
+    assert taken.submissions[1].owner.time == "2025-12-01 19:32:20+00:00"
+    # Whom the export does not name is one to look at.
+    assert [line.id for line in taken.look if line.what == "graded"] == ["53"]
 
 
 def test_what_a_platform_says(tmp_path):

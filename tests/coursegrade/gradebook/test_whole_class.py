@@ -25,7 +25,7 @@ def test_an_interrupted_run_goes_on(tmp_path):
     work = tmp_path / "work"
     work.mkdir()
     slow = {"stddev": "import time; time.sleep(1)\ndef he_stddev(n): return 1"}
-    for number in range(8):
+    for number in range(4):
         (work / f"s{number}.ipynb").write_bytes(solved(TINY, f"s{number}", "s", slow))
     command = [sys.executable, "-m", "coursegrade.cli", "grade", str(TINY)]
     command += [str(work), "--out", str(tmp_path / "g"), "--secret", "s", "--jobs", "1"]
@@ -41,28 +41,27 @@ def test_an_interrupted_run_goes_on(tmp_path):
     )
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
-        if journal.exists() and len(journal.read_text().splitlines()) >= 2:
+        if journal.exists() and len(journal.read_text().splitlines()) >= 1:
             break
-        time.sleep(0.2)
+        time.sleep(0.05)
     run.send_signal(signal.SIGINT)
     assert run.wait(30) == 130 and "goes on from here" in run.stderr.read()
     done = journal.read_text().splitlines()
-    assert 2 <= len(done) < 8
+    assert 1 <= len(done) < 4
     subprocess.run(command, env=environment, check=True, stderr=subprocess.PIPE)
     lines = journal.read_text().splitlines()
     assert lines[: len(done)] == done
     assert sorted(json.loads(line)["id"] for line in lines) == [
-        f"s{n}" for n in range(8)
+        f"s{n}" for n in range(4)
     ]
-    assert len(rows_of(tmp_path / "g/tiny/grades.csv")) == 8 * len(MASTER.tasks)
+    assert len(rows_of(tmp_path / "g/tiny/grades.csv")) == 4 * len(MASTER.tasks)
 
 
 def test_a_cluster_that_loses_a_worker(tmp_path):
     sandbox_or_skip()
     distributed = pytest.importorskip("distributed")
-    submissions = []
     slow = {"stddev": "import time; time.sleep(0.5)\ndef he_stddev(n): return 1"}
-    for number in range(10):
+    for number in range(4):
         data = solved(TINY, f"s{number}", "s", slow)
         path = tmp_path / f"s{number}.ipynb"
         path.write_bytes(data)
@@ -78,7 +77,7 @@ def test_a_cluster_that_loses_a_worker(tmp_path):
 
             def update(self, count):
                 self.done += count
-                if self.done == 3:
+                if self.done == 1:
                     worker = next(iter(cluster.workers.values()))
                     killed.append(worker.process.process.pid)
                     os.kill(killed[0], signal.SIGKILL)
@@ -93,7 +92,7 @@ def test_a_cluster_that_loses_a_worker(tmp_path):
     assert killed
     lines = (tmp_path / "g/journal.jsonl").read_text().splitlines()
     assert sorted(json.loads(line)["id"] for line in lines) == sorted(entries)
-    assert len(entries) == 10
+    assert len(entries) == 4
     for one in entries.values():
         found = [row["status"] for row in one["rows"]]
         assert found == ["ok", "wrong", "ok", "needs_review"], one

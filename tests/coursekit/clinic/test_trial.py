@@ -15,6 +15,7 @@ layers = keras.layers
 RNG = np.random.default_rng(3)
 X = RNG.normal(size=(192, 6)).astype("float32")
 K = (X[:, 0] + X[:, 1] > 0).astype("int64")
+DATASET = tf.data.Dataset.from_tensor_slices((X, K)).batch(8)
 QUICK = {"steps": 60, "seconds": 300, "verbose": False}
 
 
@@ -214,7 +215,7 @@ def test_constants_learn_nothing(loss):
     def value(y, outputs):
         return tf.reduce_mean(loss(y, outputs))
 
-    for constant in (0.0, 0.3, 1.0, float(y.mean())):
+    for constant in (0.0, 0.3, 0.6, 1.0, float(y.mean())):
         outputs = tf.fill(y.shape, constant)
         assert share_learned(value, outputs, y) < 1e-4
     if loss.__name__ != "cosine_similarity":
@@ -257,6 +258,11 @@ def test_share_of_integer_labels_of_logits_and_of_negative_losses():
         (lambda: net(), X, [X, X], ValueError, "y is a list"),
         (lambda: net(), X, X[:5], ValueError, "as many samples"),
         (lambda: "net", X, X, TypeError, "keras.Model"),
+        (lambda: net(), X, None, ValueError, "give both inputs and targets"),
+        (lambda: net(), DATASET, None, ValueError, "x is a _Batch.*zip.*batches"),
+        (lambda: net(), (a for a in X), None, ValueError, "x is a generator: give arr"),
+        (lambda: net(), X, DATASET, ValueError, "y is a _Batch.*give arrays"),
+        (lambda: net(), X, np.array(["a"] * 192), ValueError, "y holds <U1: give num"),
         (lambda: keras.Sequential([layers.Dense(1)]), X, X, ValueError, "compile"),
     ],
 )

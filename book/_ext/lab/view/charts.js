@@ -57,8 +57,9 @@ const points = (pairs) => pairs.map(([x, y]) => `${at(x)},${at(y)}`).join(" ");
  * @param {number[]} [chart.dots]
  * @param {number[] | null} [chart.line] log10 of the bars that theory expects, over
  *   the last
+ * @param {boolean} [chart.level] draw where all bars are as high as the last
  */
-export function layerChart({ width, description, bars, dots = [], line }) {
+export function layerChart({ width, description, bars, dots = [], line, level = false }) {
   const height = 220;
   const [tops, rings] = [bars.map(log), dots.map(log)];
   const last = tops.at(-1);
@@ -82,6 +83,11 @@ export function layerChart({ width, description, bars, dots = [], line }) {
       body += `<circle class="lab-dot" cx="${at(x(l))}" cy="${at(y(value))}" r="3"/>`;
     }
   });
+  if (level && last !== null) {
+    const place = at(y(last));
+    body += `<line class="lab-level" x1="${LEFT}" x2="${width - RIGHT}" y1="${place}" y2="${place}"/>`;
+    body += `<text class="lab-level-word" x="${LEFT + 4}" y="${at(Math.max(y(last) - 5, 11))}">level</text>`;
+  }
   if (expected.length) {
     const clamp = (place) => Math.min(bottom, Math.max(TOP, place));
     body += `<polyline class="lab-theory" points="${points(expected.map((value, l) => [x(l), clamp(y(value))]))}"/>`;

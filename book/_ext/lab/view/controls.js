@@ -29,13 +29,15 @@ let made = 0;
  * @param {object} config changed in place
  * @param {string[]} keys of the fields that are shown
  * @param {(key: string) => void} changed called after a change
+ * @param {Record<string, string>} [labels] other words for some fields
  * @returns {{form: HTMLFormElement, show: () => void}} `show` brings the form up to
  *   date with the configuration
  */
-export function controls(config, keys, changed) {
+export function controls(config, keys, changed, labels = {}) {
   const form = make("form", { class: "lab-controls", "aria-label": "Settings of the network" });
   form.addEventListener("submit", (event) => event.preventDefault());
-  const fields = FIELDS.filter(({ key }) => keys.includes(key));
+  const shown = FIELDS.filter(({ key }) => keys.includes(key));
+  const fields = shown.map((field) => ({ ...field, label: labels[field.key] ?? field.label }));
   const rows = fields.map((field) => row(field, config, changed, () => show()));
   form.append(...rows.map(({ element }) => element));
   const show = () => rows.forEach((each) => each.show());

@@ -7,6 +7,7 @@
 import { layerChart, lossChart } from "./charts.js";
 import { WORKER } from "../constants.js";
 import { controls, make, question } from "./controls.js";
+import { arrival, markGoal } from "./goal.js";
 import { kerasCode } from "./keras_code.js";
 import { PRESETS } from "../constants.js";
 import { DEFAULTS, FIELDS, LIVE, fromFragment, toFragment } from "./settings.js";
@@ -18,11 +19,20 @@ const EVERY_CALM = 1000;
 /** A change is read out when the reader has paused for so many milliseconds. */
 const SETTLED = 700;
 
+/** Title and legend of each chart; the words for a mark have its colour. */
 const CHARTS = {
-  gradient: ["Gradient of each layer", "Bars: δ, the error signal. Circles: kernel gradient. Dashed line: theory for δ, at the start."],
+  gradient: ["Gradient of each layer"],
   activation: ["Activation of each layer", "Root mean square."],
   loss: ["Loss", "Dashed: guessing. Grey: your last run."],
 };
+const CIRCLES = "Circles: kernel gradient.";
+
+/** The legend of the first chart, with the two accents. */
+function legend({ goal, kernel = !goal }) {
+  const measured = make("span", { class: "measured" }, goal ? "Bars: measured, here and now." : "Bars: δ, the error signal.");
+  const theory = make("span", { class: "theory" }, goal ? "Dashed: theory." : "Dashed: theory for δ, at the start.");
+  return [measured, kernel ? ` ${CIRCLES} ` : " ", theory];
+}
 
 /** Two or three digits. */
 function digits(value) {
@@ -54,7 +64,7 @@ class Lab {
   build() {
     const { preset, full } = this;
     const keys = preset.controls ?? FIELDS.map(({ key }) => key);
-    this.controls = controls(this.config, keys, (key) => this.changed(key));
+    this.controls = controls(this.config, keys, (key) => this.changed(key), preset.labels);
     this.run = make("button", { type: "button", class: "lab-button lab-first", onclick: () => this.toggle() }, "Run");
     const step = make("button", { type: "button", class: "lab-button", onclick: () => this.post({ type: "step" }) }, "One step");
     const reset = make("button", { type: "button", class: "lab-button", onclick: () => this.reset() }, "Start again");
@@ -65,18 +75,28 @@ class Lab {
     this.figures = {};
     const shown = preset.charts ?? Object.keys(CHARTS);
     const figures = shown.map((name) => {
-      const [title, legend] = CHARTS[name];
+      const [title, text] = CHARTS[name];
+      const words = text ? [text] : legend(preset);
       this.figures[name] = make("div", { class: `lab-chart lab-chart-${name}` });
-      return make("figure", {}, make("figcaption", {}, make("strong", {}, title), ` ${legend}`), this.figures[name]);
+      const heading = make("strong", {}, preset.goal ? "The signal at each layer" : title);
+      return make("figure", {}, make("figcaption", {}, heading, " ", ...words), this.figures[name]);
     });
-    const head = make("div", { class: "lab-head" }, buttons, this.verdict, this.numbers, this.spoken);
+    const parts = preset.goal ? [this.verdict] : [buttons, this.verdict, this.numbers];
+    const head = make("div", { class: "lab-head" }, ...parts, this.spoken);
     const left = make("div", { class: "lab-left" }, ...(full ? [this.experiments()] : []), this.controls.form);
-    const rest = make("div", { class: "lab-rest" }, ...figures.slice(1), ...this.more());
+    const more = this.more();
+    const rest = make("div", { class: "lab-rest" }, ...figures.slice(1), ...(preset.goal ? [] : more));
+    // of a lab with a goal, the way to the full one is enough
+    if (preset.goal) left.append(more.at(-1));
     // A few controls fit above the chart on a phone. The many of the full lab stand
     // below it, and it stays in sight while the reader moves them.
     const play = make("div", { class: "lab-play" }, ...(full ? [figures[0], left] : [left, head, figures[0]]));
     this.body = make("div", { class: "lab-body" }, ...(full ? [head] : []), play, rest);
     this.place.append(this.body);
+    if (preset.goal) {
+      const field = FIELDS.find(({ key }) => key === preset.goal.key);
+      markGoal(field, this.body.querySelector(`[data-key=${field.key}]`), preset.goal);
+    }
   }
 
   /** Table, code and link. */
@@ -200,7 +220,8 @@ class Lab {
   }
 
   speak() {
-    const text = `Step ${this.state.step}. ${this.verdict.textContent}`;
+    const step = this.preset.goal ? "" : `Step ${this.state.step}. `;
+    const text = `${step}${this.verdict.textContent}`;
     if (this.spoken.textContent !== text) this.spoken.textContent = text;
   }
 
@@ -208,7 +229,9 @@ class Lab {
     const { rows, line, losses, guess, step, report, ms } = this.state;
     const hidden = rows.slice(0, -1);
     const zeros = rows.filter((row) => row.zero).length;
-    const said = this.said.say(this.state);
+    const pick = (name) => hidden.map((row) => row[name]);
+    const { goal, kernel = !goal } = this.preset;
+    const said = goal ? arrival(pick("delta"), this.config[goal.key], goal) : this.said.say(this.state);
     if (this.verdict.textContent !== said) this.verdict.textContent = said;
     this.verdict.dataset.verdict = report.verdict;
     this.place.dataset.step = step;
@@ -216,12 +239,11 @@ class Lab {
     this.numbers.textContent =
       `Step ${step}. Loss ${digits(losses.at(-1))}, guessing ${digits(guess)}. ` +
       `Kernel gradients that are exactly 0: ${zeros} of ${rows.length} layers${time}.`;
-    const pick = (name) => hidden.map((row) => row[name]);
     const ends = (name) => `${digits(hidden[0][name])} in layer 1, ${digits(hidden.at(-1)[name])} in layer ${hidden.length}`;
     const charts = {
       gradient: (width) => layerChart({
-        width, bars: pick("delta"), dots: pick("kernel"), line,
-        description: `Log axis. Delta: ${ends("delta")}. Kernel gradient: ${ends("kernel")}.`,
+        width, bars: pick("delta"), dots: kernel ? pick("kernel") : [], line, level: Boolean(goal),
+        description: `Log axis. Delta: ${ends("delta")}.${kernel ? ` Kernel gradient: ${ends("kernel")}.` : ""}`,
       }),
       activation: (width) => layerChart({
         width, bars: pick("activation"),

@@ -170,7 +170,7 @@ function vanishing(trace) {
   const below = (ratio, limit) => ratio.some((r) => r <= limit);
   let limit = RULES.VANISHED;
   if (!below(first, limit) || !below(last, limit)) {
-    if (!learnedNothing(trace) || !(-trendOf(first) >= RULES.TREND)) return null;
+    if (!learnedNothing(trace) || !(-trendOf(first) >= RULES.FALLEN)) return null;
     limit = RULES.SHRUNK;
   }
   // exact zeros alone mean that nothing arrives, not that it shrinks

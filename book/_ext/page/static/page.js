@@ -1,4 +1,4 @@
-// Four things that the pages cannot do without a script.
+// Five things that the pages cannot do without a script.
 (() => {
   "use strict";
 
@@ -48,8 +48,57 @@
     }
   }
 
+  // Which chapters were read to their end, in this browser and nowhere else. The list
+  // of chapters marks them, and the first page's button leads to the next one.
+  const READ = "course-read";
+
+  function readChapters() {
+    try {
+      const known = JSON.parse(localStorage.getItem(READ));
+      return Array.isArray(known) ? known : [];
+    } catch {
+      return [];
+    }
+  }
+
+  function markRead() {
+    const known = readChapters();
+    for (const link of document.querySelectorAll(".bd-docs-nav a, .chapter-link")) {
+      if (!known.includes(link.pathname) || link.classList.contains("read")) continue;
+      link.classList.add("read");
+      const said = document.createElement("span");
+      said.className = "visually-hidden";
+      said.textContent = ", read";
+      link.append(said);
+    }
+    const button = document.querySelector(".start a");
+    const next = [...document.querySelectorAll(".chapter-link")].find((link) => !known.includes(link.pathname));
+    if (button && next && next.pathname !== button.pathname && known.length) {
+      button.href = next.href;
+      button.textContent = `Go on with ${next.textContent}`;
+    }
+  }
+
+  function rememberEnd() {
+    const end = document.querySelector(".course-progress") && document.querySelector(".prev-next-footer");
+    if (!end) return;
+    new IntersectionObserver((entries, observer) => {
+      if (!entries.some((entry) => entry.isIntersecting)) return;
+      observer.disconnect();
+      const known = new Set(readChapters()).add(location.pathname);
+      try {
+        localStorage.setItem(READ, JSON.stringify([...known]));
+      } catch {
+        // full or forbidden: nothing is remembered
+      }
+      markRead();
+    }).observe(end);
+  }
+
   function start() {
     markBoxes();
+    markRead();
+    rememberEnd();
     addCloseButtons();
     addEventListener("click", closeDrawer);
     addEventListener("resize", markBoxes);

@@ -59,56 +59,37 @@ def _unmeasured(trace):
 
 def _function(trace):
     """Find a loss that is finite beside a gradient that is not."""
-    if any("not finite" in note for note in trace.notes):
-        return
-    why = (
-        "a function without a derivative there may be the cause: sqrt, a norm, log or "
-        "a division at 0; add a small constant inside"
-    )
-    if trace.probes and trace.probes[0][0] == 0:
-        probed = trace.probes[0][1]
-        backward = np.flatnonzero(~np.isfinite(probed.delta_norm))
-        forward = np.isfinite(probed.activation_ms).all() and math.isfinite(probed.loss)
-        if forward and len(backward):
-            name = probed.layers[int(backward[-1])]
-            text = f"above {name} the loss is finite and its gradient is not: {why}"
-            yield Finding("function", text, name)
-            return
-    bad = np.flatnonzero(trace.steps == trace.first_bad_step)
-    if len(bad) and np.isfinite(trace.loss[bad[0]]):
-        step = trace.first_bad_step
-        text = f"at step {step} the loss is finite and its gradient is not: {why}"
-        yield Finding("function", text)
+    found = rules.without_derivative(trace)
+    if found is not None:
+        step, layer = found
+        where = f"above {layer}" if layer else f"at step {step}"
+        yield Finding(
+            "function",
+            f"{where} the loss is finite and its gradient is not: a function without "
+            "a derivative there may be the cause: sqrt, a norm, log or a division at "
+            "0; add a small constant inside",
+            layer,
+        )
 
 
 def _labels(trace):
     facts = trace.facts
-    if facts is None or facts.loss != "sparse":
+    if facts is None:
         return
-    units = facts.units
-    if not facts.whole:
-        text = "the labels are not whole numbers: they are cut to the classes below"
-        yield Finding("labels", text)
-    elif units and not 0 <= facts.low <= facts.high < units:
-        text = (
-            f"the labels go from {facts.low:.0f} to {facts.high:.0f}, outside of the "
-            f"classes 0 to {units - 1}"
-        )
+    if facts.wrong_targets:
+        yield Finding("labels", facts.wrong_targets)
+    elif facts.low == facts.high and not rules.varied(trace):
+        text = f"all targets are {facts.low:.3g}: a constant output explains them"
         yield Finding("labels", text)
 
 
 def _scale(trace):
-    facts = trace.facts
-    if facts is None or rules.learns(trace):
+    if trace.facts is None or rules.learns(trace):
         return
-    sizes = {"inputs": facts.x_size, "targets": facts.y_size}
-    if facts.normalized:
-        del sizes["inputs"]
-    if facts.loss == "sparse":
-        del sizes["targets"]
-    large = [f"{name} of size {s:.0e}" for name, s in sizes.items() if s > rules.LARGE]
-    if large:
-        yield Finding("scale", f"{' and '.join(large)}: kernels are drawn for size 1")
+    sizes = trace.facts.unscaled(rules.LARGE)
+    if sizes:
+        text = " and ".join(f"{name} of size {s:.0e}" for name, s in sizes.items())
+        yield Finding("scale", f"{text}: kernels are drawn for size 1")
 
 
 def _progress(trace):
@@ -132,35 +113,22 @@ def _progress(trace):
 
 
 def _outputs(trace):
-    """Find outputs that do not depend on the inputs, and ends that targets pass."""
+    """Find outputs that do not fit the loss, or do not depend on the inputs."""
+    head = trace.heads[-1] if trace.heads else None
+    if trace.facts is not None and trace.facts.misfit:
+        yield Finding("head", f"the output of {head}: {trace.facts.misfit}", head)
     checks = [c for c in trace.checks if c.step]
     if not checks or (rules.learns(trace) and checks[-1].sway != 0):
         return
-    head, probed = trace.heads[-1], trace.probes[-1][1]
-    n = probed.layers.index(head) if head in probed.layers else -1
-    ends = probed.saturated_fraction[n] >= rules.MANY_SATURATED
     if checks[-1].sway <= rules.SWAY:
+        probed = trace.probes[-1][1]
+        n = probed.layers.index(head) if head in probed.layers else -1
+        share = probed.saturated_fraction[n]
         text = f"the outputs of {head} are the same for every sample"
-        text += (
-            f", {probed.saturated_fraction[n]:.0%} of them saturated" if ends else ""
+        ends = (
+            f", {share:.0%} of them saturated" if share >= rules.MANY_SATURATED else ""
         )
-        yield Finding("constant_outputs", text, head)
-    facts = trace.facts
-    ranges = {
-        "sigmoid": (0, 1),
-        "softmax": (0, 1),
-        "tanh": (-1, 1),
-        "relu": (0, np.inf),
-    }
-    if facts is None or facts.output not in ranges or facts.loss == "sparse":
-        return
-    low, high = ranges[facts.output]
-    if facts.low < low or facts.high > high:
-        text = (
-            f"the targets go from {facts.low:.3g} to {facts.high:.3g}, the "
-            f"{facts.output} of {head} from {low} to {high}"
-        )
-        yield Finding("head", text, head)
+        yield Finding("constant_outputs", text + ends, head)
 
 
 def _units(trace):
@@ -211,19 +179,19 @@ def _pace(trace):
             f"a step changes the kernels by {middle:.0%} (median): the learning "
             "rate is far too large",
         )
-    if rules.learns(trace):
+    # what is not finite stands still, and what has fallen by half was fast enough
+    if rules.learns(trace) or trace.first_bad_step is not None:
         return
-    why = "the learning rate is far too small, or the gradients are"
-    little = middle * trace.last_step < rules.MOVED and rules.learned_nothing(trace)
-    if middle < rules.SLOW or little:
+    early, _, late = (part.sum() for part in rules.fifths(trace))
+    fall = 1 - late / early if early > 0 else math.nan
+    little = middle * trace.last_step < rules.MOVED
+    if little and trace.last_step >= rules.PATIENCE and not fall >= 0.5:
         text = f"a step changes the kernels by {middle:.0e} of their norm (median)"
+        why = "the learning rate is far too small, or the gradients are"
         yield Finding("slow", f"{text}: {why}")
     elif rules.learned_nothing(trace) and rules.still_falls(trace):
         # Adam moves by its rate, whatever the gradient is; a loss that fell to a
         # constant's and stays there is not slow
-        loss = trace.loss[np.isfinite(trace.loss)]
-        few = max(rules.LASTING, len(loss) // 5)
-        fall = 1 - loss[-few:].mean() / loss[:few].mean()
         if 0 < fall < rules.SKILL:
             text = f"the loss still falls, by {fall:.1%} in {trace.last_step} steps"
             why = "the learning rate may be too small, or the steps too few"

@@ -21,26 +21,12 @@ __all__ = ["Remedy", "remedies"]
 
 #: A report offers so many.
 MOST = 5
-#: Numbers of mean 0 and variance 1 have size 1. Margin: images in [0, 1] have .5;
-#: pixels up to 255, years, prices and their like 100 and more.
-LARGE = 10.0
 #: Learning rates far out for an optimizer that divides by the size of the gradient.
 #: Margin: Keras's default is 1e-3.
 ADAPTIVE_LOW, ADAPTIVE_HIGH = 1e-5, 0.03
-#: Norms that grew by less in the steps before a NaN did not explode. Margin:
-#: explosions grow by ten and more a step, ordinary norms scatter by two.
-SUDDEN = 10.0
 _ADAPTIVE = ("Adam", "AdamW", "Adamax", "Nadam", "RMSprop", "Lion")
 _SATURATING = ("sigmoid", "hard_sigmoid", "tanh", "softsign", "hard_tanh")
 _SCALED = ("Glorot", "He", "Lecun", "Orthogonal")
-_RANGES = {
-    "sigmoid": (0, 1),
-    "hard_sigmoid": (0, 1),
-    "softmax": (0, 1),
-    "tanh": (-1, 1),
-    "relu": (0, math.inf),
-    "softplus": (0, math.inf),
-}
 
 
 @dataclass(frozen=True)
@@ -81,17 +67,29 @@ class Signs:
     ----------
     sudden : bool
         NaN came from one step to the next: the norms before were ordinary.
+    underived : bool
+        The loss was finite where its gradient was not.
+    bottomless : bool
+        The loss has no least value.
+    single : bool
+        One sample a batch was normalized over the batch.
     place : {"", " at start", " in time"}
         Whether the fault was there before the first step, or lies in time steps.
     ratio : float
         Change of the kernels over the kernels in a step (median); NaN: not known.
+    moved : float
+        The same in all steps together.
     norm : float
         Norm of the gradient while it was finite (median); NaN: not known.
     """
 
     sudden: bool = False
+    underived: bool = False
+    bottomless: bool = False
+    single: bool = False
     place: str = ""
     ratio: float = math.nan
+    moved: float = math.nan
     norm: float = math.nan
 
 
@@ -131,16 +129,20 @@ def _signs(judgement, trace):
     bad = trace.first_bad_step
     before = trace.total_gradient[known & (bad is None or trace.steps < (bad or 0))]
     ratio = trace.update_ratio[trace.update_ratio > 0]
-    few, place = rules.LASTING, ""
+    middle = float(np.median(ratio)) if len(ratio) else math.nan
+    place = ""
     if any(judgement.layer in report.time_norm for _, report in trace.probes):
         place = " in time"
     elif judgement.step == 0 or rules.growth_at_start(trace) is not None:
         place = " at start"
-    ordinary = len(before) >= few and before[-few:].max() < SUDDEN * np.median(before)
     return Signs(
-        sudden=bad is not None and bool(ordinary),
+        sudden=judgement.sentence == "sudden",
+        underived=rules.without_derivative(trace) is not None,
+        bottomless=judgement.sentence == "bottomless",
+        single=any("one sample a batch" in note for note in trace.notes),
         place=place,
-        ratio=float(np.median(ratio)) if len(ratio) else math.nan,
+        ratio=middle,
+        moved=middle * trace.last_step,
         norm=float(np.median(before)) if len(before) else math.nan,
     )
 
@@ -156,7 +158,7 @@ def _assumed(trace):
 
 
 def _clean(facts, signs):
-    if not facts.finite or signs.sudden:
+    if not facts.finite or signs.sudden and not signs.underived:
         yield Remedy(
             "Remove the samples that are not finite from inputs and targets: no layer "
             "can repair them",
@@ -166,29 +168,56 @@ def _clean(facts, signs):
         )
 
 
-def _labels(facts, signs):
-    outside = facts.low < 0 or facts.high >= (facts.units or math.inf)
-    if facts.loss == "sparse" and facts.units != 1 and (outside or not facts.whole):
+def _derivative(facts, signs):
+    if signs.underived:
         yield Remedy(
-            f"Number the classes 0, 1, 2, ...: labels go from {facts.low:.3g} to "
-            f"{facts.high:.3g}, and the loss takes whole numbers below {facts.units}",
-            "y = np.unique(y, return_inverse=True)[1].reshape(y.shape)",
-            "clinic",
+            "Add a small constant inside a root, norm, logarithm or division: at 0 it "
+            "has no derivative",
+            "keras.ops.sqrt(keras.ops.sum(x**2, axis=-1) + keras.config.epsilon())",
+            "exploding",
+        )
+
+
+def _batch(facts, signs):
+    if signs.single:
+        yield Remedy(
+            "Take larger batches: of one sample a BatchNormalization makes 0",
+            "model.fit(x, y, batch_size=32)",
+            "batchnorm",
+        )
+
+
+def _labels(facts, signs):
+    """Bring targets into what the loss takes."""
+    code = "y = (y - y.min()) / (y.max() - y.min())"
+    what = "Code the targets from 0 to 1"
+    if facts.loss == "sparse":
+        code = "y = np.unique(y, return_inverse=True)[1].reshape(y.shape)"
+        what = "Number the classes 0, 1, 2, ..."
+    if facts.wrong_targets:
+        yield Remedy(f"{what}: {facts.wrong_targets}", code, "clinic")
+
+
+def _bound(facts, signs):
+    if signs.bottomless and not facts.wrong_targets:
+        yield Remedy(
+            "Take a loss that has a least value: a distance of outputs and targets",
+            "model.compile(model.optimizer, loss='mse')",
+            "exploding",
         )
 
 
 def _scale(facts, signs):
-    inputs = facts.x_size > LARGE or facts.x_size < 0.1 / LARGE
-    targets = facts.loss == "regression" and facts.y_size > LARGE
-    arrays = [("x", facts.x_rank, "inputs")] * inputs + [("y", 2, "targets")] * targets
-    if arrays:
-        lines = []
-        for name, rank, _ in arrays:
-            axis = 0 if rank < 3 else tuple(range(rank - 1))
-            mean, sd = f"{name}.mean(axis={axis})", f"{name}.std(axis={axis})"
-            lines.append(f"{name} = ({name} - {mean}) / ({sd} + 1e-7)")
-        what = " and ".join(words for *_, words in arrays)
-        text = f"Bring the {what} to mean 0 and variance 1"
+    arrays = {"inputs": ("x", facts.x_rank), "targets": ("y", 2)}
+    far = facts.unscaled(rules.LARGE)
+    lines = []
+    for what in far:
+        name, rank = arrays[what]
+        axis = 0 if rank < 3 else tuple(range(rank - 1))
+        mean, sd = f"{name}.mean(axis={axis})", f"{name}.std(axis={axis})"
+        lines.append(f"{name} = ({name} - {mean}) / ({sd} + 1e-7)")
+    if lines:
+        text = f"Bring the {' and '.join(far)} to mean 0 and variance 1"
         yield Remedy(text, "\n".join(lines), "exploding")
 
 
@@ -197,47 +226,35 @@ def _scale(facts, signs):
 
 def _output(facts, signs):
     """Fit the output's activation to the loss and the targets."""
-    now, low, high = facts.output, facts.low, facts.high
-    if facts.head is None or math.isnan(low):
+    why, now, sparse = facts.misfit, facts.output, facts.loss == "sparse"
+    if facts.head is None or not why:
         return
-    if facts.loss in ("sparse", "categorical"):
-        yield from _classes(facts, now)
-    elif facts.loss == "binary":
-        if facts.from_logits and now != "linear":
-            yield _head(facts, "linear", "the loss takes logits")
-        if now == "linear" and not facts.from_logits:
-            yield _logits("BinaryCrossentropy")
-        if not facts.from_logits and (facts.one_softmax or now not in _RANGES):
-            yield _head(facts, "sigmoid", f"{now} gives no probability of a class")
-    else:
-        lowest, highest = _RANGES.get(now, (-math.inf, math.inf))
-        ends = f"targets go from {low:.3g} to {high:.3g}"
-        if low < lowest or high > highest:
-            yield _head(facts, "linear", f"{ends}, {now} from {lowest} to {highest}")
-        elif facts.one_softmax or now == "relu":
-            why = "can be 0 for all samples" if now == "relu" else "of one unit is 1"
-            to = "sigmoid" if high <= 1 else "linear"
-            yield _head(facts, to, f"{now} {why}")
-
-
-def _classes(facts, now):
-    sparse = facts.loss == "sparse"
-    if facts.units == 1 and (facts.high <= 1 or not sparse):
-        fit = _head(
-            facts, "sigmoid", "of one class the loss takes the probability for 1"
-        )
-        loss = "model.compile(model.optimizer, loss='binary_crossentropy')"
-        text = fit.text.replace(":", " and binary crossentropy:")
-        yield Remedy(text, f"{fit.code}\n{loss}", fit.chapter, fit.layers)
-    elif sparse and facts.units == 1:
-        why = "a class has a unit of its own"
-        yield _head(facts, "softmax", why, int(facts.high) + 1)
-    elif facts.from_logits and now != "linear":
-        yield _head(facts, "linear", "the loss takes logits")
-    elif not facts.from_logits and now != "softmax":
+    if facts.loss in ("sparse", "categorical") and facts.units == 1:
+        if sparse and facts.high > 1:
+            yield _head(facts, "softmax", why, int(facts.high) + 1)
+        else:
+            fit = _head(facts, "sigmoid", why)
+            loss = "model.compile(model.optimizer, loss='binary_crossentropy')"
+            text = fit.text.replace(":", " and binary crossentropy:")
+            yield Remedy(text, f"{fit.code}\n{loss}", fit.chapter, fit.layers)
+    elif facts.from_logits:
+        yield _head(facts, "linear", why)
+    elif facts.loss in ("sparse", "categorical"):
         if now == "linear":
             yield _logits("Sparse" * sparse + "CategoricalCrossentropy")
-        yield _head(facts, "softmax", f"{now} gives no probabilities of classes")
+        yield _head(facts, "softmax", why)
+    elif facts.loss == "binary":
+        if now == "linear":
+            yield _logits("BinaryCrossentropy")
+        yield _head(facts, "sigmoid", why)
+    else:
+        inside = facts.one_softmax and facts.low >= 0 and facts.high <= 1
+        yield _head(facts, "sigmoid" if inside else "linear", why)
+
+
+def _relu_output(facts, signs):
+    if facts.output == "relu" and facts.head is not None and not facts.misfit:
+        yield _head(facts, "linear", "relu can be 0 for all samples")
 
 
 def _logits(loss):
@@ -253,11 +270,6 @@ def _head(facts, activation, why, units=None):
     given = "no activation" if activation == "linear" else f"a {activation}"
     text = f"Give the output layer {{}} {given}: {why}"
     return _replaced({facts.head: change}, text, "vanishing")
-
-
-def _one_softmax(facts, signs):
-    if facts.one_softmax:
-        yield from _output(facts, signs)
 
 
 # --- layers -------------------------------------------------------------------
@@ -458,7 +470,7 @@ def _pace(facts, signs):
         yield from _lower(facts, signs)
     elif adaptive and facts.rate < ADAPTIVE_LOW:
         yield from _rate(1000.0, _RAISE)(facts, signs)
-    elif signs.ratio < rules.SLOW and not clip:
+    elif signs.moved < rules.MOVED and not clip:
         yield from _raise(facts, signs)
 
 
@@ -483,8 +495,8 @@ def _connect(facts, signs):
         )
 
 
-_ALWAYS = (_clean, _labels, _one_softmax)
-_SEEN = (_clean, _labels, _output, _penalty, _scale)
+_ALWAYS = (_clean, _derivative, _batch, _labels, _output)
+_SEEN = (*_ALWAYS, _bound, _relu_output, _penalty, _scale)
 _ORDER = {
     # healthy gradients, and little was learned: only what is plain
     "weak": (),

@@ -9,12 +9,13 @@ import numpy as np
 
 from coursekit.clinic._checkup import checkup, heads, not_finite
 from coursekit.clinic._facts import facts_of
+from coursekit.clinic._saved import save
 from coursekit.clinic.diagnosis import findings, remedies
 from coursekit.clinic.diagnosis.rules import SENTENCES, judge
-from coursekit.clinic.trace import Trace
+from coursekit.clinic.trace import Trace, trace_of
 from coursekit.probing import one_batch
 
-__all__ = ["Report", "diagnose"]
+__all__ = ["Report", "UnhealthyError", "diagnose"]
 
 #: A panel draws bars of so many layers at most, each of so many pixels.
 BARS, ROW = 24, 18
@@ -57,7 +58,7 @@ class Report:
 
     def __str__(self):
         """Return the one-paragraph answer."""
-        parts = [self._answer()]
+        parts = [self.summary]
         parts += [f"{item}" for item in self.evidence]
         if self.remedies:
             parts.append(f"Try first: {self.remedies[0]}")
@@ -67,8 +68,29 @@ class Report:
 
     __repr__ = __str__
 
-    def _answer(self):
+    @property
+    def summary(self):
+        """The verdict in a sentence: what, since when, where."""
         return SENTENCES[self.sentence or self.verdict] + self._place()
+
+    def check(self):
+        """Do nothing if the verdict is healthy, else raise: for scripts.
+
+        Raises
+        ------
+        UnhealthyError
+            For every other verdict. *Not measured* is one of them: what nobody has
+            seen passes no check.
+        """
+        if self.verdict != "healthy":
+            raise UnhealthyError(self)
+
+    def save(self, path):
+        """Write trace and verdict as JSON; ``coursekit.clinic.load_trace`` reads it.
+
+        NaN becomes null, an infinity the text "inf" or "-inf".
+        """
+        save(self, path)
 
     def _place(self):
         if self.layer is None:
@@ -82,7 +104,7 @@ class Report:
 
     def _repr_html_(self):
         """Return the panel that a notebook shows."""
-        answer = html.escape(self._answer())
+        answer = html.escape(self.summary)
         rows = [("Evidence", self.evidence), ("To try, in order", self.remedies)]
         rows.append(("Also seen", self.findings))
         lists = "".join(
@@ -98,16 +120,38 @@ class Report:
         )
 
 
+class UnhealthyError(Exception):
+    """A check that failed: the verdict, and the first thing to try.
+
+    Attributes
+    ----------
+    report : Report
+    """
+
+    @property
+    def report(self):
+        """The whole answer."""
+        return self.args[0]
+
+    def __str__(self):
+        """Return the verdict and the first remedy, else the first finding."""
+        report = self.report
+        first = [f"Try first: {remedy}" for remedy in report.remedies]
+        first += [f"{found}" for found in report.findings]
+        return ". ".join([report.summary, *first[:1]]) + "."
+
+
 def diagnose(subject, x=None, y=None, loss=None, sample_weight=None):
     """Say whether a model's gradients are healthy, and if not, what is wrong.
 
     ``diagnose(monitor)`` judges a training that a GradientMonitor has recorded.
     ``diagnose(model, x, y)`` judges a model before training from one batch: it
     sees what initialization decides, and cannot see what training will do.
+    ``diagnose(trace)`` judges what ``coursekit.clinic.load_trace`` has read.
 
     Parameters
     ----------
-    subject : GradientMonitor or keras.Model
+    subject : GradientMonitor, keras.Model, Trace or Report
     x, y : arrays, or lists or dicts of them
         For a model: one batch, as :func:`coursekit.probe` takes it.
     loss, sample_weight
@@ -120,16 +164,17 @@ def diagnose(subject, x=None, y=None, loss=None, sample_weight=None):
     Raises
     ------
     TypeError
-        If ``subject`` is neither.
+        If ``subject`` is none of them.
     ValueError
         If the monitor has seen no step, or the batch does not fit the model.
     """
     if isinstance(subject, keras.Model):
         return answer(_untrained(subject, x, y, loss, sample_weight))
-    if hasattr(subject, "trace"):
-        if x is not None or y is not None:
-            raise ValueError("diagnose(monitor) takes no batch: the monitor has one")
-        return answer(subject.trace())
+    if hasattr(subject, "trace") and (x is not None or y is not None):
+        raise ValueError("diagnose(monitor) takes no batch: the monitor has one")
+    trace = trace_of(subject)
+    if trace is not None:
+        return answer(trace)
     raise TypeError(
         f"cannot diagnose a {type(subject).__name__}: give a GradientMonitor that "
         "has seen a training, or a keras.Model with a batch"

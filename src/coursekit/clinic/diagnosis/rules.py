@@ -38,8 +38,9 @@ SENTENCES = {
     "no_gradient": "No gradient: zero, or nothing but rounding, arrives",
     "not_learning": "Not learning: the gradients are healthy, and nothing was learned",
     "not_measured": "Not measured: too little was recorded for a verdict",
-    # an explosion that nothing announced
+    # explosions of their own kind: one that nothing announced, one below 0
     "sudden": "Not finite: from one step to the next, and nothing had grown before",
+    "bottomless": "Without a bound: the loss has no least value, and falls for ever",
 }
 
 #: delta of a hidden layer over that of the output: a layer below this learns a
@@ -56,6 +57,11 @@ GROWN = 18.0
 #: That growth must be a trend, not the scatter of narrow layers: the mean of the
 #: steps of log delta over its standard error. Margin: 15 against 4.
 TREND = 4.5
+#: The same for a fall to SHRUNK, of which only a model speaks that learned nothing.
+#: Margin, 200 draws each: ReLU at Glorot over 8 to 15 layers, 16 to 128 units, has 3.7
+#: and more in 95 %; He, Glorot tanh and LeCun ELU of 4 to 12 layers, 16 and 64 units,
+#: pass both in 1 % or less.
+FALLEN = 3.0
 #: Share of the constant output's loss that a model must take away to count as
 #: learning. Margin: vanishing models have 1e-3 and less after 200 steps, tanh at
 #: gain 2 over 30 layers .13 and less, healthy ones .27 and more.
@@ -99,7 +105,7 @@ EMPTY = 1e-6
 # Findings: they never make a verdict.
 MANY_DEAD = 0.5
 MANY_SATURATED = 0.5
-FAST, SLOW = 0.1, 1e-6
+FAST = 0.1
 #: All steps together, in a model that has learned nothing. Adam moves by its rate
 #: whatever the gradient is: 200 steps of 1e-6 make 2e-3, of 1e-3 more than 1.
 MOVED = 0.01
@@ -107,8 +113,10 @@ MOVED = 0.01
 #: too small. Margin: shuffled labels, whose loss comes to rest at a constant's, have
 #: .17 and less (3 seeds); a steady fall has .5.
 STEADY = 0.25
-#: Inputs or targets of this size are not scaled: kernels are drawn for size 1.
-LARGE = 30.0
+#: Inputs or targets of this size are not scaled: kernels are drawn for size 1. Margin:
+#: images in [0, 1] have .5, standardized features 1; pixels up to 255 have 130, ages,
+#: years and prices 40 and more.
+LARGE = 10.0
 INFERENCE = 2.0
 
 
@@ -166,12 +174,14 @@ def judge(trace):
         unseen,
         not_finite,
         skipped_for_long,
+        bottomless,
         diverged,
         blind,
         silent,
         dead_layer,
-        same_outputs,
+        # what vanishes on its way up leaves outputs that are the same
         vanishing,
+        same_outputs,
         disconnected,
         growing,
         through_time,
@@ -225,27 +235,33 @@ def skill(trace):
     hold no sample of a rare class, so that nothing can be learned on it.
     """
     later = [c for c in trace.checks if c.step > 0]
-    found = [math.nan]
+    found, constants = [], [trace.constant_loss]
     if later:
-        check = later[-1]
         start = trace.checks[0].loss
-        if check.constant_loss > EMPTY * abs(start) or not math.isfinite(start):
-            found.append(check.skill)
-    # a training that goes on has been probed at its start alone
-    constant = trace.checks[0].constant_loss if trace.checks and not later else math.nan
-    found.append(_recorded_skill(trace, trace.constant_loss))
-    found.append(_recorded_skill(trace, constant))
-    known = [value for value in found if math.isfinite(value)]
+        if _compares(later[-1].constant_loss, start) or not math.isfinite(start):
+            found.append(later[-1].skill)
+    elif trace.checks:
+        # a training that goes on has been probed at its start alone
+        constants.append(trace.checks[0].constant_loss)
+    loss = trace.loss[np.isfinite(trace.loss)]
+    if len(loss) >= 2 * LASTING and (loss >= 0).all():
+        late = loss[-max(LASTING, min(PATIENCE, len(loss) // 4)) :].mean()
+        start = loss[:LASTING].max()
+        found += [1 - late / c for c in constants if _compares(c, start)]
+    known = [float(value) for value in found if math.isfinite(value)]
     return max(known, default=math.nan)
 
 
-def _recorded_skill(trace, constant):
-    loss = trace.loss[np.isfinite(trace.loss)]
-    if len(loss) < 2 * LASTING or not constant > EMPTY * loss[0] or (loss < 0).any():
-        return math.nan
-    return float(
-        1 - loss[-max(LASTING, min(PATIENCE, len(loss) // 4)) :].mean() / constant
-    )
+def varied(trace):
+    """Tell whether a constant output leaves a loss that the inputs could explain."""
+    start = trace.checks[0].loss if trace.checks else math.nan
+    last = trace.checks[-1].constant_loss if trace.checks else math.nan
+    return any(_compares(c, start) for c in (trace.constant_loss, last))
+
+
+def _compares(constant, start):
+    """Tell whether a constant's loss is more than rounding beside that of the start."""
+    return start != 0 and constant > EMPTY * abs(start)
 
 
 def learns(trace):
@@ -258,15 +274,21 @@ def learned_nothing(trace):
     return trace.last_step >= PATIENCE and skill(trace) < LEARNED
 
 
-def falls(trace):
-    """Tell whether the recorded loss fell by half, or by more than it scatters."""
+def fifths(trace):
+    """Return the first, the middle and the last fifth of the recorded losses."""
     loss = trace.loss[np.isfinite(trace.loss)]
     few = max(LASTING, len(loss) // 5)
-    if len(loss) < 2 * LASTING:
+    half = max(0, len(loss) // 2 - few // 2)
+    return loss[:few], loss[half:][:few], loss[-few:]
+
+
+def falls(trace):
+    """Tell whether the recorded loss fell by half, or by more than it scatters."""
+    early, _, late = fifths(trace)
+    if np.isfinite(trace.loss).sum() < 2 * LASTING:
         return False
-    early, late = loss[:few], loss[-few:]
-    scatter = np.hypot(early.std(), late.std()) / math.sqrt(few)
-    half = late.mean() < 0.5 * loss[:LASTING].mean() and late.min() >= 0
+    scatter = np.hypot(early.std(), late.std()) / math.sqrt(len(late))
+    half = late.mean() < 0.5 * early[:LASTING].mean() and late.min() >= 0
     return bool(half or early.mean() - late.mean() > 3 * scatter)
 
 
@@ -274,12 +296,7 @@ def still_falls(trace):
     """Tell whether the loss falls, and not in the first half of the training alone."""
     if not falls(trace):
         return False
-    loss = trace.loss[np.isfinite(trace.loss)]
-    few, middle = max(LASTING, len(loss) // 5), len(loss) // 2
-    first, half, last = (
-        part.mean()
-        for part in (loss[:few], loss[middle - few // 2 :][:few], loss[-few:])
-    )
+    first, half, last = (part.mean() for part in fifths(trace))
     return bool(half - last >= STEADY * (first - last))
 
 
@@ -328,21 +345,22 @@ def _sudden(trace, step, broken):
         probed = broken[0][1]
         size = np.sqrt(probed.activation_ms)
         if not (np.isfinite(size).all() and math.isfinite(probed.loss)):
-            return None if _finite_inputs(trace) else ()
+            return () if bad_data(trace) else None
         name = "largest activation (root mean square) on the way to a finite loss"
         return (Evidence(name, float(size.max()), math.inf),)
     before = trace.total_gradient[(trace.steps < step) & _taken(trace)]
     before = before[before > 0]
     if len(before) < LASTING:
-        return None if _finite_inputs(trace) else ()
+        return () if bad_data(trace) else None
     jump = float(before[-LASTING:].max() / np.median(before))
     if jump > ORDINARY:
         return None
     return (Evidence("last norms of the gradient over those before", jump, ORDINARY),)
 
 
-def _finite_inputs(trace):
-    return not any("not finite" in note for note in trace.notes)
+def bad_data(trace):
+    """Tell whether a batch held numbers that are not finite."""
+    return any("not finite" in note for note in trace.notes)
 
 
 def _first_broken(probed):
@@ -357,6 +375,25 @@ def _first_broken(probed):
 def _finite(probed):
     numbers = (probed.activation_ms, probed.delta_norm, probed.kernel_gradient_norm)
     return all(np.isfinite(n).all() for n in numbers) and math.isfinite(probed.loss)
+
+
+def without_derivative(trace):
+    """Return where a finite loss has a gradient that is not, or None.
+
+    The step, and the layer below the function if a probe saw it before training.
+    """
+    if bad_data(trace):
+        return None
+    if trace.probes and trace.probes[0][0] == 0:
+        probed = trace.probes[0][1]
+        backward = np.flatnonzero(~np.isfinite(probed.delta_norm))
+        forward = np.isfinite(probed.activation_ms).all() and math.isfinite(probed.loss)
+        if forward and len(backward):
+            return 0, probed.layers[int(backward[-1])]
+    bad = np.flatnonzero(trace.steps == trace.first_bad_step)
+    if len(bad) and np.isfinite(trace.loss[bad[0]]):
+        return trace.first_bad_step, None
+    return None
 
 
 def _fastest(trace, step):
@@ -383,6 +420,28 @@ def skipped_for_long(trace):
         first,
         (Evidence("steps in a row skipped by the loss scale", row, SKIPPED),),
     )
+
+
+def bottomless(trace):
+    """Find a loss that falls far below 0, though no constant output has the least.
+
+    A likelihood falls below 0, too, and stays near: the best constant has a finite one.
+    A cross-entropy of targets outside of 0 and 1 has no least value either.
+    """
+    loss, facts = trace.loss, trace.facts
+    unbound = any(c.constant_loss == -math.inf for c in trace.checks)
+    if facts is not None and facts.loss in ("binary", "categorical"):
+        unbound |= facts.low < 0 or facts.high > 1
+    if not unbound or not len(loss):
+        return None
+    reference = np.abs(loss[:LASTING]).max()
+    below = loss < -DIVERGED * reference
+    if len(loss) < LASTING or not below[-LASTING:].all():
+        return None
+    name = "size of the loss, below 0, over that at the start"
+    evidence = Evidence(name, float(-loss[-1] / reference), DIVERGED)
+    step = int(trace.steps[np.argmax(below)])
+    return Judgement("exploding", _head(trace), step, (evidence,), "bottomless")
 
 
 def diverged(trace):
@@ -584,18 +643,16 @@ def vanishing(trace):
         return _vanishing_kernels(trace)
     ends = [profile(trace, probed) for _, probed in (trace.probes[0], trace.probes[-1])]
     limit, more = VANISHED, ()
-    if not all(_below(ratio, VANISHED) for _, ratio in ends):
+    if not all((ratio <= VANISHED).any() for _, ratio in ends):
         trend = -_trend(ends[0][1])
-        if not learned_nothing(trace) or not trend >= TREND:
+        if not learned_nothing(trace) or not trend >= FALLEN:
             return None
         limit = SHRUNK
-        more = (Evidence("mean fall a layer over its standard error", trend, TREND),)
+        more = (Evidence("mean fall a layer over its standard error", trend, FALLEN),)
     names, ratio = ends[0]
     # exact zeros alone mean that nothing arrives, not that it shrinks
-    if (
-        not all(_below(r, limit) for _, r in ends)
-        or not (ratio[ratio <= limit] > 0).any()
-    ):
+    found = all((r <= limit).any() for _, r in ends)
+    if not found or not (ratio[ratio <= limit] > 0).any():
         return None
     if _reaches_the_input(trace):
         return None
@@ -603,10 +660,6 @@ def vanishing(trace):
     name = f"delta of {names[int(np.argmin(ratio))]} over the output's"
     evidence = (Evidence(name, ratio.min(), limit), *more, *_lack_of_skill(trace))
     return Judgement("vanishing", layer, trace.probes[0][0], evidence)
-
-
-def _below(ratio, limit):
-    return bool((ratio <= limit).any())
 
 
 def _reaches_the_input(trace):
@@ -693,7 +746,11 @@ def not_measured(trace):
         return None if learns(trace) else Judgement("not_measured", evidence=(missing,))
     if trace.last_step < PATIENCE or not math.isnan(skill(trace)) or falls(trace):
         return None
-    constant = trace.checks[-1].constant_loss
+    first, last = trace.checks[0].loss, trace.checks[-1]
+    constant = last.constant_loss
+    # below 0 a loss has no natural unit, and may be below a constant's all the same
+    if constant - last.loss > LEARNED * abs(first - constant) and last.loss < 0:
+        return None
     name = "loss of the best constant output, to compare with"
     return Judgement("not_measured", evidence=(Evidence(name, constant, 0.0),))
 

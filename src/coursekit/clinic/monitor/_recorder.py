@@ -214,10 +214,14 @@ class Recorder:
 
     def after_batch(self, done, look):
         """Do what is due after so many batches; ``look`` at the data if wanted."""
-        if self._batch is not None:
-            self._batch.keep(look)
+        self.keep_batch(look)
         if self.columns is not None:
             self.updates.after_batch(done, self.steps.count)
+
+    def keep_batch(self, look=False):
+        """Keep what is wanted of the batch that the last step had."""
+        if self._batch is not None:
+            self._batch.keep(look)
 
     def release(self):
         """Let go what the device holds of the data."""
@@ -226,7 +230,18 @@ class Recorder:
 
     def batch(self):
         """Return the samples that were kept, (x, y, sample_weight), or None."""
-        return None if self._batch is None else self._batch.numpy()
+        kept = None if self._batch is None else self._batch.numpy()
+        if kept is None and isinstance(self._data, tuple | list):
+            # a first step that ran eagerly and did not end
+            data = keras.utils.unpack_x_y_sample_weight(self._data)
+            parts = [a for a in keras.tree.flatten(data) if a is not None]
+            if all(hasattr(a, "numpy") for a in parts):
+                first = [a.numpy()[: _batch.SAMPLES] for a in parts]
+                parts = iter(first)
+                return keras.tree.map_structure(
+                    lambda a: a if a is None else next(parts), data
+                )
+        return kept
 
     @property
     def batch_size(self):
@@ -237,6 +252,11 @@ class Recorder:
     def targets(self):
         """Those of the first batches, a list: empty if they were not kept."""
         return [] if self._batch is None else self._batch.targets
+
+    @property
+    def sees_data(self):
+        """Whether every batch can be looked at for numbers that are not finite."""
+        return isinstance(self._batch, _batch.LatestBatch)
 
     @property
     def bad_data(self):

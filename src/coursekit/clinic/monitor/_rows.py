@@ -93,7 +93,7 @@ def settle(rows, start=None):
     later = exact[exact > first]
     if not len(later):
         return rows[:first], rows[first:]
-    return fill(rows, _norms(rows[later[:1]])[0], start), rows[:0]
+    return fill(rows, all_norms(rows[later[:1]])[0], start), rows[:0]
 
 
 def fill(rows, norms, start=None):
@@ -102,7 +102,7 @@ def fill(rows, norms, start=None):
     A sum that overflowed does not say that an entry is infinite: where ``norms``
     knows no better, the largest norm that float32 can tell is put.
     """
-    known = _norms(rows)
+    known = all_norms(rows)
     better = np.where(np.isfinite(norms), norms, np.minimum(known, LOST[1]))
     if start is not None:
         exploded = (rows["step"] == 1)[:, None] & (known > LOST[1])
@@ -122,13 +122,13 @@ def norms_of(probed, names):
     return np.array([total, *columns])
 
 
-def _norms(rows):
+def all_norms(rows):
     """Return the norms side by side: total, then each column."""
     return np.column_stack([rows["total"], rows["gradient"]])
 
 
 def _outside(rows, bounds):
     """Return which norms of float32 are out of bounds, shape (rows, norms)."""
-    norms, fast = _norms(rows), rows["exact"] == 0
+    norms, fast = all_norms(rows), rows["exact"] == 0
     # NaN is what it is: a layer that is not trained, or a gradient of NaNs
     return ((norms < bounds[0]) | (norms > bounds[1])) & fast[:, None]

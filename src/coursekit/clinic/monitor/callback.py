@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from coursekit.clinic._checkup import heads
+from coursekit.clinic.diagnosis.report import answer
 from coursekit.clinic.diagnosis.rules import STOPPING, stops
 from coursekit.clinic.monitor import _export, _hooks, _rows
 from coursekit.clinic.monitor._ends import Ends
@@ -43,11 +44,21 @@ class GradientMonitor(keras.callbacks.Callback):
     ----------
     stop_on : str or collection of str, optional
         Verdicts that end ``fit`` as soon as they are certain, for instance
-        "exploding".
+        "exploding". ``stopped`` says then which, at which step.
     batch : tuple (x, y) or (x, y, sample_weight), optional
         Probe with this batch instead of one of the training's own.
     loss : str, callable or keras.losses.Loss, optional
         Probe with this loss, if the model is compiled without one.
+    logs : {False, True, "layers"}
+        Whether to put ``gradient_norm``, the mean over the steps of an epoch, into
+        the logs of ``fit``, and with "layers" ``gradient_norm/<layer>`` of each
+        layer's kernels. Keras's History and what stands behind the monitor in the
+        list of callbacks get it: CSVLogger, TensorBoard, EarlyStopping and others.
+
+    Attributes
+    ----------
+    stopped : str or None
+        Why ``stop_on`` has ended the last ``fit``, in a sentence.
 
     Examples
     --------
@@ -56,9 +67,13 @@ class GradientMonitor(keras.callbacks.Callback):
     >>> coursekit.diagnose(monitor)
     """
 
-    def __init__(self, stop_on=None, batch=None, loss=None):
+    def __init__(self, stop_on=None, batch=None, loss=None, logs=False):
         super().__init__()
-        self.stop_on = stop_on
+        self.stop_on, self.stopped = stop_on, None
+        if logs not in (False, True, "layers"):
+            raise ValueError(f'logs={logs!r}: give False, True or "layers"')
+        # steps of this epoch, for Keras's logs
+        self._logs, self._epoch = logs, []
         self._batch, self._loss = batch, loss
         self._copies = 0
         self._watched = self._optimizer = None
@@ -100,6 +115,7 @@ class GradientMonitor(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         """Install the hooks again if a CallbackList is used a second time."""
+        self.stopped, self._epoch = None, []
         if not _hooks.listens(self.model, self._recorder):
             self._install(self.model, self.model.optimizer)
             self.model.make_train_function(force=True)
@@ -139,7 +155,10 @@ class GradientMonitor(keras.callbacks.Callback):
             if self.read() and not self._recorder.exact:
                 self._change_to_float64()
         if self.stop_on and self._record is not None and len(self._record.steps):
-            self.model.stop_training |= stops(self._trace(), self.stop_on)
+            trace = self._trace()
+            if self.stopped is None and stops(trace, self.stop_on):
+                self.model.stop_training = True
+                self.stopped = f"after step {trace.last_step}: {answer(trace).summary}"
 
     def _change_to_float64(self):
         """Trace the step anew, with norms in float64, where float32 is too small."""
@@ -148,9 +167,30 @@ class GradientMonitor(keras.callbacks.Callback):
         if len(self._record.waiting):
             self._ends.look_at_start()
 
+    def on_epoch_end(self, epoch, logs=None):
+        """Put the epoch's mean norms into Keras's logs, if that is wanted."""
+        if self._logs and logs is not None:
+            self._after_batch()
+            self.read()
+            logs.update(self._means())
+            self._epoch = []
+
+    def _means(self):
+        """Return the epoch's mean norms, by name; NaN without a step."""
+        columns, names = self._recorder.columns, ["gradient_norm"]
+        if self._logs == "layers" and columns is not None:
+            names += [f"gradient_norm/{name}" for name in columns.names]
+        norms = [row for rows in self._epoch for row in _rows.all_norms(rows)]
+        # a loss scale has left steps out whose norm is NaN
+        norms = [row for row in norms if not (self._scaled and np.isnan(row[0]))]
+        means = np.mean(norms, axis=0) if norms else np.full(len(names), np.nan)
+        return dict(zip(names, means.tolist(), strict=False))
+
     def on_train_end(self, logs=None):
-        """Read what is left, probe, and take the hooks off."""
+        """Read what is left, say why the training was ended, take the hooks off."""
         self.close()
+        if self.stopped and self.params and self.params.get("verbose"):
+            print(f"GradientMonitor has ended the training {self.stopped}.")
 
     # --- custom loops -----------------------------------------------------
 
@@ -252,6 +292,8 @@ class GradientMonitor(keras.callbacks.Callback):
         if found is None:
             return False
         steps, updates = found
+        if self._logs:
+            self._epoch.append(steps)
         names = self._recorder.columns.names
         if self._record is None:
             self._record = Record(len(names), self._scaled)
@@ -277,6 +319,7 @@ class GradientMonitor(keras.callbacks.Callback):
         if self._recorder is None:
             raise ValueError(self._why_unseen())
         if self._record is None or not self._record.last_step:
+            self._recorder.keep_batch()
             return self._nothing()
         self._ends.look()
         names, record = self._recorder.columns.names, self._record
@@ -329,7 +372,11 @@ class GradientMonitor(keras.callbacks.Callback):
                 "one makes the steps, train inside monitor.watch(model, optimizer=...)"
             )
         columns = self._recorder.columns
-        return Trace.empty([] if columns is None else columns.names, [note])
+        names = [] if columns is None else columns.names
+        # labels may be what has stopped the first step
+        known = self._recorder.batch() is not None
+        facts = self._ends.facts(self._optimizer) if known else None
+        return Trace.empty(names, [note], facts=facts)
 
     def _notes(self):
         """Yield what the rows say about how they were recorded."""
@@ -341,6 +388,11 @@ class GradientMonitor(keras.callbacks.Callback):
             )
         if self._recorder.bad_data:
             yield "a batch of the training holds numbers that are not finite"
+        elif self._record.bad_step and not self._recorder.sees_data:
+            yield (
+                "under XLA, on a GPU and in a loop of one's own only the first samples "
+                "are looked at: whether a later one holds NaN is not known"
+            )
 
     def __deepcopy__(self, memo):
         """Copy a monitor that has seen nothing; what it has seen cannot be."""
@@ -358,8 +410,8 @@ class GradientMonitor(keras.callbacks.Callback):
     # --- export -----------------------------------------------------------
 
     def to_json(self, path):
-        """Write what was recorded as one JSON object; NaN becomes null."""
-        _export.to_json(self.trace(), path)
+        """Write what was recorded and its verdict, as ``Report.save`` does."""
+        answer(self.trace()).save(path)
 
     def to_csv(self, path):
         """Write a line a step: loss and the gradient norm of each layer."""

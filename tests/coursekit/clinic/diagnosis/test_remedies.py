@@ -115,7 +115,9 @@ def every_remedy(facts):
     found = {}
     for verdict, place, norm, ratio in product(verdicts, places, norms, ratios):
         for sudden in (False, True):
-            signs = Signs(sudden, place, ratio, norm)
+            signs = Signs(
+                sudden, sudden, sudden, place=place, ratio=ratio, moved=ratio, norm=norm
+            )
             for remedy in advice(facts, signs, verdict, EVERY):
                 found[remedy.code] = remedy
     return list(found.values())
@@ -314,7 +316,7 @@ def test_without_facts_lines_stand_for_a_plain_model():
     class Trace:
         layers, heads, probes, learning_rate = ["a", "b", "out"], ["out"], [], np.nan
         total_gradient, update_ratio, first_bad_step = np.ones(3), np.ones((0, 3)), None
-        steps, last_step = np.arange(3), 2
+        steps, last_step, notes = np.arange(3), 2, []
 
     found = remedies.remedies(Judgement("vanishing", "a", 0), Trace())
     assert found and all(len(set(r.layers) - {"a", "b"}) == 0 for r in found)

@@ -1,5 +1,7 @@
 """Real models with a known fault, and healthy ones that look ill."""
 
+import json
+import pickle
 import warnings
 
 import keras
@@ -9,6 +11,7 @@ import tensorflow as tf
 
 import coursekit
 from coursekit import data, models
+from coursekit.clinic import Trace, UnhealthyError
 from coursekit.clinic.monitor.callback import GradientMonitor
 
 layers = keras.layers
@@ -47,7 +50,11 @@ def watched(model, x=X, y=TARGET, rate=0.01, steps=96, **compiled):
     model.compile(**{"optimizer": SGD(rate), "loss": "mse"} | compiled)
     monitor = GradientMonitor()
     epochs = max(1, steps // (len(x) // 32))
-    model.fit(x, y, batch_size=32, epochs=epochs, verbose=0, callbacks=[monitor])
+    # a dozen epochs at most: the start of each takes as long as ten of these steps
+    times = max(1, epochs // 12)
+    x, y = (np.concatenate([data] * times) for data in (x, y))
+    fit = {"batch_size": 32, "epochs": epochs // times, "verbose": 0}
+    model.fit(x, y, callbacks=[monitor], **fit)
     return coursekit.diagnose(monitor)
 
 
@@ -759,6 +766,79 @@ def test_a_panel_without_bars_says_so():
         warnings.simplefilter("ignore")  # Keras knows this mistake
         panel = coursekit.diagnose(model, x, x[:, :1])._repr_html_()
     assert "all are 0" in panel and "<svg" not in panel
+
+
+def _conv():
+    wide = layers.Conv2D(3, (1, 3), activation="relu", kernel_initializer="ones")
+    model = keras.Sequential([keras.Input((4, 4, 2)), wide, layers.Flatten()])
+    model.add(layers.Dense(1, "relu", kernel_initializer="zeros"))
+    model.compile("sgd", "mse")
+    x = 99 * RNG.normal(size=(256, 4, 4, 2))
+    return coursekit.diagnose(model, x, TARGET)
+
+
+REPORTS = {
+    "vanishing": lambda: watched(stack(*deep("sigmoid", 10))),
+    "overflow": lambda: watched(stack(*deep("relu", 3)), rate=1e9),
+    "before training": _conv,
+    "no step": lambda: coursekit.diagnose(Trace.empty(["a"], ["a note"])),
+}
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_a_saved_trace_gives_the_same_report(name, tmp_path):
+    before = REPORTS[name]()
+    before.save(tmp_path / "run.json")
+    text = (tmp_path / "run.json").read_text()
+    content = json.loads(text, parse_constant=pytest.fail)
+    assert content["report"]["verdict"] == before.verdict
+    assert content["report"]["text"] == str(before)
+    trace = coursekit.clinic.load_trace(str(tmp_path / "run.json"))
+    after = coursekit.diagnose(trace)
+    assert repr(after.remedies) == repr(before.remedies)
+    for one, two in ((before, after), (before, coursekit.diagnose(after))):
+        assert str(one) == str(two) and one._repr_html_() == two._repr_html_()
+    for field in ("steps", "loss", "skipped", "gradient", "update", "weight"):
+        old, new = getattr(before.trace, field), getattr(trace, field)
+        np.testing.assert_array_equal(old, new)
+        assert old.dtype == new.dtype and old.shape == new.shape
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "step,loss", "[1, 2]", "{}", '{"layers": []}', "null", "\x00\xff", '"a"'],
+)
+def test_a_file_that_is_no_trace_is_refused(text, tmp_path):
+    path = tmp_path / "run.json"
+    path.write_text(text, "latin-1")
+    with pytest.raises(ValueError, match="run.json holds no trace: give a file that"):
+        coursekit.clinic.load_trace(path)
+
+
+def test_a_damaged_trace_is_refused(tmp_path):
+    path = tmp_path / "run.json"
+    _conv().save(path)
+    content = json.loads(path.read_text())
+    damages = {"gradient": "a", "layers": 3, "loss": [1.0], "probes": [{}]}
+    for name, other in (damages | {"checks": [3], "facts": {"rate": 1}}).items():
+        path.write_text(json.dumps(content | {name: other}))
+        with pytest.raises(ValueError, match="holds no trace"):
+            coursekit.clinic.load_trace(path)
+    with pytest.raises(FileNotFoundError):
+        coursekit.clinic.load_trace(tmp_path / "none.json")
+
+
+def test_a_check_raises_unless_the_model_is_healthy():
+    healthy = coursekit.diagnose(stack(*deep("tanh", 1)), X, TARGET, loss="mse")
+    assert healthy.check() is None
+    ill = coursekit.diagnose(stack(*deep("sigmoid", 10)), X, TARGET, loss="mse")
+    with pytest.raises(UnhealthyError) as caught:
+        ill.check()
+    assert caught.value.report is ill
+    assert str(caught.value) == f"{ill.summary}. Try first: {ill.remedies[0]}."
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+    with pytest.raises(UnhealthyError, match="Not measured.*a note"):
+        REPORTS["no step"]().check()
 
 
 def test_bad_use():

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 
 import traces
+from coursekit.clinic._facts import Facts
 from coursekit.clinic.diagnosis import rules
 from coursekit.clinic.diagnosis.report import answer
 from coursekit.clinic.diagnosis.rules import stops
 from coursekit.clinic.trace import Check, Trace
 from coursekit.probing import ProbeReport
-from traces import LOSS, falling, growing, probed, trained
+from traces import EVEN, LOSS, falling, growing, probed, trained
 
 TABLE = {row.name: row for row in traces.table()}
 
@@ -31,13 +32,12 @@ def test_the_table_is_what_its_helper_writes():
 
 
 def test_the_table_has_both_sides_of_every_threshold():
-    inside = {"SWAY", "ORDINARY", "LARGE", "MOVED"}  # of findings, and of a sentence
     names = {
         n
         for n in vars(rules)
         if n.isupper() and isinstance(getattr(rules, n), float | int)
     }
-    for name in names - inside - FINDINGS.keys():
+    for name in names - {"ORDINARY"} - FINDINGS.keys():
         sides = [
             row.verdict for n, row in TABLE.items() if n.split()[0].strip(",") == name
         ]
@@ -46,6 +46,32 @@ def test_the_table_has_both_sides_of_every_threshold():
 
 def updates(ratio):
     return trained(probed([1, 1, 1]), update=np.full((2, 3), ratio))
+
+
+def swaying(share):
+    checks = [Check(0, LOSS, LOSS, np.nan), Check(200, 0.9 * LOSS, LOSS, 1, sway=share)]
+    return trained(probed([1, 1, 1]), checks=checks)
+
+
+def sized(size):
+    return trained(probed([1, 1, 1]), facts=Facts(x_size=size, y_size=1.0))
+
+
+def jumping(times):
+    """Return a trace whose gradient grew ``times`` before it was not finite."""
+    gradient = np.ones((30, 3))
+    gradient[-2] *= times
+    gradient[-1] = np.nan
+    loss = [LOSS] * 29 + [np.nan]
+    return trained(probed(EVEN), loss=loss, gradient=gradient, first_bad_step=30)
+
+
+@pytest.mark.parametrize("times, sentence", [(29, "sudden"), (31, "")])
+def test_what_grew_before_it_was_not_finite_is_told_from_what_did_not(times, sentence):
+    found = answer(jumping(times))
+    assert (found.verdict, found.sentence) == ("exploding", sentence)
+    assert ("isfinite" in found.remedies[0].code) == (sentence == "sudden")
+    assert "slow" not in {f.kind for f in found.findings}
 
 
 def lagging(times):
@@ -72,7 +98,9 @@ FINDINGS = {
         "saturated",
     ),
     "FAST": (updates(0.09), updates(0.11), "fast"),
-    "SLOW": (updates(1.1e-6), updates(0.9e-6), "slow"),
+    "MOVED": (updates(0.011 / 200), updates(0.009 / 200), "slow"),
+    "SWAY": (swaying(1.1e-3), swaying(0.9e-3), "constant_outputs"),
+    "LARGE": (sized(9), sized(11), "scale"),
     "STEADY": (coming_to_rest(0.24), coming_to_rest(0.26), "slow"),
     "INFERENCE": (lagging(1.9), lagging(2.1), "inference"),
 }

@@ -13,6 +13,7 @@ import pytest
 import tensorflow as tf
 
 import coursekit
+from coursekit.clinic import UnhealthyError
 from coursekit.clinic.monitor import _recorder, _rows
 from coursekit.clinic.monitor._log import Log
 from coursekit.clinic.monitor.callback import GradientMonitor
@@ -141,7 +142,8 @@ def test_update_ratio_is_the_weights_real_change():
 
 def test_updates_are_measured_often_at_first_and_then_now_and_then():
     model, monitor = _mlp(), GradientMonitor()
-    model.fit(X, Y, callbacks=[monitor], epochs=125, **FIT)
+    x, y = (np.concatenate([data] * 25) for data in (X, Y))
+    model.fit(x, y, callbacks=[monitor], epochs=5, **FIT)
     assert monitor.trace().update_steps.tolist() == [1, 51, 101, 151, 201, 401]
 
 
@@ -612,7 +614,10 @@ def test_stop_on():
     monitor = GradientMonitor(stop_on="exploding")
     history = model.fit(X, Y, epochs=100, callbacks=[monitor], **FIT)
     assert len(history.epoch) < 20
-    assert coursekit.diagnose(monitor).verdict == "exploding"
+    found = coursekit.diagnose(monitor)
+    assert found.verdict == "exploding"
+    assert f"after step {found.trace.last_step}: Exploding" in monitor.stopped
+    assert f"first seen at layer {found.layer}" in monitor.stopped
     model = _mlp()
     monitor = GradientMonitor()
     # a fit goes on while a callback runs, unless that may stop it
@@ -620,6 +625,64 @@ def test_stop_on():
     monitor.stop_on = {"exploding", "no_gradient"}
     assert not monitor.async_safe
     assert len(model.fit(X, Y, epochs=3, callbacks=[monitor], **FIT).epoch) == 3
+    assert monitor.stopped is None
+
+
+def test_a_stopped_fit_says_why_unless_it_is_quiet(capsys):
+    for verbose in (2, 0):
+        model = _mlp(optimizer=keras.optimizers.SGD(1e9))
+        monitor = GradientMonitor(stop_on="exploding")
+        options = FIT | {"verbose": verbose, "epochs": 9}
+        model.fit(X, Y, callbacks=[monitor], **options)
+        said = f"GradientMonitor has ended the training {monitor.stopped}."
+        assert (said in capsys.readouterr().out) == bool(verbose)
+
+
+# --- Keras's logs ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("logs", [True, "layers"])
+def test_keras_s_logs_hold_the_mean_norms_of_an_epoch(logs, tmp_path):
+    model, path = _mlp(), tmp_path / "log.csv"
+    monitor, file = GradientMonitor(logs=logs), keras.callbacks.CSVLogger(path)
+    options = FIT | {"epochs": 3, "validation_data": (X, Y)}
+    history = model.fit(X, Y, callbacks=[monitor, file], **options).history
+    trace = monitor.trace()
+    expected = {"gradient_norm": trace.total_gradient}
+    if logs == "layers":
+        columns = zip(trace.layers, trace.gradient.T, strict=True)
+        expected |= {f"gradient_norm/{name}": norms for name, norms in columns}
+    assert set(history) == {"loss", "val_loss", *expected}
+    rows = list(csv.DictReader(path.open()))
+    for name, norms in expected.items():
+        means = norms.reshape(3, 4).mean(axis=1)
+        np.testing.assert_allclose(history[name], means)
+        np.testing.assert_allclose([float(row[name]) for row in rows], means)
+
+
+def test_keras_s_logs_say_that_no_step_was_taken_and_leave_skipped_ones_out():
+    model = _mlp()
+    idle = GradientMonitor(logs="layers")
+    other = keras.optimizers.SGD()
+
+    def train_step(data):
+        other.apply(
+            [tf.zeros(v.shape) for v in model.trainable_variables],
+            model.trainable_variables,
+        )
+        return {"loss": 0.0}
+
+    model.train_step = train_step
+    history = model.fit(X, Y, callbacks=[idle], epochs=2, **FIT).history
+    assert np.isnan(history["gradient_norm"]).all()
+    still = keras.optimizers.SGD(0.0)
+    scaled = keras.optimizers.LossScaleOptimizer(still, initial_scale=2.0**127)
+    model, monitor = _mlp(optimizer=scaled), GradientMonitor(logs=True)
+    history = model.fit(X, 100 * Y, callbacks=[monitor], epochs=5, **FIT).history
+    skipped = monitor.trace().skipped
+    assert skipped[:4].all() and not skipped[-4:].any()
+    assert np.isnan(history["gradient_norm"][0])
+    assert np.isfinite(history["gradient_norm"][-1])
 
 
 @pytest.fixture(scope="module")
@@ -638,6 +701,7 @@ def test_json(recorded, tmp_path):
     np.testing.assert_array_equal(content["gradient"], trace.gradient)
     assert [p["step"] for p in content["probes"]] == [0, 8]
     assert content["probes"][0]["saturated_fraction"][-1] is None
+    assert content["report"]["verdict"] == coursekit.diagnose(recorded).verdict
 
 
 def test_csv(recorded, tmp_path):
@@ -675,6 +739,8 @@ def test_bad_use():
     other = _mlp()
     with pytest.raises(ValueError, match="recorded model .*make a new Grad"):
         other.fit(X, Y, callbacks=[monitor], **FIT)
+    with pytest.raises(ValueError, match="logs='all': give False, True or"):
+        GradientMonitor(logs="all")
     with pytest.raises(ValueError, match="stop_on='NaN': give one or more of vani"):
         GradientMonitor(stop_on="NaN")
     bare = keras.Sequential([keras.Input((6,)), layers.Dense(1)])
@@ -761,14 +827,33 @@ def test_a_copy_is_told_from_the_monitor_that_trained():
         copy.deepcopy(twin)
 
 
-def test_a_first_step_that_is_stopped_is_said():
-    model = _mlp(loss="sparse_categorical_crossentropy")
+@pytest.mark.parametrize("eager", [False, True])
+def test_labels_that_stop_the_first_step_are_named_and_mended(eager):
+    model = keras.Sequential([keras.Input((6,)), layers.Dense(3, "softmax")])
+    loss = "sparse_categorical_crossentropy"
+    model.compile("sgd", loss, run_eagerly=eager, jit_compile=False)
     monitor = GradientMonitor()
     with pytest.raises((ValueError, tf.errors.InvalidArgumentError)):
-        model.fit(X, np.full(64, 7), callbacks=[monitor], **FIT)
+        model.fit(X, np.arange(64) % 3 + 1, callbacks=[monitor], **FIT)
     found = coursekit.diagnose(monitor)
     assert found.verdict == "not_measured"
     assert "the first step did not end" in str(found)
+    assert "the labels go from 1 to 3, outside of the classes 0 to 2" in str(found)
+    assert found.remedies[0].code.startswith("y = np.unique(y")
+    with pytest.raises(UnhealthyError, match="Not measured.*Try first: Number the"):
+        found.check()
+
+
+def test_a_later_batch_that_xla_hides_is_said_to_be_unknown():
+    x = X.copy()
+    x[40] = np.nan
+    model = _mlp(jit_compile=True)
+    monitor = GradientMonitor()
+    model.fit(x, Y, callbacks=[monitor], **FIT)
+    found = coursekit.diagnose(monitor)
+    assert found.verdict == "exploding" and found.trace.first_bad_step == 3
+    assert "whether a later one holds NaN is not known" in str(found)
+    assert not any(f.kind == "bad_data" for f in found.findings)
 
 
 def test_a_loss_told_after_its_step_is_no_explosion():

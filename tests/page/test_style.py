@@ -1,0 +1,98 @@
+"""The identity: contrast of its tokens, length of lines, two kinds of boxes."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import browser
+import engines
+from colours import contrast
+
+ROOT = Path(__file__).parents[2]
+HTML = ROOT / "_build" / "html"
+STYLE = ROOT / "book" / "_ext" / "page" / "static" / "page.css"
+
+
+def tokens(theme):
+    """Return the colours that the style sheet gives a theme, by name."""
+    text = STYLE.read_text(encoding="utf-8")
+    body = re.search(rf'html\[data-theme="{theme}"\] {{ (--paper.*?)}}', text, re.S)[1]
+    return dict(re.findall(r"--(\w+): (#\w{6});", body))
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_colours_of_text_can_be_read_on_paper_and_on_wash(theme):
+    colours = tokens(theme)
+    texts = ("ink", "quiet", "measured", "theory", "right", "false")
+    for name in texts:
+        for ground in ("paper", "wash"):
+            assert contrast(colours[name], colours[ground]) >= 4.5, (name, ground)
+
+
+#: Characters of the lines of the longest paragraphs, by the places of their letters.
+LINES = """
+const found = [];
+const texts = [...document.querySelectorAll(".bd-article section > p")]
+  .filter((p) => !p.querySelector("math") && p.textContent.length > 250).slice(0, 4);
+for (const p of texts) {
+  const walker = document.createTreeWalker(p, NodeFilter.SHOW_TEXT);
+  let count = 0, top = null;
+  for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+    if (node.parentElement.closest(".term-note")) continue;
+    for (let i = 0; i < node.length; i += 1) {
+      const range = document.createRange();
+      range.setStart(node, i); range.setEnd(node, i + 1);
+      const box = range.getBoundingClientRect();
+      if (!box.width) continue;
+      const line = Math.round(box.bottom / 12);
+      if (top !== null && Math.abs(line - top) > 1) { found.push(count); count = 0; }
+      top = line; count += 1;
+    }
+  }
+}
+return found;
+"""
+KINDS = """
+const kinds = new Set();
+const boxes = ".bd-article .admonition:not(.verdict-box)";
+for (const box of document.querySelectorAll(boxes)) {
+  const style = getComputedStyle(box);
+  kinds.add(`${style.backgroundColor} ${style.borderLeftWidth} ${style.boxShadow}`);
+}
+return [...kinds];
+"""
+
+
+@pytest.mark.parametrize("name", engines.ENGINES)
+def test_lines_have_60_to_75_characters_and_boxes_two_kinds(name):
+    with browser.server(HTML) as address, engines.ENGINES[name]() as engine:
+        engine.size(1280, 900)
+        engine.goto(f"{address}book/vanishing.html")
+        lines = engine.evaluate(LINES)
+        assert len(lines) > 8
+        # the fonts of systems differ; no line is longer than an eye finds back from
+        assert 60 <= sorted(lines)[len(lines) // 2] <= 75 and max(lines) <= 82
+        kinds = engine.evaluate(KINDS)
+        assert len(kinds) == 2 and all(kind.endswith("none") for kind in kinds)
+        engine.size(320, 700)
+        for page in ("book/index.html", "book/initializers.html"):
+            engine.goto(address + page)
+            root = "document.documentElement"
+            wide = engine.evaluate(f"return [{root}.scrollWidth, {root}.clientWidth]")
+            assert wide[0] <= wide[1], page
+
+
+def test_a_caption_stands_beside_its_figure_where_there_is_room():
+    with browser.server(HTML) as address, browser.chromium() as chromium:
+        for width, beside in ((1280, False), (1800, True)):
+            page = chromium.new_page(viewport={"width": width, "height": 900})
+            page.goto(f"{address}book/vanishing.html")
+            figure = page.locator("figure:has(> svg.figure)").first
+            drawing = figure.locator("svg.figure").bounding_box()
+            caption = figure.locator("figcaption").bounding_box()
+            right = drawing["x"] + drawing["width"]
+            assert (caption["x"] >= right) == beside
+            words = figure.locator("figcaption .theory").first
+            assert words.inner_text().lower() == "theory"
+            page.close()
