@@ -222,7 +222,7 @@ VALUES = {
     ),
     "ex-today-scale": (
         "my_scale",
-        ["0.354", "0.35", "(3 / 24) ** 0.5", "np.sqrt(0.125)", "np.float32(0.36)"],
+        ["0.354", "0.35", "(3 / 24) ** 0.5", "0.125**0.5", "0.36"],
         {
             "1": "a factor of 5.00",
             "24**-0.5": "a factor of 1.41",
@@ -429,11 +429,11 @@ FUNCTIONS = {
         "schedule(step, peak, warm)",
         [
             "return peak * min(step / warm, (warm / step) ** 0.5)",
-            "return peak * step / warm if step < warm else peak * np.sqrt(warm / step)",
-            "return np.minimum(peak * step / warm, peak * (warm / step) ** 0.5)",
+            "return peak * step / warm if step < warm else peak * (warm / step) ** 0.5",
+            "return min(peak * step / warm, peak * warm**0.5 * step**-0.5)",
             "if step <= warm:\n    return peak * step / warm\n"
             "return peak / (step / warm) ** 0.5",
-            "return tf.minimum(peak * step / warm, peak * (warm / step) ** 0.5)",
+            "return peak * warm**0.5 * min(step**-0.5, step * warm**-1.5)",
         ],
         {
             "return None": "returns nothing yet",
@@ -462,7 +462,7 @@ FUNCTIONS = {
             "return np.diag(p * (1 - p))": "for 2 scores",
             "return np.outer(p, p)": "for 2 scores",
             "return np.diag(p) + np.outer(p, p)": "for 2 scores",
-            "return np.array([[1, -1], [-1, 1]]) * p[0] * p[1]": "3 weights give (2, 2)",
+            "return p[0] * p[1] * np.array([[1, -1], [-1, 1]])": "give (2, 2)",
             "return 0.0": "2 weights give ()",
         },
     ),
