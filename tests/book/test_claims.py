@@ -19,7 +19,8 @@ SPREAD = re.compile(
 )
 # Softmax has no depth over which an effect could have a size.
 ONE_LAYER = "a layer that stands once"
-# All statements of the lecture notes, in their order: the page has these rows.
+# All statements of the lecture notes, in their order, the one on convolutions and those
+# on large models: the page has these rows.
 STATEMENTS = """
 with small weights the gradient shrinks on its way back, for any activation
 the lower layers then stay nearly as they were
@@ -41,6 +42,7 @@ LeCun's initializer is right for SELU
 `kernel_initializer="he_normal"` gives a layer He's initializer
 `kernel_initializer="he_uniform"` does, too
 so does an object, `HeUniform()`
+the fan-in of a convolution is its window times its channels
 ReLU makes both problems less likely at the beginning
 ReLU does not guarantee that they stay away during training
 BatchNorm addresses vanishing and exploding gradients
@@ -59,6 +61,11 @@ a better optimizer with a well-tuned learning rate helps
 clipping helps against exploding gradients
 a proper initializer helps against exploding gradients
 L2 helps against exploding gradients
+LayerNorm before the branch makes the gradient level, and smaller at its top
+residual branches must start small, by one over the root of their number
+a transformer needs a warm-up if it normalizes behind the sum, and none if before
+RMSNorm trains as well as LayerNorm
+without its scale attention's softmax has extremely small gradients
 """.strip().split("\n")
 
 

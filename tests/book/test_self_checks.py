@@ -222,7 +222,7 @@ VALUES = {
     ),
     "ex-today-scale": (
         "my_scale",
-        ["0.354", "0.35", "(3 / 24) ** 0.5", "np.sqrt(0.125)", "np.float32(0.36)"],
+        ["0.354", "0.35", "(3 / 24) ** 0.5", "0.125**0.5", "0.36"],
         {
             "1": "a factor of 5.00",
             "24**-0.5": "a factor of 1.41",
@@ -425,6 +425,47 @@ FUNCTIONS = {
             "return net": "more than divided by a number",
         },
     ),
+    "ex-today-schedule": (
+        "schedule(step, peak, warm)",
+        [
+            "return peak * min(step / warm, (warm / step) ** 0.5)",
+            "return peak * step / warm if step < warm else peak * (warm / step) ** 0.5",
+            "return min(peak * step / warm, peak * warm**0.5 * step**-0.5)",
+            "if step <= warm:\n    return peak * step / warm\n"
+            "return peak / (step / warm) ** 0.5",
+            "return peak * warm**0.5 * min(step**-0.5, step * warm**-1.5)",
+        ],
+        {
+            "return None": "returns nothing yet",
+            "return peak": "schedule(1, 1.0, 100) is 1",
+            "return peak * step / warm": "schedule(400, 0.2, 100) is 0.8",
+            "return peak * min(step / warm, 1)": "schedule(400, 0.2, 100) is 0.2",
+            "return peak * min(step / warm, warm / step)": "is 0.05",
+            "return peak * min((step - 1) / warm, 1)": "schedule(1, 1.0, 100) is 0,",
+            "return '0.01'": "no quotes",
+            "return [0.01]": "a list: give one number",
+        },
+    ),
+    "ex-today-softmax": (
+        "jacobian(p)",
+        [
+            "return np.diag(p) - np.outer(p, p)",
+            "return np.diag(p) - p[:, None] * p",
+            "return p[:, None] * (np.eye(len(p)) - p)",
+            "return (np.eye(len(p)) - p[:, None]) * p",
+            "return [[a * ((i == j) - b) for j, b in enumerate(p)]"
+            " for i, a in enumerate(p)]",
+        ],
+        {
+            "return None": "returns nothing yet",
+            "return p * (1 - p)": "2 weights give (2,)",
+            "return np.diag(p * (1 - p))": "for 2 scores",
+            "return np.outer(p, p)": "for 2 scores",
+            "return np.diag(p) + np.outer(p, p)": "for 2 scores",
+            "return p[0] * p[1] * np.array([[1, -1], [-1, 1]])": "give (2, 2)",
+            "return 0.0": "2 weights give ()",
+        },
+    ),
     "ex-clinic-own": (
         "my_patient()",
         [
@@ -455,47 +496,6 @@ FUNCTIONS = {
             "return keras.Sequential([keras.Input((8,)), L.Dense(10)])": "10 numbers",
             "return keras.Sequential([keras.Input((64,)), L.Dense(1)])": "10 numbers",
             "return keras.Sequential([keras.Input((64,)), L.Dense(10)])": "healthy",
-        },
-    ),
-    "ex-today-schedule": (
-        "rate(step, peak, warm)",
-        [
-            "return peak * min(step / warm, (warm / step) ** 0.5)",
-            "return peak * step / warm if step < warm else peak * np.sqrt(warm / step)",
-            "return np.minimum(peak * step / warm, peak * (warm / step) ** 0.5)",
-            "if step <= warm:\n    return peak * step / warm\n"
-            "return peak / (step / warm) ** 0.5",
-            "return tf.minimum(peak * step / warm, peak * (warm / step) ** 0.5)",
-        ],
-        {
-            "return None": "returns nothing yet",
-            "return peak": "rate(1, 1.0, 100) is 1",
-            "return peak * step / warm": "rate(400, 0.2, 100) is 0.8",
-            "return peak * min(step / warm, 1)": "rate(400, 0.2, 100) is 0.2",
-            "return peak * min(step / warm, warm / step)": "is 0.05",
-            "return peak * min((step - 1) / warm, 1)": "rate(1, 1.0, 100) is 0,",
-            "return '0.01'": "no quotes",
-            "return [0.01]": "a list: give one number",
-        },
-    ),
-    "ex-today-softmax": (
-        "jacobian(p)",
-        [
-            "return np.diag(p) - np.outer(p, p)",
-            "return np.diag(p) - p[:, None] * p",
-            "return p[:, None] * (np.eye(len(p)) - p)",
-            "return (np.eye(len(p)) - p[:, None]) * p",
-            "return [[a * ((i == j) - b) for j, b in enumerate(p)]"
-            " for i, a in enumerate(p)]",
-        ],
-        {
-            "return None": "returns nothing yet",
-            "return p * (1 - p)": "2 weights give (2,)",
-            "return np.diag(p * (1 - p))": "for 2 scores",
-            "return np.outer(p, p)": "for 2 scores",
-            "return np.diag(p) + np.outer(p, p)": "for 2 scores",
-            "return np.array([[1, -1], [-1, 1]]) * p[0] * p[1]": "give (2, 2)",
-            "return 0.0": "2 weights give ()",
         },
     ),
     "ex-bn-rmsnorm": (
