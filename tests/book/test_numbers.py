@@ -17,7 +17,6 @@ NUMBER = re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?(?![\w]|\.\d)|\.
 # Numbers that no cell computes, and why they may stand there all the same.
 STATED = {
     "clinic": {"32": "the samples that GradientMonitor keeps by default"},
-    "conclusions": {"32": "Keras's default batch size"},
     "clipping": {
         **dict.fromkeys([".5928", ".7203"], "quoted, to be tested"),
         **dict.fromkeys(
