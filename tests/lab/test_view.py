@@ -151,7 +151,7 @@ def test_the_first_page_s_lab_has_a_goal_and_says_when_it_is_reached(visit):
     assert str(goal) in mark.inner_text()
     assert goal == pytest.approx(theory.critical_gain("relu") / 8, abs=5e-4)
     seen = {}
-    for value in ("0.1", "0.15", "0.18", "0.25", "0.4"):
+    for value in ("0.1", "0.17", "0.18", "0.25", "0.4"):
         verdict_before = verdict.inner_text()
         slide(page, SIZE, math.log10(float(value)))
         page.wait_for_function(
@@ -160,7 +160,7 @@ def test_the_first_page_s_lab_has_a_goal_and_says_when_it_is_reached(visit):
         )
         assert page.locator("[data-key=stddev] output").inner_text() == value
         seen[value] = verdict.inner_text()
-    assert "vanishes" in seen["0.1"] and seen["0.15"].startswith("Nearly level")
+    assert "vanishes" in seen["0.1"] and seen["0.17"].startswith("Nearly level")
     assert seen["0.18"].startswith("Level: ") and "critical value" in seen["0.18"]
     assert "explodes" in seen["0.4"] and "critical" not in seen["0.25"]
     # one question: nothing to run, and no answer to a later one

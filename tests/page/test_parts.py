@@ -177,7 +177,7 @@ def test_progress_and_neighbours():
 
 def test_the_first_screen_says_what_this_is_and_runs_the_lab(visit):
     page = visit("book/index.html", viewport={"width": 1280, "height": 900})
-    for inside in ("h1", ".lab input", ".lab svg", ".found-counts", ".start a"):
+    for inside in ("h1", ".lab input", ".lab-bar", ".found-counts", ".start a"):
         place = page.locator(f".bd-article {inside}").first
         place.wait_for()
         box = place.bounding_box()
