@@ -14,6 +14,8 @@ _VARIABLES = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
     "KERAS_BACKEND": "tensorflow",
     "MPLBACKEND": "agg",
+    # Marks hang on no GPU, and no two rooms share its memory.
+    "CUDA_VISIBLE_DEVICES": "",
     # One thread each: the work is spread over submissions, not inside of them.
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
