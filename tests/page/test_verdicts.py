@@ -44,7 +44,7 @@ def test_the_group_of_a_verdict(said, group):
 def ledger_row(said, target="claim-a-b"):
     bold = [nodes.strong("", said)] if said else []
     place = nodes.inline("", "", reftarget=target)
-    texts = ([nodes.Text("gradients vanish")], bold, [place])
+    texts = ([nodes.Text("gradients vanish")], bold, [nodes.Text("5 seeds")], [place])
     paragraphs = [nodes.paragraph("", "", *children) for children in texts]
     return nodes.row("", *(nodes.entry("", one) for one in paragraphs))
 

@@ -114,7 +114,7 @@ def read(env) -> Ledger:
 
 def claim(row, words: dict) -> Claim | None:
     """Return what a row says, or None after a warning."""
-    statement, verdict, place = row.children
+    statement, verdict, *_, place = row.children
     bold = next(iter(verdict.findall(nodes.strong)), None)
     targets = [ref.get("reftarget", "") for ref in place.findall() if has_target(ref)]
     label = next((name for name in targets if name.startswith("claim-")), "")
