@@ -171,7 +171,7 @@ def test_download_is_the_plain_notebook(kind, request):
 def test_first_cell_without_repository(without_repository):
     for path in (without_repository / "notebooks").rglob("*.ipynb"):
         first = json.loads(path.read_text(encoding="utf-8"))["cells"][0]["source"]
-        assert "clone" in "".join(first) and "github" not in "".join(first)
+        assert "course's folder" in "".join(first) and "github" not in "".join(first)
 
 
 def test_addresses_are_whole_when_the_repository_is_known(with_repository):

@@ -5,6 +5,7 @@ inside, and in print all are open (see page.css).
 """
 
 from docutils import nodes
+from myst_nb.sphinx_ import HideCodeCellNode, depart_HideCellInput, visit_HideCellInput
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
 
@@ -65,7 +66,22 @@ def depart_summary(self, node) -> None:
     self.body.append("</summary>\n")
 
 
+def visit_check(self, node) -> None:
+    """Begin the fold of a cell: who listens hears the words that are seen."""
+    start = len(self.body)
+    visit_HideCellInput(self, node)
+    label = ' aria-label="Toggle hidden content"'
+    self.body[start:] = [text.replace(label, "") for text in self.body[start:]]
+
+
+def replace_folds_of_cells(app) -> None:
+    """Do so when myst-nb, which may be loaded later, has set up its own."""
+    visitors = (visit_check, depart_HideCellInput)
+    app.add_node(HideCodeCellNode, override=True, html=visitors)
+
+
 def setup(app):
+    app.connect("builder-inited", replace_folds_of_cells)
     app.add_node(fold, html=(visit_fold, depart_fold))
     app.add_node(fold_summary, html=(visit_summary, depart_summary))
     app.add_post_transform(Folds)
