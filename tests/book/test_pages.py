@@ -1,5 +1,6 @@
 """The built pages: no dead link, no picture without words; short cells."""
 
+import ast
 import os
 import posixpath
 import re
@@ -163,3 +164,62 @@ def test_nan_is_counted_before_it_becomes_a_number(source):
 def test_no_cell_ends_in_a_semicolon(source):
     """It hides a cell's output in IPython, but not reliably in its kernel."""
     assert not [lines[-1] for lines in cells(source) if lines[-1].endswith(";")]
+
+
+SCOPES = ast.FunctionDef | ast.Lambda | ast.For | ast.ListComp | ast.GeneratorExp
+
+
+def shared_draws(code: str) -> list[str]:
+    """Return the layers that take an initializer made outside of their own scope.
+
+    An initializer of Keras returns the same values at every call: layers that share
+    one, and networks of several seeds that do, have the same kernels.
+    """
+    found = []
+
+    def walk(node, scope):
+        if isinstance(node, ast.Call):
+            kind = ast.unparse(node.func).rpartition(".")[2]
+            for keyword in node.keywords:
+                given = keyword.value
+                if (
+                    kind in ("Dense", "Conv2D", "SimpleRNN", "LSTM", "GRU")
+                    and keyword.arg in ("kernel_initializer", "recurrent_initializer")
+                    and isinstance(given, ast.Name)
+                    and given.id not in made(scope)
+                ):
+                    found.append(ast.unparse(node))
+        for child in ast.iter_child_nodes(node):
+            walk(child, node if isinstance(node, SCOPES) else scope)
+
+    walk(ast.parse(code), None)
+    return found
+
+
+def made(scope) -> set[str]:
+    """Return the names that are assigned anew in each run of a scope's body."""
+    body = scope.body if isinstance(scope, ast.FunctionDef | ast.For) else []
+    targets = [t for line in body if isinstance(line, ast.Assign) for t in line.targets]
+    targets += [scope.target] if isinstance(scope, ast.For) else []
+    return {node.id for t in targets for node in ast.walk(t) if hasattr(node, "id")}
+
+
+@each_source
+def test_every_layer_has_draws_of_its_own(source):
+    for lines in cells(source):
+        if lines[0].startswith("%%"):
+            continue
+        assert not shared_draws("\n".join(lines))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "[L.Dense(64, kernel_initializer=init{}) for _ in range(12)]",
+        "def net(init):\n    return keras.layers.LSTM(1, kernel_initializer=init{})",
+        "init = f\nfor _ in range(6):\n    h = Dense(6, kernel_initializer=init{})(h)",
+    ],
+)
+def test_a_shared_draw_is_found(code):
+    assert len(shared_draws(code.format(""))) == 1
+    assert not shared_draws(code.format("()"))
