@@ -70,8 +70,17 @@ def sign(group: str) -> str:
 
 
 def marked(group: str, words: str) -> str:
-    words = f"{sign(group)}{GLUE}{escape(words)}"
+    first, space, others = words.partition(" ")
+    words = f"{signed(group, first)}{space}{escape(others)}"
     return f'<span class="verdict verdict-{group}">{words}</span>'
+
+
+def signed(group: str, word: str) -> str:
+    """Return a sign and the word that no line may part from it.
+
+    Engines break a line behind a picture, whatever stands there.
+    """
+    return f'<span class="signed">{sign(group)}{GLUE}{escape(word)}</span>'
 
 
 def plain(text: str) -> str:
@@ -182,7 +191,10 @@ def first_bold(document):
 def mark(places) -> None:
     for node, group in list(places):
         node["classes"] += ["verdict", f"verdict-{group}"]
-        node.insert(0, nodes.raw("", sign(group) + GLUE, format="html"))
+        first, space, others = node.astext().partition(" ")
+        word = nodes.raw("", signed(group, first), format="html")
+        node.children = []
+        node += [word, nodes.Text(space + others)]
 
 
 class found_place(nodes.General, nodes.Element):  # noqa: N801, docutils' own style
