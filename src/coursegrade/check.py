@@ -32,6 +32,8 @@ class _Task:
 
     answers: list = field(default_factory=list)
     tested: bool = False
+    # whether its test asks anything in the open
+    public: bool = False
     failure: dict | None = None
 
     def verdict(self):
@@ -39,12 +41,14 @@ class _Task:
         stub = CODE_STUB if self.tested else TEXT_STUB
         texts = [_MARKER.sub("", cell.source).strip() for cell in self.answers]
         left = any(stub[-1] in text for text in texts) or not any(texts)
-        if self.tested and not self.failure:
+        if self.public and not self.failure:
             return "ok", "Found, and its public tests pass."
         if not self.answers:
             return "missing", "The answer cell is not in the notebook."
         if left:
             return "empty", "Not answered: the cell is as it was released."
+        if self.tested and not self.public:
+            return "found", "All its tests are hidden: nothing of it was tried."
         if not self.tested:
             code = self.answers[0].code
             who = "Its test is not in the notebook" if code else "A person reads it"
@@ -120,9 +124,16 @@ def _tasks(cells):
         task = tasks.setdefault(name, _Task())
         if one.endswith("_test"):
             task.tested = True
+            task.public |= _asks(cell.source)
         else:
             task.answers.append(cell)
     return tasks
+
+
+def _asks(source):
+    """Tell whether a test has more than comments: hidden ones leave no more."""
+    lines = (line.strip() for line in source.splitlines())
+    return any(line and not line.startswith("#") for line in lines)
 
 
 def _cell_id(cell):

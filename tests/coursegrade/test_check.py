@@ -132,6 +132,18 @@ def test_an_answer_that_stands_elsewhere(checked):
     assert status == 0, said
 
 
+@pytest.mark.parametrize("left", ["", "# Your answer is tested later.\n"])
+def test_a_test_that_asks_nothing_in_the_open_finds_no_answer_right(checked, left):
+    def hide(cells):
+        (cell,) = (one for one in cells if one["id"] == "double_test")
+        cell["source"] = left
+
+    status, said = checked(edit=hide, change={"student": RIGHT["student"]})
+    assert status == 1 and "public tests pass" not in said and "0 of 2" in said
+    status, said = checked(edit=hide)
+    assert status == 0 and "tests are hidden" in said
+
+
 def test_cells_that_lost_what_marks_them(checked):
     def bare(cells):
         for cell in cells:
