@@ -4,6 +4,7 @@ An id comes from the part of a path that a platform or an instructor wrote, neve
 a name that a student chose for a file inside of it.
 """
 
+import contextlib
 import os
 import re
 from dataclasses import dataclass, replace
@@ -161,20 +162,23 @@ def _submitters(files, depth):
 
     people = {}
     for file in files:
-        if file.parts[depth:] == ("submission_metadata.yml",):
-            try:
-                told = yaml.safe_load(file.read()) or {}
-                for folder, one in told.items():
-                    people[folder] = [
-                        {
-                            "label": str(who.get(":sid") or who[":email"]),
-                            "name": str(who.get(":name", "")),
-                            "time": str(one.get(":created_at", "")),
-                        }
-                        for who in one[":submitters"]
-                    ]
-            except (yaml.YAMLError, ValueError, AttributeError, KeyError, TypeError):
-                continue
+        if file.parts[depth:] != ("submission_metadata.yml",):
+            continue
+        try:
+            told = dict(yaml.safe_load(file.read()) or {})
+        except (yaml.YAMLError, ValueError, TypeError):
+            continue
+        for folder, one in told.items():
+            # an entry that is damaged costs itself
+            with contextlib.suppress(KeyError, TypeError, AttributeError):
+                people[folder] = [
+                    {
+                        "label": str(who.get(":sid") or who[":email"]),
+                        "name": str(who.get(":name", "")),
+                        "time": str(one.get(":created_at", "")),
+                    }
+                    for who in one[":submitters"]
+                ]
     return people
 
 

@@ -275,6 +275,18 @@ LAYOUTS = {
         | {one: "assignment_1_export/submission_52/w.ipynb" for one in ("b2", "c@x")}
         | {"53": "assignment_1_export/submission_53/w.ipynb"},
     ),
+    "Gradescope's export, of which entries are damaged": (
+        {f"submission_{n}/w.ipynb": RIGHT for n in (49, 50, 51, 52, 53)}
+        | {
+            "submission_metadata.yml": GRADESCOPE.replace(
+                b"---\n",
+                b"---\nsubmission_49:\nsubmission_50:\n  :submitters: [5]\n",
+            )
+        },
+        {"a1": "submission_51/w.ipynb"}
+        | {one: "submission_52/w.ipynb" for one in ("b2", "c@x")}
+        | {str(n): f"submission_{n}/w.ipynb" for n in (49, 50, 53)},
+    ),
     "Blackboard's zip": (
         {"My_task_ada_attempt_2025-12-01-10-00-00_w.ipynb": RIGHT}
         | {"My_task_ada_attempt_2025-12-01-10-00-00.txt": b"Name: Ada"}
