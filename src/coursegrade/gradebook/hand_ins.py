@@ -1,5 +1,6 @@
 """The files of a folder or zip that holds hand-ins, without trusting any of them."""
 
+import contextlib
 import io
 import os
 import re
@@ -8,13 +9,13 @@ import unicodedata
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from coursegrade.examiner.notebook import LIMIT_MB, UnreadableError
 
 # A zip in a zip is unpacked in memory.
 _INNER_MB, _INNER_FILES, _DEPTH = 100, 2000, 3
-_TOOL = "a tool's own file"
 _NAME = 255
 _LINK = "not a file of its own, but a link"
 _TOOLS = re.compile(
@@ -59,9 +60,9 @@ def files_in(path):
     """
     path = Path(path)
     if path.is_dir():
-        found = _folder(path)
+        found = _told(_in_folder(path))
     elif path.is_file() and path.suffix.lower() == ".ipynb":
-        found = _file(path, (_decoded(path.name),))
+        found = [File((_decoded(path.name),), partial(_read, partial(path.open, "rb")))]
     elif path.is_file():
         try:
             archive = zipfile.ZipFile(path)
@@ -70,7 +71,8 @@ def files_in(path):
                 f"{path}: neither a folder nor a zip that can be read ({error}): "
                 "download it again"
             ) from None
-        found = _zip(lambda: archive, (), 1, keep=True)
+        # It stays open: a class's zip has a long directory.
+        found = _told(_in_zip(archive, lambda entry: partial(archive.open, entry)))
     else:
         raise IntakeError(f"{path}: neither a folder nor a zip: there is no such file")
     return sorted(found, key=lambda file: file.parts)
@@ -82,122 +84,115 @@ def plain(text):
     return "".join(c if c.isprintable() else "_" for c in text).strip()
 
 
-def _folder(root):
-    # No link is followed: it could lead to another student's work.
+def _in_folder(root):
+    """Yield of all in a folder its parts, how to open it, and a problem.
+
+    The last part of a folder is empty. No link is followed: it could lead to another
+    student's work.
+    """
     denied = []
     for name, folders, names in os.walk(root, onerror=denied.append):
         here = Path(name)
         parts = tuple(map(_decoded, here.relative_to(root).parts))
-        links = [one for one in folders if (here / one).is_symlink()]
-        tools = [one for one in folders if _TOOLS.fullmatch(one)]
-        folders[:] = sorted(set(folders) - set(links) - set(tools))
-        for one in links:
-            yield File((*parts, _decoded(one)), problem=_LINK)
-        for one in tools:
-            yield File((*parts, _decoded(one), ""), aside=_TOOL)
-        kept = [one for one in names if not _TOOLS.fullmatch(one)]
-        for one in sorted(set(names) - set(kept)):
-            yield File((*parts, _decoded(one)), aside=_TOOL)
-        for one in kept:
-            yield from _file(here / one, (*parts, _decoded(one)))
-        if parts and not (folders or links or kept):
-            yield File((*parts, ""), problem="an empty folder")
+        yield (*parts, ""), None, ""
+        closed = [n for n in folders if (here / n).is_symlink() or _TOOLS.fullmatch(n)]
+        folders[:] = sorted(set(folders) - set(closed))
+        for one in (*closed, *names):
+            path = here / one
+            is_file = os.path.isfile(path) or not os.path.lexists(path)
+            problem = "" if is_file and not os.path.islink(path) else _LINK
+            yield (*parts, _decoded(one)), partial(open, path, "rb"), problem
     for error in denied:
         place = Path(os.fsdecode(error.filename)).relative_to(root).parts
         problem = f"cannot be read: {error.strerror}"
-        yield File((*map(_decoded, place), ""), problem=problem)
+        yield (*map(_decoded, place), ""), None, problem
 
 
-def _file(path, parts):
-    try:
-        mode = path.lstat().st_mode
-    except OSError as error:
-        yield File(parts, problem=f"cannot be read: {error.strerror}")
-        return
-    if not stat.S_ISREG(mode):
-        yield File(parts, problem=_LINK)
-    elif _is_zip(parts):
-        yield from _inner(lambda: path, parts, 1)
-    else:
+def _in_zip(archive, opened):
+    """Yield the same of a zip; ``opened`` tells how to open an entry.
 
-        def read():
-            try:
-                with path.open("rb") as file:
-                    return file.read(LIMIT_MB * 2**20 + 1)
-            except OSError as error:
-                raise UnreadableError(f"cannot be read: {error.strerror}") from None
-
-        yield File(parts, read)
-
-
-def _inner(opened, parts, depth):
-    """Yield the files of a zip that was handed in; a folder of its name."""
-    parts = (*parts[:-1], parts[-1][: -len(".zip")])
-    if depth >= _DEPTH:
-        yield File(
-            parts, problem="a zip in a zip in a zip: hand in the .ipynb file itself"
-        )
-        return
-    try:
-        yield from _zip(lambda: zipfile.ZipFile(opened()), parts, depth + 1)
-    except Exception:
-        # Whatever a stranger's zip raises costs this zip alone.
-        yield File(parts, problem="a damaged zip: hand in the .ipynb file itself")
-
-
-def _zip(opened, before, depth, keep=False):
-    # Nothing is unpacked to a name from the zip, and no size in it is believed.
-    archive = opened()
-    entries = archive.infolist()
-    if not keep:
-        archive.close()
-        if len(entries) > _INNER_FILES:
-            yield File(before, problem=f"a zip of more than {_INNER_FILES} files")
-            return
-    filled = {
-        one.filename.rpartition("/")[0] + "/" for one in entries if not one.is_dir()
-    }
-    for entry in entries:
+    Nothing is unpacked to a name from the zip, and no size in it is believed.
+    """
+    for entry in archive.infolist():
+        # Some tools of Windows write its separator, for folders as well.
         name = _zip_name(entry).replace("\\", "/")
-        parts = (*before, *map(plain, (p for p in name.split("/") if p.strip(". "))))
-        if len(parts) == len(before):
-            continue
+        parts = tuple(plain(part) for part in name.split("/") if part.strip(". "))
+        if name.endswith("/"):
+            yield (*parts, ""), None, ""
+        elif parts:
+            problem = _LINK if stat.S_ISLNK(entry.external_attr >> 16) else ""
+            yield parts, opened(entry), problem
+
+
+def _told(found, before=(), depth=1):
+    """Yield the files of what was found, behind some parts; zips are opened."""
+    filled, folders = set(), {before}
+    for parts, opened, problem in found:
+        path = (*before, *(part[:_NAME] for part in parts))
         if max(map(len, parts)) > _NAME:
             # No file system has it; patterns need not take it either.
-            parts = tuple(part[:_NAME] for part in parts)
-            yield File(parts, problem=f"a name of more than {_NAME} characters")
-        elif any(map(_TOOLS.fullmatch, parts[len(before) :])):
-            yield File(parts, aside=_TOOL)
-        elif entry.is_dir():
-            if not any(one.startswith(entry.filename) for one in filled):
-                yield File((*parts, ""), problem="an empty folder")
-        elif stat.S_ISLNK(entry.external_attr >> 16):
-            yield File(parts, problem=_LINK)
-        elif _is_zip(parts):
-            most = _INNER_MB * 2**20
-            yield from _inner(
-                _entry(opened, entry, keep, most, io.BytesIO), parts, depth
-            )
-        else:
-            yield File(parts, _entry(opened, entry, keep, LIMIT_MB * 2**20 + 1))
+            problem = f"a name of more than {_NAME} characters"
+        tools = [n for n, part in enumerate(parts) if _TOOLS.fullmatch(part)]
+        folders.add((*before, *parts[: tools[0]]) if tools else path[:-1])
+        if tools:
+            yield File(path, aside="a tool's own file")
+        elif opened or problem:
+            filled.update(path[:n] for n in range(len(path)))
+            if problem:
+                yield File(path, problem=problem)
+            elif re.fullmatch(r"(?i).+\.zip", path[-1]):
+                yield from _zipped(path, opened, depth)
+            else:
+                yield File(path, partial(_read, opened))
+    # Whose folder holds nothing, or a tool's files alone, has handed in all the same.
+    empty = folders - filled - {()}
+    for one in empty - {path[:n] for path in empty for n in range(len(path))}:
+        what = "zip" if one == before else "folder"
+        yield File((*one, ""), problem=f"an empty {what}")
 
 
-def _entry(opened, entry, keep, most, made=bytes):
-    def read():
-        archive = opened()
+def _zipped(path, opened, depth):
+    """Return the files of a zip that was handed in, which is a folder of its name."""
+    path, found = (*path[:-1], path[-1][: -len(".zip")]), []
+    problem = "a zip in a zip in a zip: hand in the .ipynb file itself"
+    if depth < _DEPTH:
         try:
-            with archive.open(entry) as file:
-                return made(file.read(most))
+            with _archive(opened) as archive:
+                inside = partial(partial, _inside, opened)
+                found, problem = list(_in_zip(archive, inside)), ""
         except Exception:
-            # zlib, lzma, a password, a method or an offset that is not there.
-            raise UnreadableError(
-                "damaged inside the zip, or with a password"
-            ) from None
-        finally:
-            if not keep:
-                archive.close()
+            # Whatever a stranger's zip raises costs this zip alone.
+            problem = "a damaged zip: hand in the .ipynb file itself"
+    if len(found) > _INNER_FILES:
+        problem = f"a zip of more than {_INNER_FILES} files"
+    return [File(path, problem=problem)] if problem else _told(found, path, depth + 1)
 
-    return read
+
+@contextlib.contextmanager
+def _archive(opened):
+    with opened() as file:
+        on_disk = isinstance(file, io.BufferedReader)
+        held = file if on_disk else io.BytesIO(file.read(_INNER_MB * 2**20))
+        yield zipfile.ZipFile(held)
+
+
+@contextlib.contextmanager
+def _inside(opened, entry):
+    with _archive(opened) as archive, archive.open(entry) as file:
+        yield file
+
+
+def _read(opened):
+    try:
+        with opened() as file:
+            return file.read(LIMIT_MB * 2**20 + 1)
+    except Exception as error:
+        # A disk's; or zlib, lzma, a password, a method or an offset that is not there.
+        said = getattr(error, "strerror", None)
+        said = f"cannot be read: {said}" if said else ""
+        raise UnreadableError(
+            said or "damaged inside the zip, or with a password"
+        ) from None
 
 
 def _zip_name(entry):
@@ -217,7 +212,3 @@ def _decoded(name):
         return plain(raw.decode("utf-8"))
     except UnicodeDecodeError:
         return plain(raw.decode("cp1252", "replace"))
-
-
-def _is_zip(parts):
-    return parts[-1].lower().endswith(".zip") and len(parts[-1]) > len(".zip")

@@ -18,7 +18,7 @@ from coursegrade.examiner.notebook import (
 )
 from coursegrade.gradebook import layouts
 from coursegrade.gradebook.hand_ins import File, IntakeError, files_in, plain
-from coursegrade.gradebook.sheets import guarded, write_sheet
+from coursegrade.gradebook.sheets import write_sheet
 
 _MOST_MB = 5 * LIMIT_MB  # of notebooks of one student that are opened
 OTHER_ID = "the notebook's student_id is"
@@ -149,11 +149,7 @@ def collect(path, master, roster=None, chosen=None, only=""):
 
 def write_intake(out, intake):
     """Write intake.csv, a line a file and a line for who is absent; return its path."""
-    rows = [
-        [*map(guarded, (one.file, one.id, one.rule, one.what, one.why))]
-        + ["yes" if one.look else ""]
-        for one in intake.lines
-    ]
+    rows = [vars(line) | {"look": "yes" * line.look} for line in intake.lines]
     columns = ("file", "id", "rule", "what", "why", "look")
     return write_sheet(Path(out) / "intake.csv", columns, rows)
 

@@ -49,13 +49,13 @@ class Journal:
         self.entries[entry["id"]] = entry
 
 
-def write_atomically(path, text):
-    """Write a file so that a reader finds the old one or the new one, whole."""
+def write_atomically(path, content):
+    """Write text or bytes so that a reader finds the old file or the new one, whole."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
-    with open(part, "w", encoding="utf-8", newline="") as file:
-        file.write(text)
+    with open(part, "wb") as file:
+        file.write(content if isinstance(content, bytes) else content.encode())
         file.flush()
         os.fsync(file.fileno())
     os.replace(part, path)

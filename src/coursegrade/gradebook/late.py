@@ -11,25 +11,26 @@ from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 
 from coursegrade.gradebook.hand_ins import plain
-from coursegrade.gradebook.sheets import read_sheet, unguarded
+from coursegrade.gradebook.sheets import read_sheet
 
 # The platform says late, not by how much.
 LATE = "late"
-# Of Moodle's languages, by the first letters of a month's name.
+# How the names of the months begin in Moodle's larger languages.
 _MONTHS = (
-    ("jan", "ene", "gen"),
-    ("feb", "fev", "fév", "fév"),
-    ("mar", "mär", "maa", "mrt"),
-    ("apr", "avr", "abr"),
-    ("may", "mai", "mei", "mag"),
-    ("jun", "juin", "giu"),
-    ("jul", "juil", "lug"),
-    ("aug", "aoû", "ago"),
-    ("sep", "set"),
-    ("oct", "okt", "ott", "out"),
-    ("nov",),
-    ("dec", "dez", "déc", "dic"),
+    *(
+        "jan ene gen",
+        "feb fev fév",
+        "mar mär maa mrt",
+        "apr avr abr",
+        "may mai mei mag",
+    ),
+    *("jun juin giu", "jul juil lug", "aug aoû ago", "sep set", "oct okt ott out"),
+    *("nov", "dec dez déc dic"),
 )
+_CLOCK = re.compile(r"(\d{1,2})[:.h](\d{2})(?::\d{2})?\s*([ap]\.?m)?", re.IGNORECASE)
+# "2. Dezember", "2 de mayo", or else "December 2".
+_DAY_MONTH = re.compile(r"\b(?P<day>\d{1,2})\.? (?:de |d['’])?(?P<month>[^\W\d]{3,})")
+_MONTH_DAY = re.compile(r"(?P<month>[^\W\d]{3,})\.? (?P<day>\d{1,2})\b")
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ def read_times(path, column, zone=None):
     """
     sheet, made = read_sheet(path, ("id", column)), {}
     for number, line in sheet.lines:
-        student = plain(unguarded(line["id"]))
+        student = plain(line["id"])
         if student in made:
             raise sheet.error(number, f"the id {student!r} stands there twice")
         if line[column]:
@@ -131,27 +132,16 @@ def read_times(path, column, zone=None):
 
 def _long_date(text):
     """Return the time of a date in words, or None."""
-    clock = re.search(
-        r"(\d{1,2})[:.h](\d{2})(?::\d{2})?\s*([ap]\.?m)?", text, re.IGNORECASE
-    )
-    year = re.search(r"\b(20\d\d)\b", text)
-    day = re.search(r"(?<![\d:.])(\d{1,2})(?![\d:h]|\.\d)", text)
-    if not (clock and year and day):
+    clock, year = _CLOCK.search(text), re.search(r"\b20\d\d\b", text)
+    date = _DAY_MONTH.search(text) or _MONTH_DAY.search(text)
+    if not (clock and year and date):
         return None
-    words = re.findall(r"[^\W\d]+", text.casefold())
-    # The month stands behind the day of the week, which may begin alike (mar).
-    months = [
-        number
-        for word in words
-        for number, starts in enumerate(_MONTHS, 1)
-        if word.startswith(starts) and not word.endswith(("day", "di", "tag", "tes"))
-    ]
-    if not months:
-        return None
-    hour, half = int(clock[1]), (clock[3] or "").lower()[:1]
-    if half:
-        hour = hour % 12 + 12 * (half == "p")
+    name, hour = date["month"].casefold(), int(clock[1])
+    starts = (name.startswith(tuple(one.split())) for one in _MONTHS)
+    month = next((number for number, it_is in enumerate(starts, 1) if it_is), 0)
+    if clock[3]:
+        hour = hour % 12 + 12 * (clock[3][0] in "pP")
     try:
-        return datetime(int(year[1]), months[-1], int(day[1]), hour, int(clock[2]))
+        return datetime(int(year[0]), month, int(date["day"]), hour, int(clock[2]))
     except ValueError:
         return None

@@ -6,13 +6,7 @@ from pathlib import Path
 
 from coursegrade.gradebook.hand_ins import plain
 from coursegrade.gradebook.journal import write_atomically
-from coursegrade.gradebook.sheets import (
-    SheetError,
-    guarded,
-    read_sheet,
-    unguarded,
-    write_sheet,
-)
+from coursegrade.gradebook.sheets import SheetError, read_sheet, write_sheet
 from coursegrade.statuses import Status
 
 REVIEW = "review.csv"
@@ -52,7 +46,7 @@ def read_marks(path, master, known):
         points, comment = line["points"], line.get("comment", "")
         if not points and not comment:
             continue
-        written, name = plain(unguarded(line["id"])), line["task"]
+        written, name = plain(line["id"]), line["task"]
         # A spreadsheet drops the zeros in front of 0071.
         bare = [one for one in known if one.lstrip("0") == written]
         student = known.get(written) or (known[bare[0]] if len(bare) == 1 else "")
@@ -70,8 +64,7 @@ def read_marks(path, master, known):
             raise sheet.error(
                 number, f"{points!r} is no number of points from 0 to {most:g}"
             )
-        mark = {"points": value, "comment": unguarded(comment)}
-        mark["answer"] = line.get("answer", "")
+        mark = {"points": value, "comment": comment, "answer": line.get("answer", "")}
         if marks.setdefault(student, {}).setdefault(name, mark) != mark:
             raise sheet.error(number, f"another mark of {student!r} for {name}")
     return marks
@@ -86,13 +79,11 @@ def typed(out, master, known):
 def kept_marks(out, known):
     """Return the marks of earlier runs, under the ids of today."""
     path = Path(out) / "marks.json"
-    if not path.exists():
-        return {}
     try:
-        marks = json.loads(path.read_text(encoding="utf-8"))
-        return {known.get(student, student): one for student, one in marks.items()}
+        marks = json.loads(path.read_bytes()) if path.exists() else {}
     except ValueError as error:
         raise SheetError(f"{path}: {error}") from None
+    return {known.get(student, student): one for student, one in marks.items()}
 
 
 def merged(marks, new, answers):
@@ -137,12 +128,11 @@ def apply(entries, marks):
     for student, entry in entries.items():
         rows = []
         for row in entry["rows"]:
-            mark = marks.get(student, {}).get(row["task"])
-            if mark and mark["points"] is not None and _same_answer(mark, entry, row):
+            mark, _ = _of_answer(marks, entry, row)
+            if mark and mark["points"] is not None:
                 whole = mark["points"] == row["of"]
-                status = Status.OK if whole else Status.WRONG
-                row = {**row, "points": mark["points"], "status": status}
-                row |= {"message": mark["comment"], "marked": True}
+                row = {**row, "points": mark["points"], "message": mark["comment"]}
+                row |= {"status": Status.OK if whole else Status.WRONG, "marked": True}
             rows.append(row)
         made[student] = {**entry, "rows": rows}
     return made
@@ -157,21 +147,23 @@ def write_review(out, entries, marks):
     lines = []
     for student, entry in sorted(entries.items()):
         for row in entry["rows"]:
-            if not Status(row["status"]).waits:
-                continue
-            mark = marks.get(student, {}).get(row["task"])
-            comment = earlier = ""
-            if mark and _same_answer(mark, entry, row):
-                comment = mark["comment"]
-            elif mark:
-                points = "" if mark["points"] is None else f"{mark['points']:g} points"
-                earlier = ": ".join(filter(None, (points, mark["comment"])))
-            answer = entry.get("answers", {}).get(row["task"], "")
-            lines.append([student, row["task"], "", comment, answer, earlier])
-    lines = [list(map(guarded, line)) for line in lines]
+            if Status(row["status"]).waits:
+                mark, other = _of_answer(marks, entry, row)
+                said = {"points": None, "comment": ""} | (other or {})
+                points = said["points"]
+                earlier = "" if points is None else f"{points:g} points"
+                lines.append(
+                    {"id": student, "task": row["task"], "points": None}
+                    | {"comment": mark["comment"] if mark else ""}
+                    | {"answer": entry.get("answers", {}).get(row["task"], "")}
+                    | {"earlier": ": ".join(filter(None, (earlier, said["comment"])))}
+                )
     return write_sheet(Path(out) / REVIEW, COLUMNS, lines)
 
 
-def _same_answer(mark, entry, row):
+def _of_answer(marks, entry, row):
+    """Return the mark of a row's answer and that of another one, None if missing."""
+    mark = marks.get(entry["id"], {}).get(row["task"])
     today = entry.get("answers", {}).get(row["task"], "")
-    return mark.get("answer", "") in ("", today)
+    same = mark and mark.get("answer", "") in ("", today)
+    return (mark, None) if same else (None, mark)

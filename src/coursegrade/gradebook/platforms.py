@@ -79,9 +79,10 @@ class Worksheet:
             if one and one["total"] is not None and not (one["open"] or one["absent"]):
                 line = {**line, self.grade: f"{one['total']:g}"}
                 count += 1
-            rows.append([line[column] for column in columns])
+            rows.append(line)
         name = "canvas_gradebook.csv" if canvas else "moodle_worksheet.csv"
-        return write_sheet(Path(out) / name, columns, rows), count
+        # Its own texts go back as they came.
+        return write_sheet(Path(out) / name, columns, rows, shown=str), count
 
 
 def read_worksheet(path, master, column=""):

@@ -2,12 +2,13 @@
 
 import csv
 import io
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from coursegrade.gradebook.journal import write_atomically
 
-_FORMULA = tuple("=+-@\t\r")
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
 
 
 class SheetError(ValueError):
@@ -38,8 +39,8 @@ def read_sheet(path, needed=()):
     ----------
     path : str or pathlib.Path
     needed : iterable of str
-        Columns that must be there. If any is given, all names are read in lower
-        case.
+        Columns that must be there, in a table of ours: names are read in lower case,
+        and cells as they were before :func:`guarded`.
 
     Raises
     ------
@@ -49,16 +50,11 @@ def read_sheet(path, needed=()):
     path = Path(path)
     if not path.is_file():
         raise SheetError(f"{path}: there is no such file")
-    text = _decoded(path.read_bytes())
-    first, _, rest = text.partition("\n")
-    if first.strip().lower().startswith("sep=") and len(first.strip()) == 5:
-        text, separators = rest, first.strip()[4]
-    else:
-        separators = ",;\t"
-    made = max(
-        (_parsed(text, one, path) for one in separators), key=lambda m: len(m[0])
-    )
-    names, lines = made
+    text, separators = _decoded(path.read_bytes()), ",;\t"
+    if said := re.match(r"(?i)\s*sep=(.)\s*\n", text):
+        text, separators = text[said.end() :], said[1]
+    parsed = (_parsed(text, separator, path) for separator in separators)
+    names, lines = max(parsed, key=lambda one: len(one[0]))
     if needed:
         names = [name.lower() for name in names]
         if absent := sorted(set(needed) - set(names)):
@@ -66,34 +62,44 @@ def read_sheet(path, needed=()):
                 f"{path}: no column {', '.join(absent)}; its first line names "
                 f"{', '.join(filter(None, names)) or 'none'}"
             )
+        lines = [(number, list(map(_unguarded, cells))) for number, cells in lines]
     rows = []
     for number, cells in lines:
-        cells = [cell.strip() for cell in cells] + [""] * (len(names) - len(cells))
         if any(cells):
+            cells = cells + [""] * (len(names) - len(cells))
             rows.append((number, dict(zip(names, cells, strict=False))))
     return Sheet(path, tuple(names), tuple(rows))
 
 
-def write_sheet(path, columns, rows):
-    """Write a CSV, whole or not at all; return its path."""
-    text = io.StringIO()
+def write_sheet(path, columns, rows, shown=None):
+    """Write the columns of dicts as a CSV, whole or not at all; return its path.
+
+    ``shown`` makes a value's text; without, :func:`cell` does.
+    """
+    text, shown = io.StringIO(), shown or cell
     table = csv.writer(text)
     table.writerow(columns)
-    table.writerows(rows)
+    table.writerows([shown(row[column]) for column in columns] for row in rows)
     write_atomically(path, text.getvalue())
     return path
 
 
+def cell(value):
+    """Return the text of a value: None is empty, and no text is a formula."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:g}"
+    return guarded(" ".join(value) if isinstance(value, list) else str(value))
+
+
 def guarded(text):
     """Return a text that a spreadsheet does not take for a formula."""
-    text = str(text)
-    return "'" + text if text.lstrip("'")[:1] in _FORMULA and text else text
+    return "'" + text if _FORMULA.match(text) else text
 
 
-def unguarded(text):
-    """Return a text as it was before :func:`guarded`."""
-    inner = text.lstrip("'")[:1]
-    return text[1:] if text[:1] == "'" and inner and inner in _FORMULA else text
+def _unguarded(text):
+    return text[1:] if text[:1] == "'" and _FORMULA.match(text) else text
 
 
 def _decoded(data):
@@ -109,7 +115,9 @@ def _decoded(data):
 def _parsed(text, separator, path):
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     try:
-        names = [name.strip() for name in next(reader, [])]
-        return names, [(reader.line_num, cells) for cells in reader]
+        names, *lines = [
+            (reader.line_num, [cell.strip() for cell in cells]) for cells in reader
+        ] or [(1, [])]
     except csv.Error as error:
         raise SheetError(f"{path}, line {reader.line_num}: {error}") from None
+    return names[1], lines

@@ -3,14 +3,12 @@
 from pathlib import Path
 
 from coursegrade.gradebook.late import Deadline
-from coursegrade.gradebook.sheets import guarded, read_sheet, unguarded, write_sheet
+from coursegrade.gradebook.sheets import cell, read_sheet, write_sheet
 from coursegrade.statuses import Status
 
 COLUMNS = ("id", "assignment", "task", "points", "of", "status", "message", "seconds")
-TOTALS = (
-    *("id", "name", "points", "of", "handed_in", "late_days", "total"),
-    *("open", "note"),
-)
+TOTALS = ("id", "name", "points", "of", "handed_in", "late_days", "total", "open")
+TOTALS += ("note",)
 
 
 def write_grades(out, master, entries):
@@ -18,15 +16,12 @@ def write_grades(out, master, entries):
 
     ``points`` is empty while a task waits for a person: a 0 is always a grade.
     """
-    rows = []
-    for student, entry in sorted(entries.items()):
-        for row in entry["rows"]:
-            points = "" if row["points"] is None else f"{row['points']:g}"
-            message, seconds = guarded(row["message"]), f"{row['seconds']:.2f}"
-            rows.append(
-                (guarded(student), master.name, row["task"], points)
-                + (f"{row['of']:g}", row["status"], message, seconds)
-            )
+    rows = [
+        {"id": student, "assignment": master.name}
+        | {**row, "seconds": f"{row['seconds']:.2f}"}
+        for student, entry in sorted(entries.items())
+        for row in entry["rows"]
+    ]
     return write_sheet(Path(out) / "grades.csv", COLUMNS, rows)
 
 
@@ -51,8 +46,9 @@ def totals(master, entries, deadline=None):
         points = sum(row["points"] or 0 for row in entry["rows"])
         days, time = deadline.late_days(entry), deadline.handed_in(entry)
         made[student] = {
-            "points": points,
-            "of": master.points,
+            "id": student,
+            "points": float(points),
+            "of": float(master.points),
             "handed_in": time.isoformat(" ", "minutes") if time else "",
             "late_days": days,
             "total": deadline.total(points, days),
@@ -66,36 +62,18 @@ def totals(master, entries, deadline=None):
 
 def write_totals(out, sums):
     """Write totals.csv, a row a student; return its path."""
-    return write_sheet(Path(out) / "totals.csv", TOTALS, map(_line, sums.items()))
+    return write_sheet(Path(out) / "totals.csv", TOTALS, sums.values())
 
 
 def changes(out, sums):
     """Return sentences: how totals.csv would differ from the one that is there."""
-    path = Path(out) / "totals.csv"
-    old = {}
+    path, old = Path(out) / "totals.csv", {}
     if path.exists():
-        sheet = read_sheet(path, ("id", "total"))
-        old = {unguarded(line["id"]): line["total"] for _, line in sheet.lines}
-    new = {student: _line((student, one))[6] for student, one in sums.items()}
+        lines = read_sheet(path, ("id", "total")).lines
+        old = {line["id"]: line["total"] for _, line in lines}
+    new = {student: cell(one["total"]) for student, one in sums.items()}
     return [
         f"{one}: total {old.get(one) or 'open'} -> {new.get(one) or 'open'}"
         for one in sorted({*old, *new})
         if old.get(one) != new.get(one)
     ]
-
-
-def _line(pair):
-    student, one = pair
-    days = "" if one["late_days"] is None else str(one["late_days"])
-    total = "" if one["total"] is None else f"{one['total']:g}"
-    return (
-        guarded(student),
-        guarded(one["name"]),
-        f"{one['points']:g}",
-        f"{one['of']:g}",
-        one["handed_in"],
-        days,
-        total,
-        " ".join(one["open"]),
-        guarded(one["note"]),
-    )
