@@ -1,6 +1,7 @@
 """Grade a class: take in what was handed in, keep what was said, write the tables."""
 
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,16 +25,17 @@ _SHOWN = 10
 
 @dataclass(frozen=True)
 class _Class:
-    """All that people said and handed in, read and checked before the grading."""
+    """All that people said and handed in, read and checked before the grading.
 
-    text: str
+    ``known`` is the id of whom a text names, ``problems`` are sentences.
+    """
+
     master: Master
     out: Path
     kept: dict
     worksheets: list[Worksheet]
     intake: intake.Intake
     deadline: Deadline
-    journal: Journal
     marks: dict
     known: dict
     problems: list
@@ -54,12 +56,20 @@ def grade(path, options):
         0, or 3 where a person must look; with results for a platform, 1 where points
         are missing.
     """
+    text = path.read_text(encoding="utf-8")
     settings = whole_class.Settings(
         options.secret, options.trust, options.jobs, options.scheduler
     )
-    one = _read(path, options)
+    master = parse_master(text, path.name)
+    out = Path(options.out) / master.name
+    journal = Journal(out / "journal.jsonl")
+    one = _read(master, out, journal, options)
+    what = (text, one.intake.submissions)
+    again = (options.regrade, options.task)
     if options.dry_run:
-        return _show(one, settings, options)
+        jobs = whole_class.to_grade(*what, journal, settings, *again)
+        known = whole_class.known(master, one.intake.submissions, journal)
+        return _show(one, jobs, known)
     if options.trust:
         print("Without a sandbox (--trust): each row says so.", file=sys.stderr)
     elif filters() is None:
@@ -68,41 +78,30 @@ def grade(path, options):
             "rooms can make all system calls that the kernel lets them make.",
             file=sys.stderr,
         )
-    kept.write_kept(one.out, one.kept)
-    marks.write_marks(one.out, one.marks)
-    intake.write_intake(one.out, one.intake)
+    kept.write_kept(out, one.kept)
+    marks.write_marks(out, one.marks)
+    intake.write_intake(out, one.intake)
     try:
-        entries = whole_class.grade_class(
-            one.text,
-            one.intake.submissions,
-            one.out,
-            settings,
-            again=options.regrade,
-            only=options.task,
-            progress=_bar(one.master.name),
-        )
+        entries = whole_class.grade_class(*what, out, settings, *again)
     finally:
         client.stop()
-    status = _write(one, entries)
-    if not options.results:
-        return status
     entries, sums = _finished(one, entries)
-    student = one.intake.submissions[0].id
-    mine = (one.master, entries[student], sums[student])
-    return status if write_results(options.results, *mine) else 1
+    _write(one, entries, sums)
+    status = _report(one, entries, sums)
+    if options.results:
+        student = one.intake.submissions[0].id
+        mine = (master, entries[student], sums[student])
+        status = status if write_results(options.results, *mine) else 1
+    return status
 
 
-def _read(path, options):
-    text = path.read_text(encoding="utf-8")
-    master = parse_master(text, path.name)
-    out = Path(options.out) / master.name
+def _read(master, out, journal, options):
     given = {key: getattr(options, key) for key in kept.KEYS}
     said = kept.updated(kept.read_kept(out), out, given)
-    paths = {key: kept.path_of(said, key, out) for key in kept.FILES}
-    zone, problems = kept.zone(said), []
-    roster = read_roster(paths["roster"]) if paths["roster"] else None
-    worksheets, column = [], said.get("column", "")
-    sheets = [paths[key] for key in kept.SHEETS if paths[key]]
+    values, problems = kept.values(said, out), []
+    roster = read_roster(values["roster"]) if values["roster"] else None
+    worksheets, column = [], values["column"] or ""
+    sheets = [values[key] for key in kept.SHEETS if values[key]]
     for sheet in sheets:
         # With two tables, the name is that of a column of one of them.
         mine = len(sheets) == 1 or column in read_sheet(sheet).columns
@@ -115,37 +114,26 @@ def _read(path, options):
             f"--results is for one student, and {len(taken.submissions)} handed in; "
             "--id says that all of it is one student's"
         )
-    journal = Journal(out / "journal.jsonl")
     known = _known(taken, roster, journal)
-    deadline = _deadline(said, paths, zone, worksheets, known, problems)
+    deadline = _deadline(values, worksheets, known, problems)
     answers = {key: one.get("answers", {}) for key, one in journal.entries.items()}
-    answers |= {
-        one.id: {name: marks.answer_digest(t) for name, t in one.answers.items()}
-        for one in taken.submissions
-    }
-    kept_marks = marks.kept_marks(out, known)
-    new = [marks.typed(out, master, known)]
-    new += [marks.read_marks(options.marks, master, known)] if options.marks else []
-    for one in new:
-        kept_marks = marks.merged(kept_marks, one, answers)
+    for one in taken.submissions:
+        digests = {name: marks.answer_digest(t) for name, t in one.answers.items()}
+        answers[one.id] = digests
+    said_marks = marks.kept_marks(out, known)
+    # What was typed into the last run's file, then what a person names.
+    review = out / marks.REVIEW
+    for path in filter(None, (review if review.exists() else None, options.marks)):
+        new = marks.read_marks(path, master, known)
+        said_marks = marks.merged(said_marks, new, answers)
     return _Class(
-        text=text,
-        master=master,
-        out=out,
-        kept=said,
-        worksheets=worksheets,
-        intake=taken,
-        deadline=deadline,
-        journal=journal,
-        marks=kept_marks,
-        known=known,
-        problems=problems,
+        *(master, out, said, worksheets, taken, deadline, said_marks, known, problems)
     )
 
 
-def _deadline(said, paths, zone, worksheets, known, problems):
+def _deadline(values, worksheets, known, problems):
     """Return when work is due and came; add what cannot be used to the problems."""
-    times, extensions = {}, {}
+    times, extensions, zone = {}, {}, values["timezone"]
     for worksheet in worksheets:
         of_labels, strange = worksheet.times(zone)
         times |= {known.get(label, label): time for label, time in of_labels.items()}
@@ -158,15 +146,14 @@ def _deadline(said, paths, zone, worksheets, known, problems):
         ("times", "time", times),
         ("extensions", "due", extensions),
     ):
-        if paths[key]:
-            read = read_times(paths[key], column, zone)
+        if values[key]:
+            read = read_times(values[key], column, zone)
             made |= {known.get(one, one): time for one, time in read.items()}
             if strangers := sorted(set(read) - set(known)):
-                problems.append(f"{paths[key]}: {', '.join(strangers)} is not here")
-    fraction = kept.fraction(said.get("penalty", "0"))
-    if fraction and not said.get("due"):
+                problems.append(f"{values[key]}: {', '.join(strangers)} is not here")
+    if values["penalty"] and not values["due"]:
         problems.append("a penalty, and no --due: nothing is late")
-    return Deadline(kept.due(said), fraction, extensions, times, zone)
+    return Deadline(values["due"], values["penalty"], extensions, times, zone)
 
 
 def _known(taken, roster, journal):
@@ -179,20 +166,16 @@ def _known(taken, roster, journal):
 
 def _finished(one, entries):
     """Return the entries with marks and absent students, and their totals."""
-    entries = dict(entries)
-    for student in one.intake.absent:
-        if student not in entries:
-            entries[student] = whole_class.absent(one.master, student)
-    entries = marks.apply(entries, one.marks)
+    absent = {key: whole_class.absent(one.master, key) for key in one.intake.absent}
+    entries = marks.apply({**absent, **entries}, one.marks)
     return entries, tables.totals(one.master, entries, one.deadline)
 
 
-def _write(one, entries):
-    entries, sums = _finished(one, entries)
+def _write(one, entries, sums):
     grades = tables.write_grades(one.out, one.master, entries)
     tables.write_totals(one.out, sums)
-    marks.write_review(one.out, entries, one.marks)
-    write_review_page(one.out, one.master, entries)
+    review = marks.write_review(one.out, entries, one.marks)
+    page = write_review_page(one.out, one.master, entries)
     owner, _, name = helpers()[0].partition("/")
     # Where GitHub puts the book of a repository that publishes one.
     book = f"https://{owner.lower()}.github.io/{name}/book" if name else ""
@@ -201,20 +184,16 @@ def _write(one, entries):
     for worksheet in one.worksheets:
         filled, count = worksheet.fill(one.out, sums, one.known)
         print(f"{filled}: {count} of {len(sums)} grades")
-    waiting = sum(len(each["open"]) for each in sums.values())
-    if waiting:
+    if waiting := sum(len(each["open"]) for each in sums.values()):
         print(
-            f"{waiting} tasks wait for a person: {one.out / 'review.html'} shows the "
-            f"answers; fill in {one.out / marks.REVIEW} and run the same command"
+            f"{waiting} tasks wait for a person: {page} shows the "
+            f"answers; fill in {review} and run the same command"
         )
-    return _report(one, entries, sums)
 
 
 def _report(one, entries, sums):
     """Say what became of the files, and where a person must look."""
-    counts = {}
-    for line in one.intake.lines:
-        counts[line.what] = counts.get(line.what, 0) + 1
+    counts = Counter(line.what for line in one.intake.lines)
     said = ", ".join(f"{count} {what}" for what, count in counts.items())
     print(f"{one.out / 'intake.csv'}: {said}")
     problems = [*one.problems, *_to_look_at(one.intake.look)]
@@ -233,10 +212,9 @@ def _report(one, entries, sums):
             problems.append(
                 f"late, by unknown days, so without a total: {', '.join(late)}: {how}"
             )
-    for text in problems[:_SHOWN]:
+    more = len(problems) - _SHOWN
+    for text in problems[:_SHOWN] + [f"and {more} more"] * (more > 0):
         print(f"Look: {text}", file=sys.stderr)
-    if len(problems) > _SHOWN:
-        print(f"Look: and {len(problems) - _SHOWN} more", file=sys.stderr)
     return LOOK if problems else 0
 
 
@@ -257,27 +235,16 @@ def _to_look_at(lines):
         yield f"{student} ({file}): {why}"
 
 
-def _show(one, settings, options):
+def _show(one, jobs, known):
     """Say what a run would do and change; write nothing."""
     old = kept.read_kept(one.out)
     for key in (*kept.KEYS, "chosen"):
         if (was := old.get(key)) != (now := one.kept.get(key)):
             print(f"{key}: {was or 'none'} -> {now or 'none'}")
-    again = (options.regrade, options.task)
-    jobs = whole_class.to_grade(
-        one.text, one.intake.submissions, one.journal, settings, *again
-    )
     print(f"{len(jobs)} of {len(one.intake.submissions)} submissions would be graded")
     for job in jobs:
         print(f"  {job['id']}: {', '.join(job['tasks']) or 'all tasks'}")
-    known = whole_class.known(one.master, one.intake.submissions, one.journal)
     entries, sums = _finished(one, known)
     for text in tables.changes(one.out, sums):
         print(text)
     return _report(one, entries, sums)
-
-
-def _bar(name):
-    from tqdm import tqdm
-
-    return lambda count: tqdm(total=count, desc=name, unit="notebook")

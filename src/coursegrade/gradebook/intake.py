@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from coursegrade.assignment.master import marker
@@ -18,11 +18,13 @@ from coursegrade.examiner.notebook import (
 )
 from coursegrade.gradebook import layouts
 from coursegrade.gradebook.hand_ins import File, IntakeError, files_in, plain
+from coursegrade.gradebook.roster import folded
 from coursegrade.gradebook.sheets import write_sheet
 
 _MOST_MB = 5 * LIMIT_MB  # of notebooks of one student that are opened
 OTHER_ID = "the notebook's student_id is"
 _NO_NOTEBOOK = "not a notebook"
+_ID = re.compile(r"""^student_id\s*=\s*(["'])(.+?)\1\s*(?:#.*)?$""", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -88,9 +90,10 @@ class _Opened:
     held: int = 0
     answered: int = 0
 
-    @property
-    def content(self):
-        return [(cell.id, cell.source) for cell in self.cells]
+    def same(self, other):
+        """Tell whether both hold the same texts."""
+        mine, its = ([(c.id, c.source) for c in o.cells] for o in (self, other))
+        return mine == its
 
 
 def collect(path, master, roster=None, chosen=None, only=""):
@@ -117,29 +120,32 @@ def collect(path, master, roster=None, chosen=None, only=""):
         one = _opened(file, master)
         return _student_id(one.cells) if one and one.held else None
 
-    files = files_in(path)
-    lines = [Line(f.path, "", "", "set aside", f.aside) for f in files if f.aside]
+    files, beside = files_in(path), []
+    aside = [(file, file.aside) for file in files if file.aside]
     files = [file for file in files if not file.aside]
     if only:
-        owner = layouts.Owner(only, "", only, "--id")
-        pairs, beside = [(file, owner) for file in files], []
+        pairs = [(file, layouts.Owner(only, "", only, "--id")) for file in files]
     else:
         pairs, beside = layouts.owners(files, master.name, roster, holds)
-    lines += [Line(file.path, "", "", "set aside", why) for file, why in beside]
-    groups = {}
+    lines = [Line(f.path, "", "", "set aside", why) for f, why in (*aside, *beside)]
+    groups, spelled = {}, {}
     for file, owner in pairs:
         known = roster.find(owner.label, owner.name) if roster else ""
-        student = known or owner.label
-        groups.setdefault(student, []).append((file, owner))
+        groups.setdefault(known or owner.label, []).append((file, owner))
     if not groups:
         raise IntakeError(
             f"{path}: no hand-in in it, no file with a notebook (*.ipynb)"
         )
+    for student in groups:
+        spelled.setdefault(folded(student), []).append(student)
     submissions = []
     for student, members in sorted(groups.items()):
-        stranger = roster is not None and student not in roster.ids
+        others = [one for one in spelled[folded(student)] if one != student]
+        notes = [f"the id is spelled {one!r} as well" for one in others]
+        if roster and student not in roster.ids:
+            notes.append("not on the roster")
         wanted = (chosen or {}).get(student, "")
-        one, more = _submission(student, members, master, stranger, wanted)
+        one, more = _submission(student, members, master, notes, wanted)
         submissions.append(one)
         lines += more
     absent = [one for one in roster.ids if one not in groups] if roster else []
@@ -162,68 +168,62 @@ def file_name(student):
     return f"{short}-{hashlib.sha256(student.encode()).hexdigest()[:8]}"
 
 
-def _submission(student, members, master, stranger, wanted):
+def _submission(student, members, master, notes, wanted):
     """Return one student's submission and the lines of its files."""
     owner = next((one for _, one in members if not one.look), members[0][1])
     opened = _all_opened([file for file, _ in members], master)
-    best, problem, asked = _best(opened, wanted)
-    if asked:
+    best, problem, asked = _best(list(opened.values()), wanted)
+    if best:
+        notes = [*notes, *_other_id(student, best.cells, master)]
+        notes += [] if best.held else ["holds no cell of the assignment"]
+    elif asked:
         problem += "; write the one that counts in class.toml, under [chosen]"
-    if not best and not problem:
+    elif not problem:
         names = ", ".join(filter(None, (file.parts[-1] for file, _ in members[:3])))
         problem = f"no notebook in it ({names}): hand in the .ipynb file itself"
-    made = {"id": student, "owner": owner, "problem": problem, "asked": asked}
-    notes = ["not on the roster"] if stranger else []
-    if best:
-        note = _other_id(student, best.cells, master)
-        notes += [note] if note else []
-        notes += [] if best.held else ["holds no cell of the assignment"]
-        made |= {"data": best.data, "file": best.file.path}
-        made["answers"] = _answers(best.cells, master)
-    by_file = {id(one.file): one for one in opened}
     lines = []
     for file, one in members:
-        what, why = _account(by_file.get(id(file)), best, asked, wanted)
+        what, why = _account(opened.get(id(file)), best, asked, wanted)
         if what == "graded":
             why = "; ".join(notes)
         elif not best:
             why = why or problem
-        look = (
-            one.look
-            or what in ("asked", "unreadable")
-            or bool(why and what == "graded")
-        )
-        lines.append(Line(file.path, student, one.rule, what, why, look))
-    return Submission(**made), lines
+        look = what in ("asked", "unreadable") or (what == "graded" and bool(why))
+        lines.append(Line(file.path, student, one.rule, what, why, look or one.look))
+    made = Submission(student, owner, problem=problem, asked=asked)
+    if best:
+        texts = _answers(best.cells, master)
+        made = replace(made, data=best.data, answers=texts, file=best.file.path)
+    return made, lines
 
 
 def _all_opened(files, master):
-    """Return what is or should be a notebook, as far as it fits in memory."""
-    opened, size = [], 0
+    """Return what is or should be a notebook, by ``id``, as far as memory allows."""
+    opened, size = {}, 0
     # Those that are called so come first: no folder of other files hides them.
-    for file in sorted(files, key=lambda one: ".ipynb" not in one.parts[-1].lower()):
-        one = _opened(file, master) if size <= _MOST_MB * 2**20 else None
-        if size > _MOST_MB * 2**20 and ".ipynb" in file.parts[-1].lower():
-            one = _Opened(file, f"not opened, behind {_MOST_MB} MB of notebooks")
+    for file in sorted(files, key=lambda one: not _named(one)):
+        if size <= _MOST_MB * 2**20:
+            one = _opened(file, master)
+        else:
+            why = f"not opened, behind {_MOST_MB} MB of notebooks"
+            one = _Opened(file, why) if _named(file) else None
         if one:
-            opened.append(one)
+            opened[id(file)] = one
             size += len(one.data)
     return opened
 
 
 def _account(opened, best, asked, wanted):
     """Return what became of a file of a hand-in, and why."""
-    if best and opened is best:
-        return "graded", ""
     if opened is None:
         return ("set aside", _NO_NOTEBOOK) if best or asked else ("unreadable", "")
-    if asked:
-        return "asked", opened.problem
+    if opened is best:
+        return "graded", ""
     if not best:
-        return "unreadable", opened.problem
+        return ("asked" if asked else "unreadable"), opened.problem
     if opened.problem:
         return "set aside", opened.problem
-    if opened.content == best.content:
+    if opened.same(best):
         return "set aside", f"the same as {best.file.path}"
     less = "not the chosen one" if wanted else f"answers less than {best.file.path}"
     return "set aside", less
@@ -245,27 +245,28 @@ def _best(opened, wanted):
         good = [one for one in good if getattr(one, better)] or good
     if not good:
         return None, (opened[0].problem if opened else ""), False
-    if any(one.content != good[0].content for one in good):
+    if not all(map(good[0].same, good)):
         names = ", ".join(repr(one.file.path) for one in good[:4])
         return None, f"{len(good)} notebooks could be the answer: {names}", True
     return good[0], "", False
 
 
+def _named(file):
+    return ".ipynb" in file.parts[-1].lower()
+
+
 def _opened(file, master):
     """Return a file as a notebook, with a problem if it cannot be read, or None."""
     name = file.parts[-1].lower()
-    named = ".ipynb" in name
-    if not (
-        named or file.problem or name.endswith((".json", ".txt")) or "." not in name
-    ):
-        return None
     if file.problem:
         return _Opened(file, file.problem)
+    if "." in name and not (_named(file) or name.endswith((".json", ".txt"))):
+        return None
     try:
         data = file.read()
         cells = read_notebook(data)
     except UnreadableError as error:
-        return _Opened(file, str(error)) if named else None
+        return _Opened(file, str(error)) if _named(file) else None
     answered = sum(not unanswered(master, t, cells) for t in master.tasks.values())
     held = sum(map(bool, match(master, cells)))
     return _Opened(file, "", data, tuple(cells), held, answered)
@@ -285,17 +286,14 @@ def _answers(cells, master):
 
 
 def _other_id(student, cells, master):
-    """Return a note where a notebook's data are another's, or an empty text."""
-    used = any(
-        "student_id" in one.source for one in master.cells if one.role != "student"
-    )
+    """Yield a note where a notebook's data are another's."""
+    used = any("student_id" in c.source for c in master.cells if c.role != "student")
     other = _student_id(cells)
-    same = same_letters(spelling(cells, student), other)
-    return f"{OTHER_ID} {plain(other)[:80]!r}" if used and other and not same else ""
+    if used and other and not same_letters(spelling(cells, student), other):
+        yield f"{OTHER_ID} {plain(other)[:80]!r}"
 
 
 def _student_id(cells):
     """Return the id that a notebook holds, the last one, or an empty text."""
-    found = re.compile(r"""^student_id\s*=\s*(["'])(.+?)\1\s*(?:#.*)?$""", re.MULTILINE)
-    ids = [match[2] for cell in cells for match in found.finditer(cell.source)]
+    ids = [match[2] for cell in cells for match in _ID.finditer(cell.source)]
     return ids[-1].strip() if ids else ""

@@ -1,8 +1,8 @@
 """What a class's runs keep: one file, class.toml, in the folder of its grades."""
 
 import json
-import math
 import os
+import re
 import tomllib
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -52,11 +52,6 @@ def updated(kept, out, given):
     """Return settings with those that a run was given; ``none`` forgets one.
 
     Files are kept relative to ``out``, so that both can move together.
-
-    Raises
-    ------
-    KeptError
-        If a value cannot be used.
     """
     made = dict(kept)
     for key, value in given.items():
@@ -68,10 +63,6 @@ def updated(kept, out, given):
             made[key] = os.path.relpath(value, out)
         else:
             made[key] = str(value)
-    zone(made)
-    fraction(made.get("penalty", "0"))
-    if "due" in made:
-        due(made)
     return made
 
 
@@ -85,39 +76,39 @@ def write_kept(out, kept):
     write_atomically(Path(out) / NAME, "\n".join(lines) + "\n")
 
 
-def path_of(kept, key, out):
-    """Return the path of a file among the settings, or None.
+def values(kept, out):
+    """Return what the settings say: a dict with all of ``KEYS``.
+
+    ``due`` is a time with a zone, ``timezone`` that of times that name none, None for
+    this machine's, ``penalty`` a fraction, and a file a path; None where nothing is
+    said.
 
     Raises
     ------
-    KeptError
-        If the file is gone.
+    KeptError, ValueError
+        If a value cannot be used, or a file is gone.
     """
-    if not kept.get(key):
-        return None
-    # Put together as text: on the first run the folder is not there yet.
-    path = Path(os.path.normpath(Path(out) / kept[key]))
-    if not path.is_file():
-        raise KeptError(
-            f"{path}: there is no such file; --{key} takes another one, or `{FORGET}`"
-        )
-    return path
-
-
-def zone(kept):
-    """Return the time zone of times that name none; None is this machine's."""
-    name = kept.get("timezone")
-    try:
-        return ZoneInfo(name) if name else None
-    except (ValueError, OSError, KeyError):
-        raise KeptError(
-            f"timezone {name!r} is not known; Europe/Berlin is one"
-        ) from None
-
-
-def due(kept):
-    """Return when the work is due, as a time with a zone, or None."""
-    return parse_time(kept["due"], zone(kept)) if kept.get("due") else None
+    made = {key: kept.get(key) or None for key in KEYS}
+    if name := made["timezone"]:
+        try:
+            made["timezone"] = ZoneInfo(name)
+        except (ValueError, OSError, KeyError):
+            raise KeptError(
+                f"timezone {name!r} is not known; Europe/Berlin is one"
+            ) from None
+    if made["due"]:
+        made["due"] = parse_time(made["due"], made["timezone"])
+    made["penalty"] = fraction(kept.get("penalty", "0"))
+    for key in FILES:
+        if made[key]:
+            # Put together as text: on the first run the folder is not there yet.
+            made[key] = path = Path(os.path.normpath(Path(out) / made[key]))
+            if not path.is_file():
+                raise KeptError(
+                    f"{path}: there is no such file; --{key} takes another one, or "
+                    f"`{FORGET}`"
+                )
+    return made
 
 
 def fraction(text):
@@ -128,15 +119,11 @@ def fraction(text):
     KeptError
         If the unit or the size is in doubt: ``10`` could be ten per cent or points.
     """
-    text = str(text).strip()
-    percent = text.endswith("%")
-    try:
-        value = float(text.rstrip("% ").replace(",", "."))
-    except ValueError:
-        value = math.nan
-    if percent and 0 <= value <= 100:
+    number = re.fullmatch(r"\s*(\d+(?:[.,]\d*)?|[.,]\d+)\s*(%?)\s*", str(text))
+    value = float(number[1].replace(",", ".")) if number else -1.0
+    if number and number[2] and value <= 100:
         return value / 100
-    if not percent and 0 <= value < 1:
+    if number and not number[2] and value < 1:
         return value
     example = f"{value:g}%" if 0 <= value <= 100 else "10%"
     raise KeptError(

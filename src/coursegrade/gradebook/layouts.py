@@ -54,6 +54,7 @@ _COPY = re.compile(
     r"(?: ?\(\d+\)| - (?:copy|kopie|copie|copia)| (?:copy|kopie)(?: \d+)?|-copy\d+)*",
     re.IGNORECASE,
 )
+_ENDING = re.compile(r"(?i)\.ipynb.*$|\.tar\.\w+$|\.7z$|\.[a-z]\w{0,5}$")
 _SAVED = re.compile(r"(.+?)[-_ ]20\d\d[-_ ]?(0[1-9]|1[0-2])[-_ ]?[0-3]\d$")
 _BESIDE = re.compile(
     r"(readme|licen[cs]e|roster|gradebook|timestamp|nbgrader_config|requirements)\b.*"
@@ -61,6 +62,9 @@ _BESIDE = re.compile(
     r"|.*\.(csv|tsv|xlsx?|ods|md|db|toml|log|cfg|ini|ya?ml)",
     re.IGNORECASE,
 )
+
+_AMONG = "lies beside the hand-ins"
+_DOUBT = "; a group, or a section of one student? --roster says which"
 
 
 @dataclass(frozen=True)
@@ -97,43 +101,35 @@ def owners(files, assignment, roster=None, holds=lambda file: None):
         assignment.
     """
     depth, rule = _platform(files)
-    prefix, beside = "", []
+    prefix, beside, doubt = "", [], ()
     if not rule:
-        files, beside, depth = _unwrapped(files, assignment, roster, holds)
+        files, beside, depth, doubt = _unwrapped(files, assignment, roster, holds)
         prefix = _prefix(files, depth, assignment)
     found = []
     people = _submitters(files, depth) if rule == "Gradescope" else {}
     for file in files:
-        rest = file.parts[depth:] or file.parts[-1:]
-        if owner := _on_platform(rest[0], rule):
+        part, *inside = file.parts[depth:] or file.parts[-1:]
+        if owner := _on_platform(part, rule):
             # Work of a group is the work of each.
-            every = [replace(owner, **one) for one in people.get(rest[0], ())]
-            unknown = rule == "Gradescope" and not every
-            every = every or [replace(owner, look=unknown)]
-            found += [(file, one) for one in every]
-        elif len(rest) == 1 and _BESIDE.fullmatch(rest[0]):
-            beside.append((file, "lies beside the hand-ins"))
+            unknown = {"look": rule == "Gradescope"}
+            for one in people.get(part) or [unknown]:
+                found.append((file, replace(owner, **one)))
+        elif not inside and _BESIDE.fullmatch(part):
+            beside.append((file, _AMONG))
         else:
-            inside = len(rest) > 1
-            how = "folder" if inside else "file name"
-            label = rest[0] if inside else stem(rest[0])
+            label, how = (part, "folder") if inside else (stem(part), "file name")
             if prefix and label.startswith(prefix):
                 how, label = f"{how}, without {prefix!r}", label.removeprefix(prefix)
-            if depth:
-                how += f", in {'/'.join(file.parts[:depth])}/"
-            if rule:
-                how += f", unlike {rule}'s"
-            found.append((file, Owner(label, "", rest[0], how, look=bool(rule))))
+            how += f", in {'/'.join(file.parts[:depth])}/" if depth else ""
+            how += f", unlike {rule}'s" if rule else _DOUBT * (id(file) in doubt)
+            look = bool(rule) or id(file) in doubt
+            found.append((file, Owner(label, "", part, how, look=look)))
     return found, beside
 
 
 def stem(name):
     """Return a file's name without its ending, a copy's number and a date behind it."""
-    cut = (
-        re.sub(r"(?i)\.ipynb.*$|\.tar\.\w+$|\.7z$|\.[a-z]\w{0,5}$", "", name)
-        or name
-        or "_"
-    )
+    cut = _ENDING.sub("", name) or name or "_"
     return _SAVED.sub(r"\1", _COPY.fullmatch(cut)["stem"].strip()) or "_"
 
 
@@ -141,15 +137,13 @@ def _on_platform(part, rule):
     match = LAYOUTS[rule].fullmatch(part) if rule else None
     if not match:
         return None
-    groups = match.groupdict()
+    groups = {"name": "", "time": ""} | match.groupdict()
     late = bool(groups["late"]) if "late" in groups else None
-    time = groups.get("time", "").removesuffix("UTC").strip()
-    if len(time) < len(groups.get("time", "")):
-        time += "+00:00"
+    time = re.sub(r" ?UTC$", "+00:00", groups["time"].strip())
     # Blackboard writes hyphens only: 2026-12-01-11-59-02.
     time = re.sub(r"^(\S{10})-(\d\d)-(\d\d)-(\d\d)$", r"\1T\2:\3:\4", time)
-    name, where = groups.get("name", ""), groups["place"]
-    return Owner(groups["id"], name, where, rule, late, platform=rule, time=time)
+    known = {"late": late, "platform": rule, "time": time}
+    return Owner(groups["id"], groups["name"], groups["place"], rule, **known)
 
 
 def _submitters(files, depth):
@@ -214,33 +208,39 @@ def _agree(hits):
 
 
 def _unwrapped(files, assignment, roster, holds):
-    """Leave out folders on top of the students' own; return how many, too."""
-    beside, depth = [], 0
+    """Leave out folders on top of the students' own.
+
+    Return the files below, those beside with the reason, at which part of a path the
+    students stand, and the files of which that is in doubt, by ``id``.
+    """
+    beside, depth, doubt = [], 0, set()
     while True:
-        deep = [f for f in files if len(f.parts) > depth + 1]
-        loose = {f.parts[depth] for f in files if len(f.parts) == depth + 1}
-        tops = {}
-        for file in deep:
-            tops.setdefault(file.parts[depth], []).append(file)
-        why = "lies beside the hand-ins"
+        tops, loose = _level(files, depth)
+        deep, why = sum(tops.values(), []), _AMONG
         if "submitted" in tops:
             # nbgrader's course folder: source, release, autograded lie beside it.
             deep, why = tops["submitted"], "not in submitted/"
-        elif not tops or not all(map(_BESIDE.fullmatch, loose)):
-            return files, beside, depth
-        elif not (len(tops) == 1 or all(map(_GROUP.fullmatch, tops))):
-            return files, beside, depth
-        elif not any(
-            _on_top(one, depth, assignment, roster, holds) for one in tops.values()
-        ):
-            return files, beside, depth
+        else:
+            groups = bool(tops) and all(map(_GROUP.fullmatch, tops))
+            alone = all(_BESIDE.fullmatch(file.parts[depth]) for file in loose)
+            if not (alone and (groups or len(tops) == 1)):
+                return files, beside, depth, doubt
+            signs = [
+                (_on_top(one, depth, assignment, roster, holds), one)
+                for one in tops.values()
+            ]
+            if groups:
+                # A section of one student looks like a group that hands in together.
+                doubt.update(id(f) for sign, one in signs if sign is None for f in one)
+            if not any(sign for sign, _ in signs):
+                return files, beside, depth, doubt
         kept = set(map(id, deep))
         beside += [(file, why) for file in files if id(file) not in kept]
         files, depth = deep, depth + 1
 
 
 def _on_top(files, depth, assignment, roster, holds):
-    """Tell whether the one folder holds several students, not one student's files."""
+    """Tell whether a folder holds students, not one's files; None if nothing tells."""
     top, under = files[0].parts[depth], _units(files, depth + 1)
     if roster:
         known = [folded(one) in roster.by_label for one in (top, *under)]
@@ -256,32 +256,41 @@ def _on_top(files, depth, assignment, roster, holds):
         depth += 1
         under = _units(files, depth + 1)
     holders = 0
-    for unit in under.values():
-        said = next((held for held in map(holds, unit) if held is not None), None)
+    for unit, own in under.items():
+        said = next((held for held in map(holds, own) if held is not None), None)
         if said is not None and same_letters(said, top):
             return False
-        holders += said is not None
-        if holders > 1:
+        if said is not None and same_letters(said, unit):
             return True
-    return False
+        holders += said is not None
+    return True if holders > 1 else None
+
+
+def _level(files, depth):
+    """Return the files of each folder at a part of the paths, and those in none."""
+    folders, loose = {}, []
+    for file in files:
+        if len(file.parts) > depth + 1:
+            folders.setdefault(file.parts[depth], []).append(file)
+        else:
+            loose.append(file)
+    return folders, loose
 
 
 def _units(files, depth):
     """Return the files by what could be a student at this part of their paths."""
-    units = {}
-    for file in files:
-        part = file.parts[depth]
-        name = part if len(file.parts) > depth + 1 else stem(part)
-        units.setdefault(name, []).append(file)
+    units, loose = _level(files, depth)
+    for file in loose:
+        units.setdefault(stem(file.parts[depth]), []).append(file)
     return units
 
 
 def _prefix(files, depth, assignment):
     """Return what GitHub Classroom puts in front of a login: "initializers-"."""
-    names = [f.parts[depth] for f in files if len(f.parts) > depth + 1]
-    loose = {stem(f.parts[depth]) for f in files if len(f.parts) == depth + 1}
-    if len(loose) > 1:
-        names += [one for one in loose if not _BESIDE.fullmatch(one)]
+    names, loose = _level(files, depth)
+    single = {stem(file.parts[depth]) for file in loose}
+    single = single if len(single) > 1 else ()
+    names = [*names, *(one for one in single if not _BESIDE.fullmatch(one))]
     words = re.split(r"[-_]", assignment)
     start = re.compile(f".*?{'[-_ ]?'.join(words)}[-_ ]", re.IGNORECASE)
     match = start.match(os.path.commonprefix(names))

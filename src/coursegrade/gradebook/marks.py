@@ -70,12 +70,6 @@ def read_marks(path, master, known):
     return marks
 
 
-def typed(out, master, known):
-    """Return what was typed into review.csv since it was written, if it is there."""
-    path = Path(out) / REVIEW
-    return read_marks(path, master, known) if path.exists() else {}
-
-
 def kept_marks(out, known):
     """Return the marks of earlier runs, under the ids of today."""
     path = Path(out) / "marks.json"

@@ -1,9 +1,10 @@
-"""What all pages of a class share: their frame, and a task's heading."""
+"""What all pages of a class share: their frame, tables, and a task's heading."""
 
+import html
 import re
 from string import Template
 
-PAGE = Template("""\
+_PAGE = Template("""\
 <!doctype html>
 <html lang="en">
 <head>
@@ -18,12 +19,10 @@ table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; padding: .4rem .8rem .4rem 0; vertical-align: top;
   border-bottom: 1px solid #8886; }
 td { overflow-wrap: anywhere; }
-td.number, th.number { text-align: right; white-space: nowrap; }
+meter { width: 100%; }
 article { border-bottom: 1px solid #8886; }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; }
 label { margin-right: 1rem; }
-svg text { fill: currentColor; font: 12px system-ui, sans-serif; }
-svg rect { fill: #3b76af; }
 </style>
 </head>
 <body>
@@ -34,6 +33,28 @@ $body
 </body>
 </html>
 """)
+
+
+def page(title, body):
+    """Return a page with a text as its title and HTML below."""
+    return _PAGE.substitute(title=safe(title), body=body)
+
+
+def table(names, rows):
+    """Return a table with a heading a column, and one a row, all of it HTML."""
+    head = "".join(f"<th scope='col'>{name}</th>" for name in names)
+    lines = "\n".join(
+        f"<tr><th scope='row'>{first}</th>"
+        + "".join(f"<td>{one}</td>" for one in more)
+        + "</tr>"
+        for first, *more in rows
+    )
+    return f"<table>\n<tr>{head}</tr>\n{lines}\n</table>"
+
+
+def safe(text):
+    """Return a stranger's text as HTML that shows it."""
+    return html.escape(str(text))
 
 
 def heading(master, task):

@@ -1,12 +1,11 @@
 """A page on which a person reads the answers that wait and writes marks."""
 
-import html
 from pathlib import Path
 from string import Template
 
 from coursegrade.assignment.master import solution
 from coursegrade.gradebook.journal import write_atomically
-from coursegrade.gradebook.pages import PAGE, heading
+from coursegrade.gradebook.pages import heading, page, safe
 from coursegrade.gradebook.sheets import guarded
 from coursegrade.statuses import Status
 
@@ -69,17 +68,15 @@ def write_review_page(out, master, entries):
             if row["task"] == task.name and row["status"] == Status.NEEDS_REVIEW
         ]
         if shown:
-            model = html.escape("\n\n".join(map(solution, task.answers)))
-            parts += [f"<h2>{html.escape(heading(master, task))}</h2>"]
+            model = safe("\n\n".join(map(solution, task.answers)))
+            parts += [f"<h2>{safe(heading(master, task))}</h2>"]
             parts += [f"<details><summary>Model answer</summary><pre>{model}</pre>"]
             parts += ["</details>", *shown]
-    body = "\n".join(parts) or "<p>Nothing waits.</p>"
     if parts:
-        body = f"{_HIDE}\n{body}"
-        body += "<p><button>Save marks.csv</button></p>" + _SCRIPT
-    page = PAGE.substitute(title=html.escape(f"{master.title}: to mark"), body=body)
+        parts = [_HIDE, *parts, "<p><button>Save marks.csv</button></p>", _SCRIPT]
+    body = "\n".join(parts or ["<p>Nothing waits.</p>"])
     path = Path(out) / "review.html"
-    write_atomically(path, page)
+    write_atomically(path, page(f"{master.title}: to mark", body))
     return path
 
 
@@ -88,8 +85,8 @@ def _article(student, entry, row):
     answer = entry.get("answers", {}).get(row["task"], "")
     values = {"id": guarded(student), "task": row["task"], "answer": answer}
     return _ARTICLE.substitute(
-        student=html.escape(student),
-        text=html.escape(text if text else "(not among the hand-ins of this run)"),
+        student=safe(student),
+        text=safe(text if text else "(not among the hand-ins of this run)"),
         of=f"{row['of']:g}",
-        data=" ".join(f'data-{k}="{html.escape(v)}"' for k, v in values.items()),
+        data=" ".join(f'data-{k}="{safe(v)}"' for k, v in values.items()),
     )

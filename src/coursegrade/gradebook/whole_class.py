@@ -2,9 +2,10 @@
 
 import contextlib
 import hashlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
+
+from tqdm import tqdm
 
 from coursegrade.assignment.master import parse_master
 from coursegrade.examiner.client import grade_submission
@@ -14,8 +15,8 @@ from coursegrade.sandbox.bubblewrap import SandboxError, why_not
 from coursegrade.statuses import Status
 from coursekit.grading import PUBLIC, class_key
 
-_PERSON = ("id", "name", "label", "where", "platform", "late", "time", "file")
-_PERSON += ("answers", "texts")
+# What of a job does not go into the journal.
+_WORK = ("data", "problem", "asked", "master", "secret", "trust", "tasks")
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,11 @@ class Settings:
     scheduler: str = ""
 
 
-def grade_class(text, submissions, out, settings, again=(), only=(), progress=None):
+def _bar(count):
+    return tqdm(total=count, unit="notebook")
+
+
+def grade_class(text, submissions, out, settings, again=(), only=(), progress=_bar):
     """Grade what is not graded yet; return the journal's entries by id.
 
     Parameters
@@ -50,7 +55,7 @@ def grade_class(text, submissions, out, settings, again=(), only=(), progress=No
         Tasks to grade once more, for the ids in ``again`` or for all.
     progress : callable, optional
         Called with the number of submissions to grade; returns an object with
-        ``update(n)`` and ``close()``, such as ``tqdm``.
+        ``update(n)`` and ``close()``.
 
     Returns
     -------
@@ -71,15 +76,11 @@ def grade_class(text, submissions, out, settings, again=(), only=(), progress=No
     _check_known("task", only, master.tasks)
     journal = Journal(Path(out) / "journal.jsonl")
     jobs = to_grade(text, submissions, journal, settings, again, only)
-    bar = progress(len(jobs)) if progress and jobs else None
-    try:
-        for entry in _run(jobs, settings):
-            journal.add(_merged(entry, journal.entries.get(entry["id"]), master))
-            if bar:
+    if jobs:
+        with contextlib.closing(progress(len(jobs))) as bar:
+            for entry in _run(jobs, settings):
+                journal.add(_merged(entry, journal.entries.get(entry["id"]), master))
                 bar.update(1)
-    finally:
-        if bar:
-            bar.close()
     return known(master, submissions, journal)
 
 
@@ -109,11 +110,25 @@ def known(master, submissions, journal):
 
 def to_grade(text, submissions, journal, settings, again=(), only=()):
     """Return the jobs of the submissions that are not graded yet, or wanted anew."""
-    stamp = _stamp(text, settings, parse_master(text))
-    jobs = [
-        _job(one, text, settings, stamp, journal, again, only) for one in submissions
-    ]
-    return [job for job in jobs if job is not None]
+    master, jobs = parse_master(text), []
+    # A fingerprint of what grades depend on besides the notebook.
+    key = class_key(settings.secret, master.name)
+    stamp = _digest("\0".join((text, key, str(settings.trust))))
+    for one in submissions:
+        old = journal.entries.get(one.id)
+        done = old is not None and (old["digest"], old["stamp"]) == (one.digest, stamp)
+        wanted = one.id in again if again else bool(only)
+        tasks = list(only) if done and wanted else []
+        if done and not wanted:
+            tasks = [row["task"] for row in old["rows"] if _unsure(row)]
+        if not done or wanted or tasks:
+            jobs.append(
+                _person(one, master)
+                | {"digest": one.digest, "stamp": stamp, "data": one.data}
+                | {"problem": one.problem, "asked": one.asked, "tasks": tasks}
+                | {"master": text, "secret": settings.secret, "trust": settings.trust}
+            )
+    return jobs
 
 
 def absent(master, student):
@@ -126,26 +141,22 @@ def _run(jobs, settings):
     """Yield the entries of the jobs as they are done, in any order."""
     from joblib import Parallel, delayed, parallel_config
 
-    if not jobs:
-        return
-    if settings.jobs == 1 and not settings.scheduler:
-        yield from map(grade_entry, jobs)
-        return
-    # A batch would be lost as a whole, and few jobs wait at a time: of ten
-    # thousand notebooks, the scheduler holds a handful.
-    how = {"return_as": "generator_unordered", "batch_size": 1}
-    how["pre_dispatch"] = "4*n_jobs"
     with contextlib.ExitStack() as stack:
         if settings.scheduler:
             from distributed import Client
 
             stack.enter_context(Client(settings.scheduler))
-            stack.enter_context(parallel_config(backend="dask"))
+            how = parallel_config(backend="dask")
         else:
-            how["n_jobs"] = min(settings.jobs or _cores(), len(jobs))
             # The work is done by processes; the threads wait for them.
-            stack.enter_context(parallel_config(backend="threading"))
-        yield from Parallel(**how)(delayed(grade_entry)(job) for job in jobs)
+            how = parallel_config(backend="threading", n_jobs=settings.jobs or -1)
+        stack.enter_context(how)
+        # A batch would be lost as a whole, and few jobs wait at a time: of ten
+        # thousand notebooks, the scheduler holds a handful.
+        run = Parallel(
+            return_as="generator_unordered", batch_size=1, pre_dispatch="4*n_jobs"
+        )
+        yield from run(delayed(grade_entry)(job) for job in jobs)
 
 
 def grade_entry(job):
@@ -156,7 +167,8 @@ def grade_entry(job):
         rows = _rows(master, names, Status.NOT_GRADED, job["problem"])
     else:
         rows = grade_submission(job)
-    return {**{key: job[key] for key in (*_PERSON, "digest", "stamp")}, "rows": rows}
+    kept = {key: value for key, value in job.items() if key not in _WORK}
+    return {**kept, "rows": rows}
 
 
 def _rows(master, names, status, message):
@@ -170,34 +182,12 @@ def _person(one, master):
 
     The texts that a person marks stay in the journal: other hand-ins come later.
     """
-    owner, tasks = one.owner, master.tasks
-    texts = {name: text for name, text in one.answers.items() if tasks[name].manual}
-    answers = {name: answer_digest(text) for name, text in one.answers.items()}
-    values = (one.id, owner.name, owner.label, owner.where, owner.platform)
-    values += (owner.late, owner.time, one.file, answers, texts)
-    return dict(zip(_PERSON, values, strict=True))
-
-
-def _job(one, text, settings, stamp, journal, again, only):
-    """Return the work that a submission still needs, or None."""
-    old = journal.entries.get(one.id)
-    done = old is not None and (old["digest"], old["stamp"]) == (one.digest, stamp)
-    wanted = one.id in again if again else bool(only)
-    tasks = list(only) if done and wanted else []
-    if done and not wanted:
-        tasks = [row["task"] for row in old["rows"] if _unsure(row)]
-        if not tasks:
-            return None
-    return _person(one, parse_master(text)) | {
-        "digest": one.digest,
-        "stamp": stamp,
-        "data": one.data,
-        "problem": one.problem,
-        "asked": one.asked,
-        "master": text,
-        "secret": settings.secret,
-        "trust": settings.trust,
-        "tasks": tasks,
+    owner, tasks = vars(one.owner), master.tasks
+    known = ("name", "label", "where", "platform", "late", "time")
+    return {"id": one.id, **{key: owner[key] for key in known}} | {
+        "file": one.file,
+        "answers": {name: answer_digest(text) for name, text in one.answers.items()},
+        "texts": {name: t for name, t in one.answers.items() if tasks[name].manual},
     }
 
 
@@ -212,15 +202,11 @@ def _merged(entry, old, master):
     rows = {row["task"]: row for row in entry["rows"]}
     if old is not None and old["digest"] == entry["digest"]:
         rows = {row["task"]: row for row in old["rows"]} | rows
-    ordered = [rows[name] for name in master.tasks if name in rows]
-    return {**entry, "rows": ordered}
+    return {**entry, "rows": [rows[name] for name in master.tasks if name in rows]}
 
 
-def _stamp(text, settings, master):
-    """Return a fingerprint of what grades depend on besides the notebook."""
-    key = class_key(settings.secret, master.name)
-    content = "\0".join((text, key, str(settings.trust)))
-    return hashlib.sha256(content.encode()).hexdigest()[:16]
+def _digest(text):
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _check_known(what, asked, known):
@@ -228,10 +214,3 @@ def _check_known(what, asked, known):
         raise ValueError(
             f"no {what} {', '.join(strange)}; there are {', '.join(sorted(known))}"
         )
-
-
-def _cores():
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:
-        return os.cpu_count() or 1

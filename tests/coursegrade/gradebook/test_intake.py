@@ -1,5 +1,8 @@
 """Which notebook counts, and what became of every file."""
 
+import warnings
+import zipfile
+
 from coursegrade.gradebook import intake
 from submissions import (
     MASTER,
@@ -37,6 +40,24 @@ def test_what_a_person_must_look_at(tmp_path):
     assert found(taken)["ada"] == "ada/b.ipynb"
     taken = intake.collect(tmp_path / "in", MASTER, chosen={"ada": "ada/c.ipynb"})
     assert found(taken)["ada"] == Q
+
+
+def test_spellings_of_one_id_and_of_one_file_are_looked_at(tmp_path):
+    path = tmp_path / "all.zip"
+    names = ["Ada/w.ipynb", "ada/w.ipynb", "bob/w.ipynb", "bob/w.ipynb", "cyd/w.ipynb"]
+    with warnings.catch_warnings(), zipfile.ZipFile(path, "w") as made:
+        warnings.simplefilter("ignore")
+        for name, data in zip(names, (RIGHT, RIGHT, RIGHT, WRONG, RIGHT), strict=True):
+            made.writestr(name, data)
+    taken = intake.collect(path, MASTER)
+    # Two ids, as nobody says that they are one; two notebooks under one name.
+    assert found(taken) == {one: f"{one}/w.ipynb" for one in ("Ada", "ada", "cyd")} | {
+        "bob": Q
+    }
+    assert {line.id: line.why for line in taken.look if line.what == "graded"} == {
+        "Ada": "the id is spelled 'ada' as well",
+        "ada": "the id is spelled 'Ada' as well",
+    }
 
 
 def test_the_id_in_the_notebook(tmp_path):

@@ -16,12 +16,13 @@ def test_settings_are_kept_changed_and_forgotten(tmp_path):
     kept.write_kept(out, first)
     assert kept.read_kept(out) == first
     with pytest.raises(KeptError, match="no such file; --roster takes"):
-        kept.path_of(first, "roster", out)
+        kept.values(first, out)
     (tmp_path / "names.csv").write_text("id\n")
-    assert kept.path_of(first, "roster", out).resolve() == tmp_path / "names.csv"
+    assert kept.values(first, out)["roster"].resolve() == tmp_path / "names.csv"
     second = kept.updated(first, out, {"due": None, "penalty": "none"})
     assert second == {k: v for k, v in first.items() if k != "penalty"}
-    assert kept.due(second).isoformat() == "2026-12-01T23:59:00+01:00"
+    due = kept.values(second, out)["due"]
+    assert due.isoformat() == "2026-12-01T23:59:00+01:00"
 
 
 @pytest.mark.parametrize(
@@ -85,11 +86,11 @@ def test_a_file_that_cannot_be_used(tmp_path, text, said):
 )
 def test_bad_settings_are_refused_before_the_grading(tmp_path, key, value, said):
     with pytest.raises(ValueError, match=said):
-        kept.updated({}, tmp_path, {key: value})
+        kept.values({key: value}, tmp_path)
 
 
 def test_a_value_that_toml_reads_as_a_time_or_number(tmp_path):
     (tmp_path / kept.NAME).write_text("due = 2026-12-01T23:59:00Z\npenalty = 0.1\n")
-    read = kept.read_kept(tmp_path)
-    assert kept.due(read).isoformat() == "2026-12-01T23:59:00+00:00"
-    assert kept.fraction(read["penalty"]) == 0.1
+    read = kept.values(kept.read_kept(tmp_path), tmp_path)
+    assert read["due"].isoformat() == "2026-12-01T23:59:00+00:00"
+    assert read["penalty"] == 0.1

@@ -6,6 +6,7 @@ import zipfile
 import pytest
 
 from coursegrade.gradebook import intake
+from coursegrade.gradebook.roster import Roster
 from submissions import MASTER, RIGHT, SCRATCH, TINY, WRONG, found, solved, write_files
 
 EMPTY = solved(
@@ -95,6 +96,38 @@ LAYOUTS = {
     "one student, not a folder on top": (
         {"ada/work.ipynb": RIGHT, "ada/data.csv": b"1"},
         {"ada": "ada/work.ipynb"},
+    ),
+    "a zip of Canvas in a folder in another": (
+        {"week 3.zip": inner(**{"a/lovea_11_901_w__ipynb": RIGHT})}
+        | {"week 4.zip": inner(**{"a/hoppg_12_902_w__ipynb": RIGHT})},
+        {"11": "week 3/a/lovea_11_901_w.ipynb", "12": "week 4/a/hoppg_12_902_w.ipynb"},
+    ),
+    "a zip of Canvas in a student's folder of Moodle": (
+        {f"Ada L_11{M}/c.zip": inner(**{"all/lovea_77_901_w__ipynb": RIGHT})}
+        | {f"Bob M_12{M}/w.ipynb": RIGHT},
+        {"11": f"Ada L_11{M}/c/all/lovea_77_901_w.ipynb", "12": f"Bob M_12{M}/w.ipynb"},
+    ),
+    "separators of Windows, folders too": (
+        {
+            "all.zip": inner(
+                **{"hand-ins\\": b"", "hand-ins\\ada\\w__ipynb": RIGHT},
+                **{"hand-ins\\bob\\": b"", "hand-ins\\bob\\w__ipynb": RIGHT},
+            )
+        },
+        {n: f"all/hand-ins/{n}/w.ipynb" for n in ("ada", "bob")},
+    ),
+    "resource forks alone": (
+        {"ada.zip": inner(**{"__MACOSX/.__w__ipynb": b"x", "__DS_Store": b"x"})}
+        | {"bob.zip": inner(**{"bob/": b"", "bob/__DS_Store": b"x"})}
+        | {"cyd.zip": inner(), "dan.ipynb": RIGHT},
+        {"ada": "an empty zip", "bob": "an empty folder", "cyd": "an empty zip"}
+        | {"dan": "dan.ipynb"},
+    ),
+    "students named like platforms": (
+        {"submission_7/w.ipynb": RIGHT, "LATE/w.ipynb": RIGHT, "anon/w.ipynb": RIGHT}
+        | {"assignsubmission_file/w.ipynb": RIGHT, "attempt_1/w.ipynb": RIGHT},
+        {n: f"{n}/w.ipynb" for n in ("submission_7", "LATE", "anon", "attempt_1")}
+        | {"assignsubmission_file": "assignsubmission_file/w.ipynb"},
     ),
     "nbgrader's course, above and within": (
         {
@@ -342,6 +375,37 @@ def test_a_hand_in_beside_a_platforms_is_looked_at(tmp_path):
     taken = intake.collect(write_files(tmp_path, files | {"cyd.ipynb": RIGHT}), MASTER)
     assert found(taken)["cyd"] == "cyd.ipynb"
     assert [line.rule for line in taken.look] == ["file name, unlike Moodle's"]
+
+
+def test_a_section_of_one_student_is_known_by_a_sign_or_asked(tmp_path):
+    def taken(name, files, roster=None):
+        return intake.collect(write_files(tmp_path / name, files), MASTER, roster)
+
+    def own(section, student, said):
+        return {f"{section}.zip": inner(**{f"{student}__ipynb": solved(TINY, said)})}
+
+    # The notebooks' own ids are those of the names in the sections, or of the sections.
+    sure = own("section A", "ada", "ada") | own("section B", "bob", "Bob")
+    got = taken("a", sure)
+    assert found(got).keys() == {"ada", "bob"} and not got.look
+    team = own("group 1", "work", "group 1") | own("group 2", "our", "group_2")
+    got = taken("b", team)
+    assert found(got).keys() == {"group 1", "group 2"} and not got.look
+    # Nothing tells: a person does, once for all by the roster.
+    open_ = own("section A", "ada", "") | own("section B", "bob", "")
+    got = taken("c", open_)
+    assert {one.id for one in got.look} == {"section A", "section B"}
+    assert all("--roster says which" in one.rule for one in got.look)
+    got = taken("d", open_, Roster(("ada", "bob"), {"ada": "ada", "bob": "bob"}))
+    assert found(got).keys() == {"ada", "bob"} and not got.look
+    # Of many, one is asked; what a student writes does not move the others.
+    many = {f"section A/{n}.ipynb": RIGHT for n in ("ada", "bob")}
+    got = taken("e", many | own("section B", "cyd", ""))
+    assert found(got).keys() == {"ada", "bob", "cyd"}
+    assert [one.id for one in got.look] == ["cyd"]
+    # A platform's names are a sign.
+    got = taken("f", {f"section {n}/X_{n}{M}/w.ipynb": RIGHT for n in (1, 2)})
+    assert found(got).keys() == {"1", "2"} and not got.look
 
 
 def test_times_that_stand_in_names(tmp_path):

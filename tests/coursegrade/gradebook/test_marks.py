@@ -43,7 +43,7 @@ def test_marks_are_read_merged_and_kept(tmp_path):
     # Typed in place: the points join the comment.
     path = tmp_path / marks.REVIEW
     path.write_text(path.read_text().replace("bob,why,,", "bob,why,1,"))
-    kept = marks.merged(kept, marks.typed(tmp_path, MASTER, KNOWN), ANSWERS)
+    kept = marks.merged(kept, marks.read_marks(path, MASTER, KNOWN), ANSWERS)
     assert kept["bob"]["why"]["points"] == 1 and why(entries, kept) == (1, "wrong")
 
 
