@@ -7,76 +7,60 @@ from pathlib import Path
 
 from coursekit.grading import PUBLIC
 
-EXTRA = (
-    "the command needs the extra [grading]: in a clone, run `pip install '.[grading]'`"
-)
+_EXTRA = ("jupytext", "nbformat", "joblib", "IPython", "distributed")
 
 
 def parser():
     """Return the command line's parser."""
     top = argparse.ArgumentParser(
-        prog="coursekit",
-        description="Release assignments and grade them.",
+        prog="coursekit", description="Release assignments and grade them."
     )
-    commands = top.add_subparsers(dest="command", required=True)
-    check = commands.add_parser(
-        "check",
-        help="for students: check a notebook before it is handed in",
-        epilog="It runs the notebook, without a sandbox: check only your own.",
-    )
-    check.add_argument("notebook", help="the .ipynb file, saved")
-    check.add_argument("--id", default="", help="the id under which it is handed in")
-    made = [
-        commands.add_parser("release", help="make the students' notebook of a master"),
-        commands.add_parser(
-            "grade",
-            help="grade a folder or zip of notebooks",
-            epilog="Ends with 3 where a person must look; it says at what.",
-        ),
-        commands.add_parser("simulate", help="make a pretend class to try this"),
-    ]
-    for command, add in zip(made, (_of_release, _of_grade, _of_simulate), strict=True):
-        command.add_argument("master", help="the master, a MyST notebook, or its name")
-        add(command.add_argument)
-        command.add_argument(
-            "--secret",
-            default=os.environ.get("COURSEKIT_SECRET") or PUBLIC,
-            help="the class secret; better in the "
-            "variable COURSEKIT_SECRET, which no process list shows",
-        )
-    for command in made[:2]:
-        command.add_argument(
-            "--trust",
-            action="store_true",
-            help="without a sandbox: only for work you would run in your own shell",
-        )
+    commands = top.add_subparsers(required=True)
+    for run, fill, about, epilog in _COMMANDS:
+        command = commands.add_parser(run.__name__[1:], help=about, epilog=epilog)
+        command.set_defaults(run=run)
+        if run is not _check:
+            command.add_argument(
+                "master", help="the master, a MyST notebook, or its name"
+            )
+        fill(command.add_argument)
     return top
+
+
+def _add_secret(add):
+    add(
+        "--secret",
+        default=os.environ.get("COURSEKIT_SECRET") or PUBLIC,
+        help="the class secret; better in the variable COURSEKIT_SECRET, which no "
+        "process list shows",
+    )
+
+
+def _add_trust(add):
+    about = "without a sandbox: only for work you would run in your own shell"
+    add("--trust", action="store_true", help=about)
+
+
+def _of_check(add):
+    add("notebook", help="the .ipynb file, saved")
+    add("--id", default="", help="the id under which it is handed in")
 
 
 def _of_release(add):
     add("--out", default="released", help="folder of the notebook")
-    add(
-        "--nbgrader",
-        metavar="COURSE",
-        help="nbgrader's course folder, "
-        "which gets the notebook with solutions, in source/",
+    about = (
+        "nbgrader's course folder, which gets the notebook with solutions, in source/"
     )
-    add(
-        "--repository",
-        metavar="OWNER/NAME",
-        help="where Colab installs the helpers from; this package's own, if left out",
-    )
+    add("--nbgrader", metavar="COURSE", help=about)
+    about = "where Colab installs the helpers from; this package's own, if left out"
+    add("--repository", metavar="OWNER/NAME", help=about)
     add("--commit", help="the commit there; this package's own, if left out")
-    add(
-        "--solution",
-        action="store_true",
-        help="write the notebook with solutions, for students to read afterwards",
-    )
-    add(
-        "--no-check",
-        action="store_true",
-        help="do not grade the master's own solution first",
-    )
+    about = "write the notebook with solutions, for students to read afterwards"
+    add("--solution", action="store_true", help=about)
+    about = "do not grade the master's own solution first"
+    add("--no-check", action="store_true", help=about)
+    _add_secret(add)
+    _add_trust(add)
 
 
 def _of_grade(add):
@@ -86,10 +70,9 @@ def _of_grade(add):
     add("--results", help="write this one student's results.json for Gradescope")
     add("--dry-run", action="store_true", help="only say what would change")
     add("--marks", help="CSV with a person's points: id, task, points, comment")
-    add("--due", help="when it was due, 2026-12-01T23:59; kept, as the next seven are")
-    add(
-        "--timezone", help="of times that name none, Europe/Berlin; else this machine's"
-    )
+    add("--due", help="when it was due, 2026-12-01T23:59; kept, as the next eight are")
+    zone = "of times that name none, Europe/Berlin; else this machine's"
+    add("--timezone", help=zone)
     add("--penalty", help="what each late day takes of the points, 10%% or 0.1")
     add("--times", help="CSV of when work was handed in: id, time")
     add("--extensions", help="CSV of other due times: id, due")
@@ -97,51 +80,41 @@ def _of_grade(add):
     add("--worksheet", help="Moodle's grading worksheet, to be filled in")
     add("--gradebook", help="an export of Canvas's gradebook, to be filled in")
     add("--column", help="its column of grades, where it is not found by itself")
-    add(
-        "--regrade",
-        action="append",
-        default=[],
-        metavar="ID",
-        help="grade this student once more",
-    )
-    add("--task", action="append", default=[], help="grade only this task once more")
-    add(
-        "--jobs",
-        type=int,
-        help="how many are graded at a time; as many as cores if not given",
-    )
+    many = {"action": "append", "default": []}
+    add("--regrade", metavar="ID", help="grade this student once more", **many)
+    add("--task", help="grade only this task once more", **many)
+    about = "how many are graded at a time; as many as cores if not given"
+    add("--jobs", type=int, help=about)
     add("--scheduler", default="", help="a Dask scheduler, tcp://...")
+    _add_secret(add)
+    _add_trust(add)
 
 
 def _of_simulate(add):
     add("--out", default="submissions", help="folder of the notebooks")
     add("--students", type=int, default=30, help="how many")
     add("--expected", help="CSV of the status that each task should get")
+    _add_secret(add)
 
 
 def main(arguments=None):
     """Run the command; return its exit status."""
     options = parser().parse_args(arguments)
     try:
-        commands = {"release": _release, "grade": _grade, "simulate": _simulate}
-        commands["check"] = _check
-        return commands[options.command](options)
+        return options.run(options)
     except ModuleNotFoundError as error:
-        if error.name not in (
-            "jupytext",
-            "nbformat",
-            "joblib",
-            "IPython",
-            "distributed",
-        ):
+        if error.name not in _EXTRA:
             raise
-        problem = f"{error.name} is not installed; {EXTRA}"
+        problem = (
+            f"{error.name} is not installed; the command needs the extra [grading]: in "
+            "a clone, run `pip install '.[grading]'`"
+        )
     except (ValueError, OSError, RuntimeError) as error:
         problem = str(error)
     except KeyboardInterrupt:
         print(
             "\nStopped. What is graded is kept: the same command goes on from here."
-            if options.command == "grade"
+            if options.run is _grade
             else "\nStopped.",
             file=sys.stderr,
         )
@@ -217,17 +190,32 @@ def _check(options):
 
 def _simulate(options):
     from coursegrade.assignment.master import read_master
-    from coursegrade.simulate import simulate, write_expected
+    from coursegrade.gradebook.sheets import write_sheet
+    from coursegrade.simulate import simulate
 
     if options.students < 1:
         raise ValueError(f"--students is {options.students}; a class has at least one")
     master = read_master(find_master(options.master))
     expected = simulate(master, options.out, options.students, options.secret)
     if options.expected:
-        write_expected(options.expected, expected)
+        write_sheet(options.expected, ("id", "kind", "task", "status"), expected)
     print(f"{options.students} notebooks in {options.out}")
     return 0
 
+
+#: What runs, what adds its arguments, what it is for, what is said below its help.
+_COMMANDS = (
+    (
+        *(_check, _of_check, "for students: check a notebook before it is handed in"),
+        "It runs the notebook, without a sandbox: check only your own.",
+    ),
+    (_release, _of_release, "make the students' notebook of a master", None),
+    (
+        *(_grade, _of_grade, "grade a folder or zip of notebooks"),
+        "Ends with 3 where a person must look; it says at what.",
+    ),
+    (_simulate, _of_simulate, "make a pretend class to try this", None),
+)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,6 +1,5 @@
 """A pretend class, to try the grader before there is a real one."""
 
-import csv
 from pathlib import Path
 
 from coursegrade.assignment import needs
@@ -8,18 +7,7 @@ from coursegrade.assignment.master import released_source
 from coursegrade.statuses import Status
 from coursekit.grading import PUBLIC
 
-KINDS = (
-    "good",
-    "wrong",
-    "good",
-    "unfinished",
-    "good",
-    "exits",
-    "good",
-    "reads",
-    "good",
-    "loops",
-)
+KINDS = "good wrong good unfinished good exits good reads good loops".split()
 # What a kind's task gets, and the code behind the master's own solution.
 _STATUS = {
     "wrong": Status.WRONG,
@@ -74,9 +62,7 @@ def simulate(master, out, students=30, secret=PUBLIC):
     expected = []
     for number in range(students):
         student, kind = f"student{number + 1:02d}", KINDS[number % len(KINDS)]
-        task = tasks[number // len(KINDS) % len(tasks)]
-        if kind == "loops":
-            task = quickest
+        task = quickest if kind == "loops" else tasks[number // len(KINDS) % len(tasks)]
         made = source_notebook(master, secret)
         for cell in made.cells:
             known = cell.metadata.get("nbgrader") or cell.metadata.get("coursekit")
@@ -91,18 +77,9 @@ def simulate(master, out, students=30, secret=PUBLIC):
             status = Status.NEEDS_REVIEW if one.manual else Status.OK
             if kind != "good" and one.name == task.name:
                 status = _STATUS[kind]
-            expected.append(
-                {"id": student, "kind": kind, "task": one.name, "status": status}
-            )
+            row = {"id": student, "kind": kind, "task": one.name, "status": status}
+            expected.append(row)
     return expected
-
-
-def write_expected(path, expected):
-    """Write what each pretend student should get as a CSV."""
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, ("id", "kind", "task", "status"))
-        table.writeheader()
-        table.writerows(expected)
 
 
 def _answer(cell, kind):

@@ -27,59 +27,45 @@ class Status(StrEnum):
         Others may be the cause: it counts when it is so without them, too.
     """
 
-    def __new__(cls, name, meaning, points, *flags):
+    def __new__(cls, name, points, flags, meaning):
         """Make a member that is equal to its name."""
         made = str.__new__(cls, name)
         made._value_, made.meaning, made.points = name, meaning, points
-        if strange := set(flags) - set(FLAGS):
+        if strange := set(flags.split()) - set(FLAGS):
             raise ValueError(f"{name}: no such flag: {', '.join(strange)}")
         for flag in FLAGS:
-            setattr(made, flag, flag in flags)
+            setattr(made, flag, flag in flags.split())
         return made
 
-    OK = "ok", "Right.", "all", "explained"
-    WRONG = "wrong", "Not right yet.", "none", "explained"
+    OK = "ok", "all", "explained", "Right."
+    WRONG = "wrong", "none", "explained", "Not right yet."
     ERROR = (
-        "error",
+        *("error", "none", "explained"),
         "The code raised an error: restart the kernel and run all cells to see it.",
-        "none",
-        "explained",
     )
     TIMEOUT = (
-        "timeout",
+        *("timeout", "none", "alone"),
         "Not done within the time allowed: look for a loop that never ends.",
-        "none",
-        "alone",
     )
     MEMORY = (
-        "memory",
+        *("memory", "none", ""),
         "Needed more memory than is allowed: look for lists and arrays that grow.",
-        "none",
     )
     DIED = (
-        "died",
+        *("died", "none", "alone"),
         "The code ended its own process: leave out exit(), and run all cells anew.",
-        "none",
-        "alone",
     )
     MISSING = (
-        "missing",
+        *("missing", "none", "explained"),
         "There is no answer: run the notebook's last cell before you hand in.",
-        "none",
-        "explained",
     )
     UNREADABLE = (
-        "unreadable",
+        *("unreadable", "none", "explained"),
         "The notebook cannot be read: download it again and open it once yourself.",
-        "none",
-        "explained",
     )
-    NEEDS_REVIEW = "needs_review", "A person will read this.", "open", "waits"
+    NEEDS_REVIEW = "needs_review", "open", "waits", "A person will read this."
     # The grader's own failure: no point is taken.
     NOT_GRADED = (
-        "not_graded",
+        *("not_graded", "open", "waits again"),
         "Not graded yet; this is not your fault.",
-        "open",
-        "waits",
-        "again",
     )
