@@ -28,7 +28,7 @@ def test_no_master(capsys):
     assert "no master 'nowhere'" in capsys.readouterr().err
 
 
-def test_trust_says_so_in_every_row(tmp_path):
+def test_trust_says_so_in_every_row(tmp_path, warm):
     (tmp_path / "ann.ipynb").write_bytes(solved(TINY, "ann"))
     arguments = ["grade", str(TINY), str(tmp_path), "--out", str(tmp_path / "g")]
     assert cli.main([*arguments, "--trust", "--jobs", "1"]) == 0
@@ -52,15 +52,8 @@ def test_a_class_from_release_to_marks(tmp_path, capsys, warm):
         "mean = personal_rng('ann', class_key, 'mean').normal(size=9).mean()"
     }
     (work / "cy.ipynb").write_bytes(solved(TINY, "cy", "s", copied))
-    grade = [
-        "grade",
-        str(TINY),
-        str(work),
-        "--out",
-        str(tmp_path / "g"),
-        "--secret",
-        "s",
-    ]
+    grade = ["grade", str(TINY), str(work), "--out", str(tmp_path / "g")]
+    grade += ["--secret", "s"]
     assert cli.main(grade) == 0
     found = {
         (row["id"], row["task"]): row["status"]

@@ -141,4 +141,4 @@ def _histogram(values, most):
         ]
         for point in range(top + 1)
     ]
-    return table(["Points", "Submissions", ""], bars)
+    return table(["Points", "Submissions", "Share"], bars)
