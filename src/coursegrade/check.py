@@ -62,17 +62,8 @@ class _Task:
 def check(path, student=""):
     """Print what the grader will find in a notebook; return the exit status.
 
-    Parameters
-    ----------
-    path : str or pathlib.Path
-        The notebook, as it is to be handed in.
-    student : str
-        The id under which it will be handed in, if it is to be compared.
-
-    Returns
-    -------
-    int
-        0 if each task is answered and passes its public tests, else 1.
+    It is 0 if each task is answered and passes its public tests, else 1. ``student`` is
+    the id under which it will be handed in, if that is to be compared.
 
     Raises
     ------

@@ -42,19 +42,10 @@ class _Class:
 
 
 def grade(path, options):
-    """Grade a class as the command line says; return the exit status.
+    """Grade the class of a master as the command line says; return the exit status.
 
-    Parameters
-    ----------
-    path : pathlib.Path
-        The master.
-    options : argparse.Namespace
-
-    Returns
-    -------
-    int
-        0, or 3 where a person must look; with results for a platform, 1 where points
-        are missing.
+    It is 0, or 3 where a person must look; with results for a platform, 1 where points
+    are missing.
     """
     text = path.read_text(encoding="utf-8")
     settings = whole_class.Settings(

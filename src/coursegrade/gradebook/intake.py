@@ -31,11 +31,10 @@ _ID = re.compile(r"""^student_id\s*=\s*(["'])(.+?)\1\s*(?:#.*)?$""", re.MULTILIN
 class Submission:
     """One student's notebook.
 
-    ``id`` is the student's; ``owner`` tells what the platform calls the person, and
-    where feedback goes back. ``data`` are the
-    notebook's bytes, None with a ``problem``; ``asked`` is set where the problem is a
-    question to the instructor. ``answers`` are the texts of each task's answer cells,
-    ``file`` is the notebook's path.
+    ``owner`` tells what the platform calls the person, and where feedback goes back.
+    ``data`` are the notebook's bytes, None with a ``problem``; ``asked`` is set where
+    the problem is a question to the instructor. ``answers`` are the texts of each
+    task's answer cells, ``file`` is the notebook's path.
     """
 
     id: str
@@ -99,16 +98,8 @@ class _Opened:
 def collect(path, master, roster=None, chosen=None, only=""):
     """Return the :class:`Intake` of a folder or zip.
 
-    Parameters
-    ----------
-    path : str or pathlib.Path
-    master : Master
-    roster : Roster, optional
-        Who is in the class, and under which label.
-    chosen : dict of str to str, optional
-        The path of the notebook that counts, by id, where several could.
-    only : str
-        The id of whose all of it is, if it is one student's.
+    ``chosen`` is by id the path of the notebook that counts, where several could;
+    ``only`` the id of whose all of it is, if it is one student's.
 
     Raises
     ------

@@ -51,12 +51,11 @@ class Deadline:
 
     def handed_in(self, entry):
         """Return the time at which an entry's work came, or None."""
-        labels = (entry["id"], entry.get("label", ""))
-        time = next(filter(None, map(self.times.get, labels)), None)
-        if time is None and entry.get("time"):
-            with contextlib.suppress(ValueError):
-                time = parse_time(entry["time"], self.zone)
-        return time
+        for label in (entry["id"], entry.get("label", "")):
+            if label in self.times:
+                return self.times[label]
+        with contextlib.suppress(ValueError):
+            return parse_time(entry.get("time", ""), self.zone)
 
     def late_days(self, entry):
         """Return the number of days begun after the due time; None if not known.

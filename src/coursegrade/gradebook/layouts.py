@@ -89,16 +89,8 @@ class Owner:
 def owners(files, assignment, roster=None, holds=lambda file: None):
     """Return pairs of a file and its Owner, and pairs of a file and why it has none.
 
-    Parameters
-    ----------
-    files : list of File
-    assignment : str
-        The assignment's name.
-    roster : Roster, optional
-        Where a layout leaves it open, the one by which names are on the roster.
-    holds : callable, optional
-        Tells of a file the id that its notebook holds, None if it holds no cell of the
-        assignment.
+    Where a layout leaves it open, names on the roster tell, and ``holds``: of a file
+    the id that its notebook holds, None if it holds no cell of the assignment.
     """
     depth, rule = _platform(files)
     prefix, beside, doubt = "", [], ()

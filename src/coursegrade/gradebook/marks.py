@@ -28,12 +28,7 @@ def read_marks(path, master, known):
     and ``answer``, the fingerprint of the answer that was read. A line without points
     and comment says nothing yet.
 
-    Parameters
-    ----------
-    path : str or pathlib.Path
-    master : Master
-    known : dict of str to str
-        The id of whom a text names: an id itself, or what a platform calls somebody.
+    ``known`` is the id of whom a text names: an id, or what a platform calls somebody.
 
     Raises
     ------
@@ -83,12 +78,7 @@ def kept_marks(out, known):
 def merged(marks, new, answers):
     """Return marks with new ones; one that names no answer is for today's.
 
-    Parameters
-    ----------
-    marks, new : dict
-        By id and task.
-    answers : dict of str to dict of str to str
-        The fingerprints of today's answers, by id and task.
+    Both, and the fingerprints of today's ``answers``, are dicts by id and by task.
     """
     made = {student: dict(tasks) for student, tasks in marks.items()}
     for student, tasks in new.items():

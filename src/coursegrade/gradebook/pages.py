@@ -19,7 +19,7 @@ table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; padding: .4rem .8rem .4rem 0; vertical-align: top;
   border-bottom: 1px solid #8886; }
 td { overflow-wrap: anywhere; }
-meter { width: 100%; }
+meter { width: min(20rem, 40vw); }
 article { border-bottom: 1px solid #8886; }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; }
 label { margin-right: 1rem; }

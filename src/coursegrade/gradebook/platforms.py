@@ -61,26 +61,20 @@ class Worksheet:
     def fill(self, out, sums, by_label):
         """Write the table with the totals that are whole; return path and count.
 
-        Parameters
-        ----------
-        out : str or pathlib.Path
-        sums : dict of str to dict
-            The totals by id.
-        by_label : dict of str to str
-            The id that a platform's number stands for.
+        ``sums`` are the totals by id, ``by_label`` ids by the platform's numbers.
         """
-        count, rows = 0, []
-        canvas = self.platform == "Canvas"
-        columns = [
-            c for c in self.sheet.columns if not canvas or c in (*_CANVAS, self.grade)
-        ]
+        count, rows, columns = 0, [], self.sheet.columns
+        name = "moodle_worksheet.csv"
+        if self.platform == "Canvas":
+            # Only what an import needs.
+            columns = [c for c in columns if c in (*_CANVAS, self.grade)]
+            name = "canvas_gradebook.csv"
         for _, line in self.sheet.lines:
             one = sums.get(by_label.get(self.label(line), ""))
             if one and one["total"] is not None and not (one["open"] or one["absent"]):
                 line = {**line, self.grade: f"{one['total']:g}"}
                 count += 1
             rows.append(line)
-        name = "canvas_gradebook.csv" if canvas else "moodle_worksheet.csv"
         # Its own texts go back as they came.
         return write_sheet(Path(out) / name, columns, rows, shown=str), count
 
@@ -88,13 +82,8 @@ class Worksheet:
 def read_worksheet(path, master, column=""):
     """Read Moodle's grading worksheet or an export of Canvas's gradebook.
 
-    Parameters
-    ----------
-    path : str or pathlib.Path
-    master : Master
-        Canvas's column is the one with its title or name.
-    column : str
-        The name of the column of grades, where it is not found by itself.
+    Canvas's column is the one with the master's title or name; ``column`` names it
+    where it is not found by itself.
 
     Raises
     ------
@@ -124,13 +113,9 @@ def read_worksheet(path, master, column=""):
 
 def _canvas_column(sheet, master):
     # "Initializers (1234)": the title and Canvas's number of the assignment.
-    named = {
-        c: re.sub(r" \(\d+\)$", "", c)
-        for c in sheet.columns
-        if re.search(r" \(\d+\)$", c)
-    }
+    named = [c for c in sheet.columns if re.search(r" \(\d+\)$", c)]
     ours = {letters(master.title), letters(master.name)}
-    found = [c for c, title in named.items() if letters(title) in ours] or list(named)
+    found = [c for c in named if letters(c.rpartition(" (")[0]) in ours] or named
     if len(found) != 1:
         raise sheet.error(
             1,

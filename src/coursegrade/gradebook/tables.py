@@ -28,18 +28,9 @@ def write_grades(out, master, entries):
 def totals(master, entries, deadline=None):
     """Return a dict a student: points, late days, total, what is open, a note.
 
-    Parameters
-    ----------
-    master : Master
-    entries : dict of str to dict
-    deadline : Deadline, optional
-        Nothing is late without.
-
-    Returns
-    -------
-    dict of str to dict
-        ``late_days`` is a number, None if nobody says when the work came, or
-        ``"late"``; ``total`` is None where late days are missing for it.
+    ``late_days`` is a number, None if nobody says when the work came, or ``"late"``;
+    ``total`` is None where late days are missing for it. Without a deadline nothing is
+    late.
     """
     deadline, made = deadline or Deadline(), {}
     for student, entry in sorted(entries.items()):

@@ -49,18 +49,11 @@ def grade_class(text, submissions, out, settings, again=(), only=(), progress=_b
     out : str or pathlib.Path
         The folder of the journal.
     settings : Settings
-    again : iterable of str
-        Ids to grade once more.
-    only : iterable of str
-        Tasks to grade once more, for the ids in ``again`` or for all.
-    progress : callable, optional
-        Called with the number of submissions to grade; returns an object with
-        ``update(n)`` and ``close()``.
-
-    Returns
-    -------
-    dict of str to dict
-        What :func:`known` returns, when all is graded.
+    again, only : iterable of str
+        Ids to grade once more; tasks to grade once more, for these ids or for all.
+    progress : callable
+        Takes the number of submissions to grade; returns an object with ``update(n)``
+        and ``close()``.
 
     Raises
     ------
@@ -102,9 +95,8 @@ def known(master, submissions, journal):
         # The same place under another id: the roster has changed, not the class.
         if student not in seen and entry.get("where") not in seen:
             made[student] = {**entry, "note": "graded earlier, not handed in now"}
-    for student, entry in made.items():
-        rows = [row for row in entry["rows"] if row["task"] in master.tasks]
-        made[student] = {**entry, "rows": rows}
+    for entry in made.values():
+        entry["rows"] = [r for r in entry["rows"] if r["task"] in master.tasks]
     return made
 
 
