@@ -1,4 +1,11 @@
-"""Grade a class: take in what was handed in, keep what was said, write the tables."""
+"""Grade a class: take in what was handed in, keep what was said, write the tables.
+
+The walk, each step a module of the gradebook: what people said (``kept``, ``roster``,
+``platforms``, ``late``), which files there are (``hand_ins``), whose they are
+(``layouts``), which notebook counts (``intake``), its rows (``whole_class``, kept in
+the ``journal``), a person's ``marks``, late days and sums (``tables``), and what people
+get (``tables``, ``platforms``, ``feedback``, ``review``, ``results``).
+"""
 
 import sys
 from collections import Counter

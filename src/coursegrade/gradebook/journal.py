@@ -18,13 +18,8 @@ class Journal:
     """
 
     def __init__(self, path):
-        self.path = Path(path)
-        self.entries, self._cut = {}, False
-        if self.path.exists():
-            self._read()
-
-    def _read(self):
-        raw = self.path.read_bytes()
+        self.path, self.entries = Path(path), {}
+        raw = self.path.read_bytes() if self.path.exists() else b""
         whole, _, cut = raw.rpartition(b"\n")
         for line in whole.splitlines():
             try:

@@ -117,10 +117,7 @@ def read_times(path, column, zone=None):
         If a column is missing, or a line's text is no time.
     """
     sheet, made = read_sheet(path, ("id", column)), {}
-    for number, line in sheet.lines:
-        student = plain(line["id"])
-        if student in made:
-            raise sheet.error(number, f"the id {student!r} stands there twice")
+    for number, student, line in sheet.by_id():
         if line[column]:
             try:
                 made[student] = parse_time(line[column], zone)

@@ -48,6 +48,8 @@ _GROUP = re.compile(
     r"(group|gruppe|groupe|grupo|section|class|team|tutorial|lab)s?[-_ ]?\w{1,2}",
     re.IGNORECASE,
 )
+# Google Drive's zips of one download: "Week 3-20251201T100000Z-001", "...-1-002".
+_DRIVE = re.compile(r"-20\d{6}T\d{6}Z(-\d+){1,2}$")
 # "ada (1).ipynb", "Copy of ada.ipynb", "ada - Copy (2).ipynb", "ada-Copy1.ipynb".
 _COPY = re.compile(
     r"(?:(?:copy of|kopie von|copie de|copia de) )*(?P<stem>.+?)"
@@ -213,12 +215,14 @@ def _unwrapped(files, assignment, roster, holds):
             # nbgrader's course folder: source, release, autograded lie beside it.
             deep, why = tops["submitted"], "not in submitted/"
         else:
-            groups = bool(tops) and all(map(_GROUP.fullmatch, tops))
+            groups = all(map(_GROUP.fullmatch, tops))
+            drive = all(map(_DRIVE.search, tops))
+            drive = drive and len({_DRIVE.sub("", top) for top in tops}) == 1
             alone = all(_BESIDE.fullmatch(file.parts[depth]) for file in loose)
-            if not (alone and (groups or len(tops) == 1)):
+            if not (tops and alone and (groups or drive or len(tops) == 1)):
                 return files, beside, depth, doubt
             signs = [
-                (_on_top(one, depth, assignment, roster, holds), one)
+                (drive or _on_top(one, depth, assignment, roster, holds), one)
                 for one in tops.values()
             ]
             if groups:

@@ -27,17 +27,9 @@ def read_roster(path):
     SheetError
         If a column or an id is missing, or one stands there twice.
     """
-    sheet = read_sheet(path, ("id",))
-    by_label, ids = {}, {}
-    for number, line in sheet.lines:
-        student = plain(line["id"])
-        if not student:
-            raise sheet.error(number, f"no id for {line.get('submission', '')!r}")
-        if student in ids:
-            raise sheet.error(
-                number, f"the id {student!r} is that of line {ids[student]}"
-            )
-        ids[student] = number
+    sheet, by_label, ids = read_sheet(path, ("id",)), {}, []
+    for number, student, line in sheet.by_id():
+        ids.append(student)
         label = folded(line.get("submission") or student)
         if label in by_label:
             raise sheet.error(

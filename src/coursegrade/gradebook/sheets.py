@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from coursegrade.gradebook.hand_ins import plain
 from coursegrade.gradebook.journal import write_atomically
 
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
@@ -30,6 +31,19 @@ class Sheet:
     def error(self, number, problem):
         """Return an error that names the file and the line."""
         return SheetError(f"{self.path}, line {number}: {problem}")
+
+    def by_id(self):
+        """Yield a line's number, its id and itself; each line has an id of its own."""
+        seen = {}
+        for number, line in self.lines:
+            if not (one := plain(line["id"])):
+                raise self.error(
+                    number, f"no id for {' '.join(line.values()).strip()!r}"
+                )
+            if one in seen:
+                raise self.error(number, f"the id {one!r} is that of line {seen[one]}")
+            seen[one] = number
+            yield number, one, line
 
 
 def read_sheet(path, needed=()):

@@ -60,8 +60,8 @@ def changes(out, sums):
     """Return sentences: how totals.csv would differ from the one that is there."""
     path, old = Path(out) / "totals.csv", {}
     if path.exists():
-        lines = read_sheet(path, ("id", "total")).lines
-        old = {line["id"]: line["total"] for _, line in lines}
+        lines = read_sheet(path, ("id", "total")).by_id()
+        old = {one: line["total"] for _, one, line in lines}
     new = {student: cell(one["total"]) for student, one in sums.items()}
     return [
         f"{one}: total {old.get(one) or 'open'} -> {new.get(one) or 'open'}"

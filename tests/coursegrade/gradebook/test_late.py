@@ -85,7 +85,7 @@ def test_a_table_of_times(tmp_path):
     path.write_text("id;time\n'=ada;2026-12-01T23:59\nbob;\n")
     assert read_times(path, "time", UTC) == {"=ada": DUE}
     path.write_text("id,time\nada,2026-12-01\nada,2026-12-02\n")
-    with pytest.raises(SheetError, match="line 3: the id 'ada' stands there twice"):
+    with pytest.raises(SheetError, match="line 3: the id 'ada' is that of line 2"):
         read_times(path, "time")
     path.write_text("id,due\nada,monday\n")
     with pytest.raises(SheetError, match="line 2: 'monday' is no time"):

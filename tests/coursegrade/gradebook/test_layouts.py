@@ -107,6 +107,14 @@ LAYOUTS = {
         | {f"Bob M_12{M}/w.ipynb": RIGHT},
         {"11": f"Ada L_11{M}/c/all/lovea_77_901_w.ipynb", "12": f"Bob M_12{M}/w.ipynb"},
     ),
+    "two zips of Google Drive's": (
+        {"Week 3-20251201T100000Z-1-001.zip": inner(**{"Week 3/ada__ipynb": RIGHT})}
+        | {"Week 3-20251201T100000Z-1-002.zip": inner(**{"Week 3/bob__ipynb": WRONG})},
+        {
+            "ada": "Week 3-20251201T100000Z-1-001/Week 3/ada.ipynb",
+            "bob": "Week 3-20251201T100000Z-1-002/Week 3/bob.ipynb",
+        },
+    ),
     "separators of Windows, folders too": (
         {
             "all.zip": inner(
