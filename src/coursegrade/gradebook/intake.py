@@ -165,7 +165,7 @@ def _submission(student, members, master, notes, wanted):
     opened = _all_opened([file for file, _ in members], master)
     best, problem, asked = _best(list(opened.values()), wanted)
     if best:
-        notes = [*notes, *_other_id(student, best.cells, master)]
+        notes = [*notes, *_other_id(student, owner, best, master)]
         notes += [] if best.held else ["holds no cell of the assignment"]
     elif asked:
         problem += "; write the one that counts in class.toml, under [chosen]"
@@ -276,11 +276,14 @@ def _answers(cells, master):
     return made
 
 
-def _other_id(student, cells, master):
-    """Yield a note where a notebook's data are another's."""
+def _other_id(student, owner, best, master):
+    """Yield a note where a notebook's data are another's, or its name is."""
     used = any("student_id" in c.source for c in master.cells if c.role != "student")
-    other = _student_id(cells)
-    if used and other and not same_letters(spelling(cells, student), other):
+    other = _student_id(best.cells)
+    # "Monday/ada.ipynb", where no platform says who it is: a student, or a class's?
+    names = [] if owner.platform else map(layouts.stem, best.file.parts)
+    used = used or any(same_letters(other, name) for name in names)
+    if used and other and not same_letters(spelling(best.cells, student), other):
         yield f"{OTHER_ID} {plain(other)[:80]!r}"
 
 

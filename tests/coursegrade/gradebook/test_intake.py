@@ -2,6 +2,7 @@
 
 import warnings
 import zipfile
+from dataclasses import replace
 
 from coursegrade.gradebook import intake
 from submissions import (
@@ -72,6 +73,28 @@ def test_the_id_in_the_notebook(tmp_path):
     assert [(line.id, line.why) for line in taken.look] == [
         ("bob", f"{intake.OTHER_ID} 'ada'")
     ]
+
+
+def test_an_id_that_stands_in_the_path_is_looked_at(tmp_path):
+    """Where the data hang on no id: sections of one student, under any names."""
+    own = [c for c in MASTER.cells if c.role == "student"]
+    free = [c for c in MASTER.cells if "student_id" not in c.source]
+    master = replace(MASTER, cells=tuple(own + free))
+    mine = {one: solved(TINY, one) for one in ("ada", "bob")}
+    files = {"Monday/ada.ipynb": mine["ada"], "Friday/bob/w.ipynb": mine["bob"]}
+    taken = intake.collect(write_files(tmp_path / "a", files), master)
+    assert {line.id: line.why for line in taken.look} == {
+        "Monday": f"{intake.OTHER_ID} 'ada'",
+        "Friday": f"{intake.OTHER_ID} 'bob'",
+    }
+    # A platform says who it is, and another name of a file is no id.
+    files = {
+        "A_1_assignsubmission_file_/ada.ipynb": mine["ada"],
+        "B_2_assignsubmission_file_/w.ipynb": mine["bob"],
+    }
+    assert not intake.collect(write_files(tmp_path / "b", files), master).look
+    files = {"x1/w.ipynb": mine["ada"], "bob/my work.ipynb": mine["bob"]}
+    assert not intake.collect(write_files(tmp_path / "c", files), master).look
 
 
 def test_file_names_stay_apart_and_plain():
