@@ -118,14 +118,14 @@ def _read(master, out, journal, options):
     for one in taken.submissions:
         digests = {name: marks.answer_digest(t) for name, t in one.answers.items()}
         answers[one.id] = digests
-    said_marks = marks.kept_marks(out, known)
+    typed = marks.kept_marks(out, known)
     # What was typed into the last run's file, then what a person names.
     review = out / marks.REVIEW
     for path in filter(None, (review if review.exists() else None, options.marks)):
         new = marks.read_marks(path, master, known)
-        said_marks = marks.merged(said_marks, new, answers)
+        typed = marks.merged(typed, new, answers)
     return _Class(
-        *(master, out, said, worksheets, taken, deadline, said_marks, known, problems)
+        master, out, said, worksheets, taken, deadline, typed, known, problems
     )
 
 

@@ -28,9 +28,12 @@ _MONTHS = (
     *("nov", "dec dez déc dic"),
 )
 _CLOCK = re.compile(r"(\d{1,2})[:.h](\d{2})(?::\d{2})?\s*([ap]\.?m)?", re.IGNORECASE)
-# "2. Dezember", "2 de mayo", or else "December 2".
-_DAY_MONTH = re.compile(r"\b(?P<day>\d{1,2})\.? (?:de |d['’])?(?P<month>[^\W\d]{3,})")
-_MONTH_DAY = re.compile(r"(?P<month>[^\W\d]{3,})\.? (?P<day>\d{1,2})\b")
+# "2. Dezember", "1er mai", "2 de mayo", or else "December 2".
+_DAY_MONTH = re.compile(
+    r"(?<![\d:.])(?P<day>\d{1,2})(?:st|nd|rd|th|er|º)?[\s.-]+"
+    r"(?:de |d['’])?(?P<month>[^\W\d]{3,})"
+)
+_MONTH_DAY = re.compile(r"(?P<month>[^\W\d]{3,})[\s.-]+(?P<day>\d{1,2})\b")
 
 
 @dataclass(frozen=True)

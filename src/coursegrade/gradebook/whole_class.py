@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
@@ -34,11 +35,7 @@ class Settings:
     scheduler: str = ""
 
 
-def _bar(count):
-    return tqdm(total=count, unit="notebook")
-
-
-def grade_class(text, submissions, out, settings, again=(), only=(), progress=_bar):
+def grade_class(text, submissions, out, settings, again=(), only=(), progress=None):
     """Grade what is not graded yet; return the journal's entries by id.
 
     Parameters
@@ -51,9 +48,9 @@ def grade_class(text, submissions, out, settings, again=(), only=(), progress=_b
     settings : Settings
     again, only : iterable of str
         Ids to grade once more; tasks to grade once more, for these ids or for all.
-    progress : callable
+    progress : callable, optional
         Takes the number of submissions to grade; returns an object with ``update(n)``
-        and ``close()``.
+        and ``close()``. Without, a bar is shown.
 
     Raises
     ------
@@ -69,6 +66,7 @@ def grade_class(text, submissions, out, settings, again=(), only=(), progress=_b
     _check_known("task", only, master.tasks)
     journal = Journal(Path(out) / "journal.jsonl")
     jobs = to_grade(text, submissions, journal, settings, again, only)
+    progress = progress or partial(_bar, master.name)
     if jobs:
         with contextlib.closing(progress(len(jobs))) as bar:
             for entry in _run(jobs, settings):
@@ -105,7 +103,8 @@ def to_grade(text, submissions, journal, settings, again=(), only=()):
     master, jobs = parse_master(text), []
     # A fingerprint of what grades depend on besides the notebook.
     key = class_key(settings.secret, master.name)
-    stamp = _digest("\0".join((text, key, str(settings.trust))))
+    content = "\0".join((text, key, str(settings.trust))).encode()
+    stamp = hashlib.sha256(content).hexdigest()[:16]
     for one in submissions:
         old = journal.entries.get(one.id)
         done = old is not None and (old["digest"], old["stamp"]) == (one.digest, stamp)
@@ -127,6 +126,10 @@ def absent(master, student):
     """Return the entry of who is on the roster and handed in nothing."""
     rows = _rows(master, master.tasks, Status.MISSING, "nothing handed in")
     return {"id": student, "absent": True, "rows": rows}
+
+
+def _bar(name, count):
+    return tqdm(total=count, desc=name, unit="notebook")
 
 
 def _run(jobs, settings):
@@ -195,10 +198,6 @@ def _merged(entry, old, master):
     if old is not None and old["digest"] == entry["digest"]:
         rows = {row["task"]: row for row in old["rows"]} | rows
     return {**entry, "rows": [rows[name] for name in master.tasks if name in rows]}
-
-
-def _digest(text):
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _check_known(what, asked, known):

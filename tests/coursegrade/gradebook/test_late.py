@@ -61,6 +61,10 @@ def test_an_extension_is_one_students():
         ("mardi 14 juillet 2026, 08:05", "2026-07-14T08:05+02:00"),
         ("martes, 5 de mayo de 2026, 00:00", "2026-05-05T00:00+02:00"),
         ("Wednesday, 4 March 2026, 3:07 pm", "2026-03-04T15:07+01:00"),
+        ("Tuesday, December 2, 2025, 11:59 PM", "2025-12-02T23:59+01:00"),
+        ("lundi 1er juin 2026, 08:05", "2026-06-01T08:05+02:00"),
+        ("dijous, 2 d\u2019abril de 2026, 8:05", "2026-04-02T08:05+02:00"),
+        ("2-Dec-2025 23:59", "2025-12-02T23:59+01:00"),
     ],
 )
 def test_times(text, expected):
@@ -69,7 +73,14 @@ def test_times(text, expected):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "soon", "3/4/26, 10:00", "31 February 2026, 10:00", "2 2026 10:00"],
+    [
+        "",
+        "soon",
+        "3/4/26, 10:00",
+        "31 February 2026, 10:00",
+        "2 2026 10:00",
+        "2 brumaire 2026, 10:00",
+    ],
 )
 def test_what_is_no_time(text):
     with pytest.raises(ValueError, match="no time"):
