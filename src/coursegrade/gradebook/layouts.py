@@ -210,7 +210,7 @@ def _unwrapped(files, assignment, roster, holds):
     beside, depth, doubt = [], 0, set()
     while True:
         tops, loose = _level(files, depth)
-        deep, why = sum(tops.values(), []), _AMONG
+        deep, why = [f for one in tops.values() for f in one], _AMONG
         if "submitted" in tops:
             # nbgrader's course folder: source, release, autograded lie beside it.
             deep, why = tops["submitted"], "not in submitted/"
@@ -244,6 +244,7 @@ def _on_top(files, depth, assignment, roster, holds):
             return not known[0]
     if _ON_TOP.fullmatch(top.lower()) or "submitted" in under:
         return True
+    # A folder of the assignment, or one whose parts alone have its name in front.
     if same_letters(top, assignment):
         return True
     if _prefix(files, depth + 1, assignment) and not _prefix(files, depth, assignment):
@@ -251,15 +252,17 @@ def _on_top(files, depth, assignment, roster, holds):
     while len(under) == 1 and all(len(f.parts) > depth + 2 for f in files):
         depth += 1
         under = _units(files, depth + 1)
-    holders = 0
+    named = []
     for unit, own in under.items():
         said = next((held for held in map(holds, own) if held is not None), None)
-        if said is not None and same_letters(said, top):
+        if said is None:
+            continue
+        if same_letters(said, top):
             return False
-        if said is not None and same_letters(said, unit):
+        named.append(same_letters(said, unit))
+        if len(named) > 1:
             return True
-        holders += said is not None
-    return True if holders > 1 else None
+    return True if any(named) else None
 
 
 def _level(files, depth):

@@ -85,6 +85,10 @@ LAYOUTS = {
         {"team 1/w.ipynb": RIGHT, "team 2/w.ipynb": RIGHT},
         {"team 1": "team 1/w.ipynb", "team 2": "team 2/w.ipynb"},
     ),
+    "one student with a friend's notebook": (
+        {f"bob/{n}.ipynb": solved(TINY, n) for n in ("ada", "bob")},
+        {"bob": Q},
+    ),
     "the assignment's folder": (
         {"tiny/ada.ipynb": RIGHT},
         {"ada": "tiny/ada.ipynb"},
