@@ -1,6 +1,7 @@
 """A submission's room: its time, and which of its cells is to blame for a loss."""
 
 import os
+import select
 import signal
 
 import pytest
@@ -96,6 +97,17 @@ def test_a_thread_that_ends_the_room_while_a_test_runs(box):
         made.call("one", "f", (), {})
     assert not made.innocent()
     made.close()
+
+
+def test_a_room_that_ends_between_two_tests_is_no_failure_of_ours(box):
+    late = "import os, threading\nthreading.Timer(0.5, os._exit, (0,)).start()"
+    made = session(box, late, ("one", "x = 1"), search=True)
+    made.run()
+    assert select.select([made.room.life], [], [], 60)[0]
+    with pytest.raises(Lost) as caught:
+        made.ensure("one")
+    assert caught.value.status == "died" and made.room is None
+    assert made.innocent() and value(made, "one", "x") == 1
 
 
 def test_slow_cells_of_no_task_cost_no_task(box, monkeypatch):
