@@ -2,9 +2,9 @@
 
 ``python -m coursegrade.examiner.server FD`` imports TensorFlow, starts the sandbox,
 and then forks a server for each socket that it gets through the socket FD. A server
-reads jobs and writes their rows, a message each. Each job runs in a fork with limits
-of its own, so that a model too large to build, or a test that never ends, costs one
-task and not the class.
+reads a job and writes its rows, a message each. The job runs in a fork with limits of
+its own, so that a model too large to build, or a test that never ends, costs one task
+and not the submission.
 """
 
 import contextlib
@@ -173,19 +173,15 @@ def main(argv):
 
 
 def _serve(sock, sandbox):
-    """Grade one job after the other, until the grader hangs up."""
+    """Grade a job, and say what failed."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     # Who ends this process's group ends the fork that grades, too.
     os.setpgid(0, 0)
-    channel.send(sock, {"pid": os.getpid()})
     with contextlib.suppress(channel.ClosedError, OSError):
-        while True:
-            job = channel.receive(sock)
-            # Read once here, for all forks.
-            parse_master(job["master"])
-            failed = _one(job, sandbox, sock)
-            gone = bool(failed) and sandbox.gone()
-            channel.send(sock, {"done": failed, "gone": gone})
+        channel.send(sock, {"pid": os.getpid()})
+        failed = _one(channel.receive(sock), sandbox, sock)
+        gone = bool(failed) and sandbox.gone()
+        channel.send(sock, {"done": failed, "gone": gone})
 
 
 def _one(job, sandbox, sock):

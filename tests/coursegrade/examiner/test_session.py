@@ -1,16 +1,12 @@
 """A submission's room: its time, and which of its cells is to blame for a loss."""
 
-import os
 import select
-import signal
 
 import pytest
 
 from coursegrade.examiner.notebook import Step
 from coursegrade.examiner.session import Session
-from coursegrade.examiner.talk import Failed, GoneError, Lost, Room
-from coursegrade.sandbox.bubblewrap import Sandbox
-from submissions import sandbox_or_skip
+from coursegrade.examiner.talk import Failed, Lost, Room
 
 LIMITS = {"memory_mb": 512, "processes": 64, "file_mb": 16}
 
@@ -169,21 +165,3 @@ def test_an_error_that_is_no_text(box, failure):
     with pytest.raises(Failed, match="the cell raised an error|is not JSON") as caught:
         value(made, "one", "x")
     assert caught.value.status == "error"
-
-
-def test_a_dead_sandbox_is_told_as_such():
-    sandbox_or_skip()
-    box = Sandbox()
-    box.wait()
-    try:
-        made = session(box, ("one", "x = 1"))
-        made.ensure("one")
-        assert not box.gone(0)
-        os.kill(box.process.pid, signal.SIGKILL)
-        assert box.gone(60)
-        with pytest.raises(GoneError):
-            made.get("one", "x")
-        with pytest.raises(GoneError):
-            made.ensure("one")
-    finally:
-        box.close()
