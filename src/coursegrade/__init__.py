@@ -3,10 +3,10 @@
 The command ``coursekit`` needs the extra ``[grading]``. Its processes::
 
     coursekit grade        cli, gradebook/whole_class
-      | a thread a notebook; each has a          examiner/client
-      | socket to its server: job -> rows, done
+      | a thread a notebook, with a socket       examiner/client
+      | to a server: job -> rows, done
       v
-    server (a fork a thread) <--fork-- examiner, imports TensorFlow  examiner/server
+    server (one a notebook) <--fork-- examiner, imports TensorFlow   examiner/server
       | fork a job, with a memory limit    | starts and owns
       v                                    v
     job: session and tests   +-- bubblewrap: no network, read-only ----+

@@ -8,13 +8,21 @@ from submissions import sandbox_or_skip
 
 
 @pytest.fixture(scope="session")
-def box():
-    """A sandbox, for rooms without an examiner."""
-    sandbox_or_skip()
-    made = Sandbox()
-    made.wait()
+def _boxes():
+    made = []
     yield made
-    made.close()
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def box(_boxes):
+    """A sandbox, for rooms without an examiner; a new one where a test ended it."""
+    sandbox_or_skip()
+    if not _boxes or _boxes[-1].gone(0):
+        _boxes.append(Sandbox())
+        _boxes[-1].wait()
+    return _boxes[-1]
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import ast
 import builtins
+from functools import lru_cache
 
 
 def tree_of(source):
@@ -14,9 +15,10 @@ def tree_of(source):
         return ast.parse("")
 
 
+@lru_cache(maxsize=1024)
 def defined(source):
     """Return the names that a cell binds at its top level."""
-    return bound(tree_of(source))
+    return frozenset(bound(tree_of(source)))
 
 
 def bound(tree):
@@ -32,6 +34,7 @@ def bound(tree):
     return found
 
 
+@lru_cache(maxsize=1024)
 def used(source):
     """Return the names that a cell reads, in any scope, built-in ones left out."""
     names = {
@@ -39,7 +42,7 @@ def used(source):
         for node in ast.walk(tree_of(source))
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
     }
-    return names - set(dir(builtins))
+    return frozenset(names - set(dir(builtins)))
 
 
 def needed(cells, test):

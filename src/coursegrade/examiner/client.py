@@ -1,8 +1,8 @@
 """Grade one submission: what joblib gives to a thread here, or to a cluster.
 
 A process that grades has one child, the examiner, which imports TensorFlow and
-starts the sandbox once. For each thread it forks a server, and the thread talks to
-its server alone. What may be a neighbour's doing is done once more without any.
+starts the sandbox once. For each submission it forks a server. What may be a
+neighbour's doing is done once more without any.
 """
 
 import atexit
@@ -25,7 +25,7 @@ from coursegrade.statuses import Status
 START_SECONDS = 240
 # Each cell and test has its own limit: this one is for an examiner that hangs.
 HANG_SECONDS = 4 * 3600
-_examiners, _servers = {}, {}
+_examiners = {}
 _lock = threading.Lock()
 _stops = 0
 
@@ -34,7 +34,7 @@ class _Examiner:
     """A process of :mod:`coursegrade.examiner.server`."""
 
     def __init__(self, trust):
-        self.gone = False
+        self.gone, self.servers = False, set()
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         command = [sys.executable, "-m", "coursegrade.examiner.server"]
         command.append(str(theirs.fileno()))
@@ -66,86 +66,71 @@ class _Examiner:
         """Return whether it can grade: it runs, and so does its sandbox."""
         return not self.gone and self.process.poll() is None
 
-    def close(self):
-        """End it with its sandbox."""
-        self.control.close()
-        self.process.kill()
-        self.process.wait()
-
-
-class _Server:
-    """A fork of the examiner that grades one submission after the other."""
-
-    def __init__(self, examiner):
-        self.examiner, self.pid = examiner, 0
-        self.sock, theirs = socket.socketpair()
-        try:
-            with theirs:
-                channel.send_packet(examiner.control, {}, [theirs.fileno()])
-            deadline = time.monotonic() + START_SECONDS
-            self.pid = channel.receive(self.sock, deadline)["pid"]
-        except (OSError, channel.ClosedError):
-            self.close()
-            raise OSError("the grader's process is gone") from None
-
-    def ask(self, job):
+    def grade(self, job):
         """Return a job's rows, and what failed in the grader itself, if so."""
-        rows = []
-        try:
-            self.sock.settimeout(HANG_SECONDS)
-            channel.send(self.sock, job)
+        rows, pid = [], 0
+        sock, theirs = socket.socketpair()
+        with sock, contextlib.suppress(OSError, channel.ClosedError):
+            with theirs:
+                channel.send_packet(self.control, {}, [theirs.fileno()])
+            pid = channel.receive(sock, time.monotonic() + START_SECONDS)["pid"]
+            self.servers.add(pid)
+            sock.settimeout(HANG_SECONDS)
+            channel.send(sock, job)
             while True:
-                said = channel.receive(self.sock, time.monotonic() + HANG_SECONDS)
+                said = channel.receive(sock, time.monotonic() + HANG_SECONDS)
                 if "done" in said:
-                    self.examiner.gone |= said["gone"]
+                    self.gone |= said["gone"]
+                    self.servers.discard(pid)
                     return rows, said["done"]
                 rows.append(said)
-        except (OSError, channel.ClosedError):
-            return rows, "the grader's process ended or hangs"
+        self._end(pid)
+        return rows, "the grader's process ended or hangs"
+
+    def _end(self, pid):
+        """End a server and the fork that grades for it."""
+        if pid in self.servers:
+            self.servers.discard(pid)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
 
     def close(self):
-        """End the server and the fork that grades for it."""
-        self.sock.close()
-        if self.pid:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.pid, signal.SIGKILL)
+        """End it with its servers and its sandbox."""
+        self.control.close()
+        for pid in list(self.servers):
+            self._end(pid)
+        self.process.kill()
+        self.process.wait()
 
 
 class _Gate:
     """Lets many in at a time, or one alone."""
 
-    def __init__(self):
-        self.changed = threading.Condition()
-        self.inside = self.waiting = 0
+    def __init__(self, seats=1024):
+        # Who wants to be alone holds the door, and takes all seats.
+        self.door, self.count = threading.Lock(), seats
+        self.seats = threading.Semaphore(seats)
 
     @contextlib.contextmanager
     def among_others(self):
         """Be inside with others, while nobody wants to be alone."""
-        with self.changed:
-            self.changed.wait_for(lambda: not self.waiting and self.inside >= 0)
-            self.inside += 1
+        with self.door:
+            self.seats.acquire()
         try:
             yield
         finally:
-            self._leave()
+            self.seats.release()
 
     @contextlib.contextmanager
     def alone(self):
         """Be inside when all others have left."""
-        with self.changed:
-            self.waiting += 1
-            self.changed.wait_for(lambda: self.inside == 0)
-            self.waiting -= 1
-            self.inside = -1
-        try:
-            yield
-        finally:
-            self._leave()
-
-    def _leave(self):
-        with self.changed:
-            self.inside = max(0, self.inside - 1)
-            self.changed.notify_all()
+        with self.door:
+            for _ in range(self.count):
+                self.seats.acquire()
+            try:
+                yield
+            finally:
+                self.seats.release(self.count)
 
 
 _gate = _Gate()
@@ -212,18 +197,17 @@ def grade_submission(job):
 
 
 def _asked(job, trust, stops):
-    """Return the rows that this thread's server gives, and what failed."""
-    if _stops != stops:
-        # Stopped meanwhile: this thread is left over, and starts nothing.
-        return [], "the grader was stopped"
-    try:
-        server = _server(trust)
-    except OSError as error:
-        return [], str(error)
-    rows, failed = server.ask(job)
-    if failed:
-        _forget(server)
-    return rows, failed
+    """Return the rows that the examiner gives, and what failed."""
+    with _lock:
+        if _stops != stops:
+            # Stopped meanwhile: this thread is left over, and starts nothing.
+            return [], "the grader was stopped"
+        examiner = _examiners.get((os.getpid(), trust))
+        if examiner is None or not examiner.usable():
+            if examiner is not None:
+                examiner.close()
+            examiner = _examiners[os.getpid(), trust] = _Examiner(trust)
+    return examiner.grade(job)
 
 
 def _finish(row, master, job):
@@ -244,36 +228,13 @@ def _finish(row, master, job):
     }
 
 
-def _server(trust):
-    """Return this thread's server; start what is missing."""
-    me = (os.getpid(), threading.get_ident(), trust)
-    with _lock:
-        examiner = _examiners.get(me[::2])
-        if examiner is None or not examiner.usable():
-            if examiner is not None:
-                examiner.close()
-            examiner = _examiners[me[::2]] = _Examiner(trust)
-        server = _servers.get(me)
-        if server is None or server.examiner is not examiner:
-            server = _servers[me] = _Server(examiner)
-        return server
-
-
-def _forget(server):
-    with _lock:
-        server.close()
-        for key in [key for key, one in _servers.items() if one is server]:
-            del _servers[key]
-
-
 def stop():
     """End the processes that this one has kept."""
     global _stops
-    _stops += 1
     with _lock:
-        for one in (*_servers.values(), *_examiners.values()):
-            one.close()
-        _servers.clear()
+        _stops += 1
+        for examiner in _examiners.values():
+            examiner.close()
         _examiners.clear()
 
 

@@ -2,9 +2,9 @@
 
 ``python -m coursegrade.examiner.server FD`` imports TensorFlow, starts the sandbox,
 and then forks a server for each socket that it gets through the socket FD. A server
-reads jobs and writes their rows, a message each. Each job runs in a fork with limits
-of its own, so that a model too large to build, or a test that never ends, costs one
-task and not the class.
+reads a job and writes its rows, a message each. The job runs in a fork with limits of
+its own, so that a model too large to build, or a test that never ends, costs one task
+and not the submission.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from coursegrade.border import channel
 from coursegrade.examiner import notebook
 from coursegrade.examiner.session import Session
 from coursegrade.examiner.talk import BUSY, WARM_SECONDS, GoneError
-from coursegrade.examiner.task_tests import TOO_LONG, TimeUp, check_task
+from coursegrade.examiner.task_tests import TOO_LONG, TaskTest, TimeUp
 from coursegrade.sandbox import start
 from coursegrade.sandbox.bubblewrap import Sandbox, SandboxError
 from coursegrade.statuses import Status
@@ -70,37 +70,38 @@ def grade(job, sandbox, write):
         elif task.manual:
             write(task=name, status=Status.NEEDS_REVIEW, message="", seconds=0.0)
         else:
-            todo.append(task)
+            todo.append(TaskTest(master, task, student))
     if not job.get("alone"):
-        _test(master, todo, session(steps), student, write)
+        _test(todo, session(steps), write)
         return
-    for task in todo:
-        write(begins=task.name)
-        room = session(notebook.up_to(steps, task.name), search=True)
-        _test(master, [task], room, student, write)
+    for test in todo:
+        name = test.task.name
+        write(begins=name)
+        _test([test], session(notebook.up_to(steps, name), search=True), write)
 
 
-def _test(master, todo, session, student, write):
+def _test(todo, session, write):
     """Test tasks in one room: all of their public tests come first."""
     for hidden in (False, True):
-        for task in list(todo):
-            row = _tested(master, task, session, student, write, hidden)
+        for test in list(todo):
+            row = _tested(test, session, write, hidden)
             lost = row["status"] == Status.DIED and session.room is None
             if lost and session.search and session.innocent():
-                row = _tested(master, task, session, student, write, hidden)
+                row = _tested(test, session, write, hidden)
             if hidden or row["status"] != Status.OK:
                 write(**row)
-                todo.remove(task)
+                todo.remove(test)
     session.close()
 
 
-def _tested(master, task, session, student, write, hidden):
+def _tested(test, session, write, hidden):
     """Return the row of a task."""
+    task = test.task
     session.run()
     write(begins=task.name)
     begun = time.monotonic()
     with _alarm(task.seconds + BUILD_SECONDS) as alarm:
-        status, message = check_task(master, task, session, student, hidden)
+        status, message = test.run(session, hidden)
     if alarm["rang"]:
         # Whatever was made of the exception on its way.
         status, message = Status.TIMEOUT, TOO_LONG
@@ -172,19 +173,15 @@ def main(argv):
 
 
 def _serve(sock, sandbox):
-    """Grade one job after the other, until the grader hangs up."""
+    """Grade a job, and say what failed."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     # Who ends this process's group ends the fork that grades, too.
     os.setpgid(0, 0)
-    channel.send(sock, {"pid": os.getpid()})
     with contextlib.suppress(channel.ClosedError, OSError):
-        while True:
-            job = channel.receive(sock)
-            # Read once here, for all forks.
-            parse_master(job["master"])
-            failed = _one(job, sandbox, sock)
-            gone = bool(failed) and sandbox.gone()
-            channel.send(sock, {"done": failed, "gone": gone})
+        channel.send(sock, {"pid": os.getpid()})
+        failed = _one(channel.receive(sock), sandbox, sock)
+        gone = bool(failed) and sandbox.gone()
+        channel.send(sock, {"done": failed, "gone": gone})
 
 
 def _one(job, sandbox, sock):

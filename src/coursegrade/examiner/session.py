@@ -67,7 +67,7 @@ class Session:
     def ensure(self, task):
         """Have a room in which all steps were run, for the test of a task."""
         self.run()
-        self.room.allow(self.seconds[task])
+        self._in_room("allow", self.seconds[task])
 
     def get(self, task, name):
         """Return a name as the task's cells left it.
@@ -77,7 +77,7 @@ class Session:
         tuple
             ``(True, value)``, or ``(False, None)`` for something to call.
         """
-        reply = self._ask("get", task=task, name=name)
+        reply = self._in_room("ask", "get", task=task, name=name)
         if reply.get("missing"):
             problem = self.problems.get(task)
             if problem:
@@ -92,7 +92,7 @@ class Session:
         """Return what a function of the submission gives for bare data."""
         question = {"task": task, "name": name, "args": wire.encode(list(args))}
         question["kwargs"] = wire.encode(dict(kwargs))
-        reply = self._ask("call", **question)
+        reply = self._in_room("ask", "call", **question)
         if "error" in reply:
             # One of a fixed list, checked here: the room's own check may be patched.
             kind = reply.get("kind")
@@ -125,9 +125,10 @@ class Session:
             self.bad[found] = Lost(Status.DIED, "the code ended its own process")
         return found is not None
 
-    def _ask(self, do, **question):
+    def _in_room(self, do, *args, **question):
+        """Call a method of the room; where the room is lost by it, it is gone."""
         try:
-            return self.room.ask(do, **question)
+            return getattr(self.room, do)(*args, **question)
         except Lost:
             self.age = time.monotonic() - self.room.born
             self.close()

@@ -1,7 +1,6 @@
 """Run a task's tests in the grader, over the values that the room gives."""
 
 import ast
-import types
 
 import numpy as np
 
@@ -39,69 +38,94 @@ class RemoteFunction:
         return value
 
 
-def check_task(master, task, session, student, hidden=True):
-    """Run one task's public tests, or those and the hidden ones.
+class TaskTest:
+    """One task's test: first what is public of it, then the rest.
 
-    Returns ``(status, message)``. From the first hidden one on, the room knows what
-    nobody should learn, so no message takes a word from it.
+    From the first hidden test on, the room knows what nobody should learn, so no
+    message takes a word from it.
 
     Parameters
     ----------
     master : Master
     task : Task
         One that has a test.
-    session : Session
-        The submission's room; made anew when it was lost.
     student : dict
         What the cell with the student's id defines.
-    hidden : bool
-        Run the hidden tests, too.
     """
-    source = task.test.source if hidden else released_source(task.test)
-    session.quiet = hidden or "secret_rng" in source
-    given, asked = needs.needed(master.cells, task.test)
-    # Its own module, so that functions of given cells find the asked names.
-    module = types.ModuleType("test")
-    space = module.__dict__
-    space.update(student)
-    functions, sides = [], _Sides(space, set(asked))
-    try:
-        session.ensure(task.name)
-        for name in sorted(asked):
-            plain, value = session.get(task.name, name)
+
+    def __init__(self, master, task, student):
+        self.task, self.student = task, student
+        self.given, self.asked = needs.needed(master.cells, task.test)
+        self.sources = (released_source(task.test), task.test.source)
+        # Where the public tests have passed, with what they left.
+        self.room = self.space = None
+
+    def run(self, session, hidden):
+        """Run the public tests, or those and the hidden ones.
+
+        What has passed in the same room is not run again.
+
+        Parameters
+        ----------
+        session : Session
+            The submission's room; made anew when it was lost.
+        hidden : bool
+
+        Returns
+        -------
+        tuple of Status and str
+            The status, and a message for the student.
+        """
+        session.quiet = hidden or "secret_rng" in self.sources[0]
+        sides = _Sides(self.asked)
+        try:
+            session.ensure(self.task.name)
+            tree = self._begin(session, hidden)
+            if not session.quiet:
+                self.space.update(sides.names)
+                tree = sides.visit(tree)
+            exec(compile(tree, self.task.test.id, "exec"), self.space)
+            self.room = session.room
+        except RoomError as error:
+            return error.status, error.message
+        except AssertionError as error:
+            kind = "a hidden test" if hidden else "a public test"
+            said = str(error)[:300]
+            said = f"{said} ({kind})" if said else f"{kind} of this task failed"
+            return Status.WRONG, f"{said}{sides}"
+        except MemoryError:
+            said = "what was returned needs more memory than is allowed"
+            return Status.MEMORY, said
+        except TimeUp:
+            return Status.TIMEOUT, TOO_LONG
+        except Exception as error:
+            return Status.WRONG, self._unusable(error)
+        return Status.OK, ""
+
+    def _begin(self, session, hidden):
+        """Have the names that the test needs; return what of it is to be run."""
+        tree = needs.tree_of(self.sources[hidden])
+        if hidden and self.space is not None and self.room is session.room:
+            passed = [ast.dump(one) for one in needs.tree_of(self.sources[0]).body]
+            if [ast.dump(one) for one in tree.body[: len(passed)]] == passed:
+                del tree.body[: len(passed)]
+                return tree
+        self.space = {"__name__": "test", **self.student}
+        for name in sorted(self.asked):
+            plain, value = session.get(self.task.name, name)
             if not plain:
-                value = RemoteFunction(session, task.name, name)
-                functions.append(value)
-            space[name] = value
-        for cell in given:
-            exec(compile(needs.tree_of(cell.source), cell.id, "exec"), space)
-        tree = needs.tree_of(source)
-        if not session.quiet:
-            tree = sides.visit(tree)
-        exec(compile(tree, task.test.id, "exec"), space)
-    except RoomError as error:
-        return error.status, error.message
-    except AssertionError as error:
-        kind = "a hidden test" if hidden else "a public test"
-        said = str(error)[:300]
-        said = f"{said} ({kind})" if said else f"{kind} of this task failed"
-        return Status.WRONG, f"{said}{sides}"
-    except MemoryError:
-        said = "what was returned needs more memory than is allowed"
-        return Status.MEMORY, said
-    except TimeUp:
-        return Status.TIMEOUT, TOO_LONG
-    except Exception as error:
-        return Status.WRONG, _unusable(error, functions)
-    return Status.OK, ""
+                value = RemoteFunction(session, self.task.name, name)
+            self.space[name] = value
+        for cell in self.given:
+            exec(compile(needs.tree_of(cell.source), cell.id, "exec"), self.space)
+        return tree
 
-
-def _unusable(error, functions):
-    """Say why a test ended in an error of its own: mostly another type or shape."""
-    for function in functions:
-        if function.nothing:
-            return f"`{function.__name__}` returned None: is its `return` missing?"
-    return f"the test could not use the answer ({type(error).__name__})"
+    def _unusable(self, error):
+        """Say why a test ended in an error of its own: mostly another type or shape."""
+        for name in sorted(self.asked):
+            if getattr(self.space.get(name), "nothing", False):
+                return f"`{name}` returned None: is its `return` missing?"
+        return f"the test could not use the answer ({type(error).__name__})"
 
 
 class _Sides(ast.NodeTransformer):
@@ -110,9 +134,10 @@ class _Sides(ast.NodeTransformer):
     Its inputs and what it expects stand in the notebook, so both may be shown.
     """
 
-    def __init__(self, space, asked):
+    def __init__(self, asked):
         self.asked, self.kept = asked, {}
-        space["__side__"], space["__sides__"] = self.keep, self.kept
+        #: What the asserts call by these names.
+        self.names = {"__side__": self.keep, "__sides__": self.kept}
 
     def keep(self, what, value):
         """Remember a side, and return it."""

@@ -1,15 +1,12 @@
 """A submission's room: its time, and which of its cells is to blame for a loss."""
 
-import os
-import signal
+import select
 
 import pytest
 
 from coursegrade.examiner.notebook import Step
 from coursegrade.examiner.session import Session
-from coursegrade.examiner.talk import Failed, GoneError, Lost, Room
-from coursegrade.sandbox.bubblewrap import Sandbox
-from submissions import sandbox_or_skip
+from coursegrade.examiner.talk import Failed, Lost, Room
 
 LIMITS = {"memory_mb": 512, "processes": 64, "file_mb": 16}
 
@@ -98,6 +95,17 @@ def test_a_thread_that_ends_the_room_while_a_test_runs(box):
     made.close()
 
 
+def test_a_room_that_ends_between_two_tests_is_no_failure_of_ours(box):
+    late = "import os, threading\nthreading.Timer(0.5, os._exit, (0,)).start()"
+    made = session(box, late, ("one", "x = 1"), search=True)
+    made.run()
+    assert select.select([made.room.life], [], [], 60)[0]
+    with pytest.raises(Lost) as caught:
+        made.ensure("one")
+    assert caught.value.status == "died" and made.room is None
+    assert made.innocent() and value(made, "one", "x") == 1
+
+
 def test_slow_cells_of_no_task_cost_no_task(box, monkeypatch):
     # Each of the sleepers rests for as long as it may; the one that computes uses
     # its share up. What was fast, and what was slow but done, stays.
@@ -157,21 +165,3 @@ def test_an_error_that_is_no_text(box, failure):
     with pytest.raises(Failed, match="the cell raised an error|is not JSON") as caught:
         value(made, "one", "x")
     assert caught.value.status == "error"
-
-
-def test_a_dead_sandbox_is_told_as_such():
-    sandbox_or_skip()
-    box = Sandbox()
-    box.wait()
-    try:
-        made = session(box, ("one", "x = 1"))
-        made.ensure("one")
-        assert not box.gone(0)
-        os.kill(box.process.pid, signal.SIGKILL)
-        assert box.gone(60)
-        with pytest.raises(GoneError):
-            made.get("one", "x")
-        with pytest.raises(GoneError):
-            made.ensure("one")
-    finally:
-        box.close()

@@ -6,7 +6,7 @@ import pytest
 
 from coursegrade.assignment.master import parse_master, read_master
 from coursegrade.examiner.talk import GoneError, Room
-from coursegrade.examiner.task_tests import check_task
+from coursegrade.examiner.task_tests import TaskTest
 from coursegrade.sandbox.bubblewrap import SandboxError
 
 MASTER = read_master(Path(__file__).parents[2] / "data/tiny.md")
@@ -30,7 +30,7 @@ class Broken:
 @pytest.mark.parametrize("lost", ["ensure", "get", "call"])
 def test_a_lost_sandbox_is_no_wrong_answer(lost):
     with pytest.raises(GoneError):
-        check_task(MASTER, MASTER.tasks["stddev"], Broken(lost), {})
+        TaskTest(MASTER, MASTER.tasks["stddev"], {}).run(Broken(lost), True)
 
 
 def test_no_room_is_a_lost_sandbox():
@@ -104,7 +104,8 @@ assert f(6) == 36
 )
 def test_public_tests_show_both_sides(answer, hidden, message):
     master = parse_master(TEST)
-    status, said = check_task(master, master.tasks["t"], Here(f=answer), {}, hidden)
+    test = TaskTest(master, master.tasks["t"], {})
+    status, said = test.run(Here(f=answer), hidden)
     assert status == "wrong" and said.startswith(message)
     assert ("got" in said) == ("got" in message)
 
@@ -112,5 +113,26 @@ def test_public_tests_show_both_sides(answer, hidden, message):
 @pytest.mark.parametrize("hidden", [False, True])
 def test_a_right_answer_passes_watched_tests(hidden):
     named = {"he_stddev": lambda n: (2 / n) ** 0.5}
-    done = check_task(MASTER, MASTER.tasks["stddev"], Here(**named), {}, hidden)
-    assert done == ("ok", "")
+    test = TaskTest(MASTER, MASTER.tasks["stddev"], {})
+    assert test.run(Here(**named), hidden) == ("ok", "")
+
+
+def test_what_has_passed_is_asked_again_in_another_room_alone():
+    asked = []
+    here = Here(f=lambda x: asked.append(x) or x * x)
+    master = parse_master(TEST)
+    test = TaskTest(master, master.tasks["t"], {})
+    assert test.run(here, False) == ("ok", "") and asked == [2, 3, 4, 5]
+    assert test.run(here, True) == ("ok", "") and asked[4:] == [6]
+    here.room = "another"
+    assert test.run(here, True) == ("ok", "") and asked[5:] == [2, 3, 4, 5, 6]
+
+
+def test_hidden_tests_inside_of_a_public_statement_run_with_it():
+    asked = []
+    here = Here(f=lambda x: asked.append(x) or x * x)
+    inside = "if f(1):\n    assert f(5)\n    ### BEGIN HIDDEN TESTS\n    assert f(6)"
+    master = parse_master(TEST.replace("### BEGIN HIDDEN TESTS\nassert f(6)", inside))
+    test = TaskTest(master, master.tasks["t"], {})
+    assert test.run(here, False) == ("ok", "") and asked == [2, 3, 4, 5, 1, 5]
+    assert test.run(here, True) == ("ok", "") and asked[6:] == [2, 3, 4, 5, 1, 5, 6]

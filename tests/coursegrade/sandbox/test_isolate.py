@@ -127,20 +127,3 @@ def test_a_name_that_is_no_text_harms_nobody(box):
     assert odd.used() < 5 and seen(other, "1") == "1" and not box.gone(0)
     odd.close()
     other.close()
-
-
-def test_a_room_that_cannot_be_watched_ends_alone(monkeypatch):
-    from coursegrade.sandbox import warm
-
-    class Broken:
-        reason = ""
-
-        def watch(self):
-            raise ValueError("what nobody thought of")
-
-        def end(self, reason=""):
-            self.reason = reason
-
-    room = Broken()
-    warm._Rooms._guarded(None, room.watch)
-    assert "what nobody thought of" in room.reason
