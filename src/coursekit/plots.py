@@ -6,7 +6,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-__all__ = ["use_style", "depth_profile", "seed_band", "layer_change", "history"]
+__all__ = [
+    "use_style",
+    "depth_profile",
+    "seed_band",
+    "seed_bars",
+    "layer_change",
+    "history",
+]
 
 #: The text colour of course.mplstyle: on the book's pages it follows the theme.
 INK = "#1a1b1c"
@@ -112,6 +119,29 @@ def seed_band(profiles, centre, sd, ax=None):
     ax.plot(layer, centre, label="theory, mean", **THEORY)
     ax.set(xlabel="layer (1 is next to the input)", ylabel="decades above the top")
     ax.legend()
+    return ax
+
+
+def seed_bars(x, values, ax=None, **style):
+    """Draw a mark at each mean over the seeds, a bar from smallest to largest.
+
+    Parameters
+    ----------
+    x : array_like of shape (settings,)
+    values : array_like of shape (settings, seeds)
+    ax : matplotlib.axes.Axes, optional
+    **style
+        As ``Axes.errorbar`` takes it: ``label``, ``marker``, ``color``.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    ax = axes_or_new(ax)
+    values = np.asarray(values)
+    mean = values.mean(axis=1)
+    bars = [mean - values.min(axis=1), values.max(axis=1) - mean]
+    ax.errorbar(x, mean, bars, capsize=3, **style)
     return ax
 
 

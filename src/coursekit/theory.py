@@ -126,7 +126,7 @@ def get_activation(identifier):
     return ACTIVATIONS[name]
 
 
-def gaussian_mean(function, q):
+def _gaussian_mean(function, q):
     """Return E[function(z)] for z ~ N(0, q).
 
     The integral is split at 0, where activations have their kinks: a rule that
@@ -272,7 +272,7 @@ def pre_activation_variances(activation, gain, depth, q1):
     gain, q1 = _positive("gain", gain), _positive("q1", q1)
     q = [q1]
     for _ in range(_count("depth", depth) - 1):
-        q.append(gain**2 * gaussian_mean(lambda z: phi(z) ** 2, q[-1]))
+        q.append(gain**2 * _gaussian_mean(lambda z: phi(z) ** 2, q[-1]))
     return np.array(q)
 
 
@@ -296,7 +296,7 @@ def chi(activation, gain, q):
     derivative = get_activation(activation).derivative
     gain = _positive("gain", gain)
     q = q if q == 0 else _positive("q", q)
-    return gain**2 * gaussian_mean(lambda z: derivative(z) ** 2, q)
+    return gain**2 * _gaussian_mean(lambda z: derivative(z) ** 2, q)
 
 
 def delta_slopes(activation, gain, depth, q1):
@@ -369,8 +369,8 @@ def finite_width_band(activation, gain, depth, width, q1):
 
 
 def _kappa(derivative, q):
-    fourth = gaussian_mean(lambda z: derivative(z) ** 4, q)
-    second = gaussian_mean(lambda z: derivative(z) ** 2, q)
+    fourth = _gaussian_mean(lambda z: derivative(z) ** 4, q)
+    second = _gaussian_mean(lambda z: derivative(z) ** 2, q)
     return 3 * fourth / second**2 - 1
 
 
@@ -409,7 +409,7 @@ def fixed_point(activation, gain, q=_Q_RANGE[0]):
 
     def growth(log_q):
         q = math.exp(log_q)
-        return math.log(gain**2 * gaussian_mean(lambda z: phi(z) ** 2, q)) - log_q
+        return math.log(gain**2 * _gaussian_mean(lambda z: phi(z) ** 2, q)) - log_q
 
     ends = [math.log(q) for q in _Q_RANGE]
     start = min(max(math.log(_positive("q", q)), ends[0]), ends[1])
@@ -504,9 +504,9 @@ def batchnorm_growth(activation="relu"):
     float
     """
     phi, derivative = get_activation(activation)
-    mean = gaussian_mean(phi, 1.0)
-    variance = gaussian_mean(lambda z: phi(z) ** 2, 1.0) - mean**2
-    return math.sqrt(gaussian_mean(lambda z: derivative(z) ** 2, 1.0) / variance)
+    mean = _gaussian_mean(phi, 1.0)
+    variance = _gaussian_mean(lambda z: phi(z) ** 2, 1.0) - mean**2
+    return math.sqrt(_gaussian_mean(lambda z: derivative(z) ** 2, 1.0) / variance)
 
 
 def _positive(name, value):

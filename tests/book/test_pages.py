@@ -166,6 +166,29 @@ def test_no_cell_ends_in_a_semicolon(source):
     assert not [lines[-1] for lines in cells(source) if lines[-1].endswith(";")]
 
 
+def only_asserts(code: str) -> bool:
+    """Tell whether a cell ends in a check of its own, and shows nothing."""
+    if code.startswith("%%"):
+        return False
+    body = ast.parse(code).body
+    shows = any(isinstance(node, ast.Expr) for part in body for node in ast.walk(part))
+    return isinstance(body[-1], ast.Assert) and not shows
+
+
+@each_source
+def test_cells_that_only_assert_are_folded(source):
+    notebook = jupytext.read(ROOT / source, fmt="md:myst")
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    open_ones = [c for c in code if "hide-input" not in c.metadata.get("tags", [])]
+    assert not [c.source for c in open_ones if only_asserts(c.source)]
+
+
+def test_a_cell_that_only_asserts_is_found():
+    assert only_asserts("a = 1\nassert a")
+    assert not only_asserts("print(1)\nassert 1") and not only_asserts("a = 1")
+    assert not only_asserts("for a in (1, 2):\n    print(a)\nassert a")
+
+
 SCOPES = ast.FunctionDef | ast.Lambda | ast.For | ast.ListComp | ast.GeneratorExp
 
 

@@ -109,6 +109,15 @@ def test_seed_band():
     assert narrow.min() == pytest.approx(-3)
 
 
+def test_seed_bars_reach_from_the_smallest_to_the_largest():
+    ax = plots.seed_bars([1, 2], [[0.0, 1.0, 5.0], [3.0, 3.0, 3.0]], marker="s")
+    (container,) = ax.containers
+    marks, _, (bars,) = container.lines
+    assert marks.get_ydata().tolist() == [2.0, 3.0] and marks.get_marker() == "s"
+    ends = [segment[:, 1].tolist() for segment in bars.get_segments()]
+    assert ends == [[0.0, 5.0], [3.0, 3.0]]
+
+
 def test_history_has_one_label_for_all_seeds():
     ax = _history(NORMS)
     assert _legend(ax) == ["ours", "theory"]
