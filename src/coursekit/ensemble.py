@@ -452,44 +452,58 @@ class Ensemble:
 
     def _step(self, x, y, rows, classes):
         """Train all members on one batch each; return what they did."""
-        kind = self._trainable[0].dtype
-        values = (
-            [v.value for v in self._trainable],
-            [v.value for v in self._other],
-            {k: tf.constant(v, kind) for k, v in self._limits.items()},
-            tf.gather(x, rows),
-            tf.gather(y, rows),
-        )
-        gradients, other, record = tf.vectorized_map(
-            lambda values: self._member(values, classes), values
-        )
+        trainable = [tf.convert_to_tensor(v.value) for v in self._trainable]
+        other = [v.value for v in self._other]
+
+        def member(values):
+            return self._member(*values, classes)
+
+        values = trainable, other, tf.gather(x, rows), tf.gather(y, rows)
+        gradients, (loss, other, right) = self._differentiated(member, values)
+        norm = _global_norm(gradients)
+        gradients, clipped = _clip(gradients, self._limits)
         if self._rates is not None:
             gradients = [_scaled(g, self._rates) for g in gradients]
         self._optimizer.apply(gradients, self._trainable)
         for variable, value in zip(self._other, other, strict=True):
             variable.assign(value)
-        return record
+        return tf.cast(loss, norm.dtype), right, norm, clipped
 
-    def _member(self, values, classes):
-        """Return one member's gradients, its other variables, and its record."""
-        trainable, other, limits, x, y = values
-        with tf.GradientTape() as tape:
-            tape.watch(trainable)
-            outputs, other, losses = self._model.stateless_call(
-                trainable, other, x, training=True, return_losses=True
-            )
-            loss = tf.reduce_mean(self._loss(y, outputs))
-            loss = tf.add_n([loss, *[tf.cast(part, loss.dtype) for part in losses]])
-        gradients = tape.gradient(loss, trainable, unconnected_gradients="zero")
-        norm = _global_norm(gradients)
-        loss = tf.cast(loss, norm.dtype)
-        gradients, clipped = _clip(gradients, limits)
+    def _differentiated(self, member, values):
+        """Return the gradients of all members, and what ``member`` returns for each.
+
+        The sum of the losses of all has each member's gradient, and its graph is
+        half as long as a map of single gradients. XLA needs the map: it cannot
+        differentiate the loop in place of an operation that has no map.
+        """
+
+        def together(values):
+            return tf.vectorized_map(member, values)
+
+        def gradients(found_by, values):
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(values[0])
+                found = found_by(values)
+            dense = tape.gradient(found[0], values[0], unconnected_gradients="zero")
+            return [tf.convert_to_tensor(g) for g in dense], found
+
+        if self._jit_compile:
+            return tf.vectorized_map(lambda one: gradients(member, one), values)
+        return gradients(together, values)
+
+    def _member(self, trainable, other, x, y, classes):
+        """Return one member's loss, its other variables, and its share of hits."""
+        outputs, other, losses = self._model.stateless_call(
+            trainable, other, x, training=True, return_losses=True
+        )
+        loss = tf.reduce_mean(self._loss(y, outputs))
+        loss = tf.add_n([loss, *[tf.cast(part, loss.dtype) for part in losses]])
         right = tf.constant(0.0)
         if classes:
             answers = _answers(tf, outputs, classes)
             hit = answers == tf.cast(tf.reshape(y, tf.shape(answers)), answers.dtype)
             right = tf.reduce_mean(tf.cast(hit, "float32"))
-        return gradients, other, (loss, right, norm, clipped)
+        return loss, other, right
 
 
 def _loss_name(loss):
@@ -546,7 +560,12 @@ def _blocks(orders, batch_size):
 
 
 def _global_norm(gradients):
-    return tf.sqrt(tf.add_n([tf.reduce_sum(g * g) for g in gradients]))
+    """Return the norm of each member's gradients, of shape (members,)."""
+    return tf.sqrt(tf.add_n([tf.reduce_sum(g * g, _inner(g)) for g in gradients]))
+
+
+def _inner(stacked):
+    return list(range(1, len(stacked.shape)))
 
 
 def _limits(own, clipping, members):
@@ -571,30 +590,43 @@ def _limits(own, clipping, members):
 
 
 def _clip(gradients, limits):
-    """Clip one member's gradients as Keras does; tell whether any changed."""
+    """Clip each member's gradients as Keras does; tell for which any changed."""
     if not limits:
-        return gradients, tf.constant(False)
+        return gradients, tf.zeros(gradients[0].shape[:1], "bool")
+    limits = {k: tf.constant(v, gradients[0].dtype) for k, v in limits.items()}
     after = gradients
     if "clipvalue" in limits:
-        limit = limits["clipvalue"]
-        after = [tf.clip_by_value(g, -limit, limit) for g in after]
+        after = [_clipped(g, limits["clipvalue"]) for g in after]
     if "clipnorm" in limits:
-        after = [g * _factor(_global_norm([g]), limits["clipnorm"]) for g in after]
+        after = [_scaled(g, _factor([g], limits["clipnorm"])) for g in after]
     if "global_clipnorm" in limits:
-        factor = _factor(_global_norm(after), limits["global_clipnorm"])
-        after = [g * factor for g in after]
-    changed = [tf.reduce_any(a != g) for a, g in zip(after, gradients, strict=True)]
-    return after, tf.reduce_any(tf.stack(changed))
+        factor = _factor(after, limits["global_clipnorm"])
+        after = [_scaled(g, factor) for g in after]
+    changed = [
+        tf.reduce_any(a != g, _inner(g)) for a, g in zip(after, gradients, strict=True)
+    ]
+    return after, tf.reduce_any(tf.stack(changed), 0)
 
 
-def _factor(norm, limit):
+def _clipped(gradient, limits):
+    limits = _column(limits, gradient)
+    return tf.clip_by_value(gradient, -limits, limits)
+
+
+def _factor(gradients, limits):
     """Return what brings a norm down to its limit; a NaN stays one."""
-    return tf.where(norm <= limit, tf.ones_like(norm), limit / norm)
+    norm = _global_norm(gradients)
+    return tf.where(norm <= limits, tf.ones_like(norm), limits / norm)
 
 
-def _scaled(gradient, rates):
-    shape = [-1] + [1] * (len(gradient.shape) - 1)
-    return gradient * tf.reshape(tf.cast(rates, gradient.dtype), shape)
+def _scaled(gradient, factors):
+    return gradient * _column(factors, gradient)
+
+
+def _column(numbers, like):
+    """Return one number a member, to be multiplied with entries of each."""
+    shape = [-1] + [1] * (len(like.shape) - 1)
+    return tf.reshape(tf.cast(numbers, like.dtype), shape)
 
 
 def _norm(stacked):
@@ -619,6 +651,11 @@ def _check_model(model):
         if isinstance(layer, keras.layers.RNN) and not layer.unroll:
             raise ValueError(
                 f"layer {layer.name!r} loops over time: build it with unroll=True"
+            )
+        if isinstance(layer, keras.layers.SpectralNormalization):
+            raise ValueError(
+                f"layer {layer.name!r} sets its kernel while it runs, which an "
+                "ensemble would lose: take it out or train with fit"
             )
 
 

@@ -98,6 +98,34 @@ def test_members_equal_fit_when_compiled_by_xla(digits):
             assert _distance(stacked[s], own) <= 1e-9
 
 
+def _embedded(seed):
+    keras.utils.set_random_seed(seed)
+    numbers = keras.layers.Embedding(20, 4, dtype="float64")
+    flat, head = keras.layers.Flatten(), keras.layers.Dense(3, dtype="float64")
+    return keras.Sequential([keras.Input((5,)), numbers, flat, head])
+
+
+def _convolved(seed):
+    keras.utils.set_random_seed(seed)
+    filters = keras.layers.Conv1D(3, 2, dtype="float64")
+    flat, head = keras.layers.Flatten(), keras.layers.Dense(3, dtype="float64")
+    return keras.Sequential([keras.Input((5, 2)), filters, flat, head])
+
+
+# XLA differentiates no loop, and a convolution has no map
+@pytest.mark.parametrize("build, xla", [(_embedded, False), (_convolved, True)])
+def test_sparse_gradients_and_operations_without_a_map(build, xla):
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 20, (64, 5) if build is _embedded else (64, 5, 2))
+    y = rng.integers(0, 3, 64)
+    nets = Ensemble(build, SEEDS)
+    nets.compile(keras.optimizers.SGD(0.1), _loss("float64"), jit_compile=xla)
+    nets.fit(x, y, 32, shuffle=False)
+    for s, wanted, _ in _alone(build, keras.optimizers.SGD(0.1), x, y, "float64"):
+        for stacked, own in zip(nets.weights, wanted, strict=True):
+            assert _distance(stacked[s], own) <= 1e-9
+
+
 @pytest.mark.gpu
 def test_variables_and_steps_are_on_the_gpu(digits):
     nets = Ensemble(_dense("float32"), SEEDS)
@@ -400,6 +428,12 @@ def _recurrent_dropout(seed):
     return keras.Sequential([keras.Input((4, 3)), memory])
 
 
+def _spectral(seed):
+    keras.utils.set_random_seed(seed)
+    dense = keras.layers.SpectralNormalization(keras.layers.Dense(3))
+    return keras.Sequential([keras.Input((4,)), dense])
+
+
 @pytest.mark.parametrize(
     "build, settings, message",
     [
@@ -414,6 +448,7 @@ def _recurrent_dropout(seed):
         (_dropout, [0, 1], "random numbers"),
         (_recurrent_dropout, [0, 1], "random numbers"),
         (lambda s: models.rnn(4, unroll=False), [0], "unroll=True"),
+        (_spectral, [0, 1], "sets its kernel while it runs"),
         (lambda s: keras.Sequential([keras.layers.Dense(2)]), [0], "keras.Input"),
     ],
 )
