@@ -168,11 +168,9 @@ def _range(names):
 
 
 def _pace(trace):
-    ratio = trace.update_ratio[1:] if len(trace.update) > 1 else trace.update_ratio
-    finite = np.where(np.isfinite(ratio) & (ratio > 0), ratio, np.nan)
-    if not len(finite) or np.isnan(finite).all():
+    middle = rules.pace(trace)
+    if math.isnan(middle):
         return
-    middle = float(np.nanmedian(finite))
     if middle > rules.FAST:
         yield Finding(
             "fast",
@@ -223,7 +221,8 @@ def _recurrent(trace):
     step, probed = trace.probes[-1]
     for name, norms in probed.time_norm.items():
         norms = reached(norms)
-        if len(norms) > 1:
+        # NaN, and what overflows, tells no rate
+        if len(norms) > 1 and np.isfinite(norms[[0, -1]]).all():
             factor = (norms[0] / norms[-1]) ** (1 / (len(norms) - 1))
             text = (
                 f"{name}: ||dL/dh|| changes by {factor:.2f} a time step going back, "

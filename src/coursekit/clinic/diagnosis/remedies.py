@@ -24,6 +24,9 @@ MOST = 5
 #: Learning rates far out for an optimizer that divides by the size of the gradient.
 #: Margin: Keras's default is 1e-3.
 ADAPTIVE_LOW, ADAPTIVE_HIGH = 1e-5, 0.03
+#: A clip that leaves less than this of the usual gradient is tight. Margin: one at the
+#: usual norm leaves 1; a typing error in a limit, 1e-6, leaves 1e-4.
+TIGHT = 0.1
 _ADAPTIVE = ("Adam", "AdamW", "Adamax", "Nadam", "RMSprop", "Lion")
 _SATURATING = ("sigmoid", "hard_sigmoid", "tanh", "softsign", "hard_tanh")
 _SCALED = ("Glorot", "He", "Lecun", "Orthogonal")
@@ -79,6 +82,8 @@ class Signs:
         Change of the kernels over the kernels in a step (median); NaN: not known.
     moved : float
         The same in all steps together.
+    falling : bool
+        The loss falls to the end.
     norm : float
         Norm of the gradient while it was finite (median); NaN: not known.
     """
@@ -90,35 +95,36 @@ class Signs:
     place: str = ""
     ratio: float = math.nan
     moved: float = math.nan
+    falling: bool = False
     norm: float = math.nan
 
 
-def remedies(judgement, trace, bad_batch=False):
+def remedies(judgement, trace):
     """Return the remedies of a judgement, the first to try first.
 
     They fit the model where the trace has ``facts``. Without, their lines stand for a
     plain model of Dense(64, 'relu').
     """
     facts = getattr(trace, "facts", None) or _assumed(trace)
-    if bad_batch:
-        return tuple(_clean(facts, Signs(sudden=True)))
+    if rules.bad_data(trace):
+        return tuple(_unseen(facts, Signs(sudden=True)))
     verdict = judgement.verdict
-    if verdict == "healthy" and _is_weak(trace):
+    # healthy, and little was learned, for what reason ever
+    late = trace.last_step >= rules.PATIENCE
+    if verdict == "healthy" and late and rules.skill(trace) < rules.SKILL:
         verdict = "weak"
     return advice(facts, _signs(judgement, trace), verdict)[:MOST]
-
-
-def _is_weak(trace):
-    """Tell whether little was learned, for what reason ever."""
-    return trace.last_step >= rules.PATIENCE and rules.skill(trace) < rules.SKILL
 
 
 def advice(facts, signs, verdict, rest=()):
     """Return all remedies that fit, those of the causes ``rest`` last."""
     order = _ORDER.get(verdict + signs.place, _ORDER.get(verdict))
-    causes = _ALWAYS if order is None else (*_SEEN, *order)
+    causes = _ALWAYS if order is None else (*_SEEN, *order, *rest)
+    if facts.one_softmax:
+        # whatever else is changed, such an output stays 1
+        causes = _ALWAYS
     found = {}
-    for cause in (*causes, *rest):
+    for cause in causes:
         for remedy in cause(facts, signs):
             found.setdefault(remedy.code, remedy)
     return tuple(found.values())
@@ -128,9 +134,8 @@ def _signs(judgement, trace):
     known = np.isfinite(trace.total_gradient)
     bad = trace.first_bad_step
     before = trace.total_gradient[known & (bad is None or trace.steps < (bad or 0))]
-    ratio = trace.update_ratio[trace.update_ratio > 0]
-    middle = float(np.median(ratio)) if len(ratio) else math.nan
-    place = ""
+    middle = rules.pace(trace)
+    late, place = trace.last_step >= rules.PATIENCE, ""
     if any(judgement.layer in report.time_norm for _, report in trace.probes):
         place = " in time"
     elif judgement.step == 0 or rules.growth_at_start(trace) is not None:
@@ -142,7 +147,9 @@ def _signs(judgement, trace):
         single=any("one sample a batch" in note for note in trace.notes),
         place=place,
         ratio=middle,
-        moved=middle * trace.last_step,
+        # a few steps move little, and what explodes has not moved too little
+        moved=middle * trace.last_step if late and bad is None else math.nan,
+        falling=rules.still_falls(trace),
         norm=float(np.median(before)) if len(before) else math.nan,
     )
 
@@ -158,7 +165,13 @@ def _assumed(trace):
 
 
 def _clean(facts, signs):
-    if not facts.finite or signs.sudden and not signs.underived:
+    if not facts.finite:
+        yield from _unseen(facts, Signs(sudden=True))
+
+
+def _unseen(facts, signs):
+    """Suppose rows that are not finite in batches that were not looked at."""
+    if signs.sudden and not signs.underived:
         yield Remedy(
             "Remove the samples that are not finite from inputs and targets: no layer "
             "can repair them",
@@ -202,7 +215,7 @@ def _bound(facts, signs):
     if signs.bottomless and not facts.wrong_targets:
         yield Remedy(
             "Take a loss that has a least value: a distance of outputs and targets",
-            "model.compile(model.optimizer, loss='mse')",
+            "model.compile(model.optimizer, loss='mean_squared_error')",
             "exploding",
         )
 
@@ -319,9 +332,18 @@ def _plain(value):
     return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
+def _all(facts):
+    """Return the layers whose constructors are known, the head's last."""
+    return [p for p in (*facts.hidden, facts.head) if p and p.config]
+
+
 def _kernels(facts):
     """Return hidden layers without a recurrence."""
     return [p for p in facts.hidden if "recurrent_initializer" not in p.config]
+
+
+def _drawn(part, what):
+    return part.config.get(f"{what}_initializer", {"class_name": "", "config": {}})
 
 
 def _initialize(facts, signs):
@@ -331,14 +353,11 @@ def _initialize(facts, signs):
         saturating = part.activation in (*_SATURATING, "linear", "softmax")
         wanted = "glorot_uniform" if saturating else "he_normal"
         wanted = "lecun_normal" if part.activation == "selu" else wanted
-        kernel = part.config.get("kernel_initializer", {"class_name": ""})
-        bias = part.config.get(
-            "bias_initializer", {"class_name": "Zeros", "config": {}}
-        )
+        kernel, bias = _drawn(part, "kernel"), _drawn(part, "bias")
         fits = kernel["class_name"].startswith(
             ("He", "Orthogonal") if wanted == "he_normal" else _SCALED
         )
-        zero = bias["class_name"] == "Zeros" or bias["config"].get("value") == 0
+        zero = bias["class_name"] in ("", "Zeros") or bias["config"].get("value") == 0
         if not (fits and zero):
             change = {"activation": part.activation, "kernel_initializer": wanted}
             changes[part] = change | ({} if zero else {"bias_initializer": "zeros"})
@@ -348,6 +367,12 @@ def _initialize(facts, signs):
             text += ", with zero biases"
         text += ": at that scale delta stays constant over depth"
         yield _replaced(changes, text, "initializers")
+
+
+def _zeros(facts, signs):
+    """Draw kernels first where one is 0: nothing gets past it."""
+    if any(_drawn(p, "kernel")["class_name"] == "Zeros" for p in _all(facts)):
+        yield from _initialize(facts, signs)
 
 
 def _swap(old, new, text):
@@ -389,8 +414,7 @@ def _unit_variance(facts, signs):
 
 
 def _penalty(facts, signs):
-    parts = (*facts.hidden, *([facts.head] if facts.head else []))
-    strong = [p for p in parts if p.config.get("kernel_regularizer")]
+    strong = [p for p in _all(facts) if p.config.get("kernel_regularizer")]
     if strong:
         text = "Take the penalty from {}: a strong one drives the kernels to 0"
         changes = {part: {"kernel_regularizer": None} for part in strong}
@@ -438,39 +462,64 @@ def _compile(facts, **change):
     return f"model.compile({call}, model.loss)".replace("e+", "e")
 
 
-def _rate(factor, text):
-    def fits(facts, signs):
-        rate = float(f"{facts.rate * factor:.4g}")
-        code = f"model.optimizer.learning_rate = {rate!r}"
-        if facts.scheduled:
-            code = _compile(facts, learning_rate=rate)
-        yield Remedy(text.format(rate), code, "exploding")
+def _rate(facts, factor):
+    rate = float(f"{facts.rate * factor:.4g}")
+    text = (
+        f"{'Lower' if factor < 1 else 'Raise'} the learning rate to {rate!r}: go on by "
+        "tens until the loss falls below that of a constant output"
+    )
+    code = f"model.optimizer.learning_rate = {rate!r}"
+    if facts.scheduled:
+        code = _compile(facts, learning_rate=rate)
+    return Remedy(text, code, "exploding")
 
-    return fits
+
+def _decades(facts, signs):
+    for factor in (0.01, 0.001, 100.0):
+        yield _rate(facts, factor)
 
 
-_LOWER = (
-    "Lower the learning rate to {!r}: go on by tens until the loss falls below that of "
-    "a constant output"
-)
-_RAISE = "Raise the learning rate to {!r}: the steps are too small"
-_lower, _raise = _rate(0.1, _LOWER), _rate(10.0, _RAISE)
-_decades = [_rate(f, _LOWER if f < 1 else _RAISE) for f in (0.01, 0.001, 100.0)]
+def _too_fast(facts, signs):
+    adaptive = facts.optimizer.kind in _ADAPTIVE
+    return adaptive and facts.rate > ADAPTIVE_HIGH or signs.ratio > rules.FAST
+
+
+def _too_slow(facts, signs):
+    adaptive = facts.optimizer.kind in _ADAPTIVE
+    return adaptive and facts.rate < ADAPTIVE_LOW or signs.moved < rules.MOVED
+
+
+def _lower(facts, signs):
+    if not _too_slow(facts, signs):
+        yield _rate(facts, 0.1)
+
+
+def _raise(facts, signs):
+    if not _too_fast(facts, signs):
+        low = facts.optimizer.kind in _ADAPTIVE and facts.rate < ADAPTIVE_LOW
+        # as many tens as all steps together lack
+        lacking = rules.MOVED / signs.moved if 0 < signs.moved < rules.MOVED else 10.0
+        yield _rate(facts, 1000.0 if low else 10.0 ** math.ceil(math.log10(lacking)))
+
+
+def _go_on(facts, signs):
+    """Raise the rate where a plain fault learns slowly: what is mended may, too."""
+    if signs.falling and (facts.misfit or facts.unscaled(rules.LARGE)):
+        yield from _raise(facts, signs)
 
 
 def _pace(facts, signs):
     """Change a learning rate that is known to be far out, and a clip that is tight."""
-    clip = {k: v for k, v in facts.optimizer.config.items() if "clip" in k and v}
-    for name, limit in clip.items():
-        widest = limit * (math.sqrt(facts.weights) if name == "clipvalue" else 1)
-        if widest < 0.1 * signs.norm:
-            yield from _clip(facts, signs)
-    adaptive = facts.optimizer.kind in _ADAPTIVE
-    if adaptive and facts.rate > ADAPTIVE_HIGH or signs.ratio > rules.FAST:
+    tight = False
+    for name, limit in facts.optimizer.config.items():
+        if "clip" in name and limit:
+            many = math.sqrt(facts.weights) if name == "clipvalue" else 1
+            tight |= limit * many < TIGHT * signs.norm
+    if tight:
+        yield from _clip(facts, signs)
+    elif _too_fast(facts, signs):
         yield from _lower(facts, signs)
-    elif adaptive and facts.rate < ADAPTIVE_LOW:
-        yield from _rate(1000.0, _RAISE)(facts, signs)
-    elif signs.moved < rules.MOVED and not clip:
+    elif _too_slow(facts, signs):
         yield from _raise(facts, signs)
 
 
@@ -499,18 +548,18 @@ _ALWAYS = (_clean, _derivative, _batch, _labels, _output)
 _SEEN = (*_ALWAYS, _bound, _relu_output, _penalty, _scale)
 _ORDER = {
     # healthy gradients, and little was learned: only what is plain
-    "weak": (),
+    "weak": (_pace, _go_on),
     "vanishing": (_activate, _initialize, _normalize, _raise),
     "vanishing in time": (_gates, _recurrence, _raise),
-    "exploding": (_lower, _initialize, _clip, _normalize),
-    "exploding at start": (_initialize, _normalize, _lower, _clip),
-    "exploding in time": (_recurrence, _clip, _lower),
+    "exploding": (_unseen, _lower, _initialize, _clip, _normalize),
+    "exploding at start": (_unseen, _initialize, _normalize, _lower, _clip),
+    "exploding in time": (_unseen, _recurrence, _clip, _lower),
     "dead_units": (_pace, _initialize, _alive, _normalize, _lower),
-    "no_gradient": (_initialize, _connect, _alive),
+    "no_gradient": (_zeros, _connect, _initialize, _alive),
     "not_learning": (_pace, _gates, _initialize, _activate, _normalize, _raise, _lower),
 }
 #: What a trial has to try beside what fits the verdict.
 EVERY = (
     *(_pace, _initialize, _activate, _normalize, _unit_variance, _raise, _lower),
-    *(_clip, _alive, _gates, _recurrence, *_decades),
+    *(_clip, _alive, _gates, _recurrence, _decades),
 )

@@ -189,15 +189,13 @@ def answer(trace):
     Report
     """
     judgement = judge(trace)
-    found = findings.findings(trace)
-    bad = any(f.kind == "bad_data" for f in found)
     return Report(
         judgement.verdict,
         judgement.layer,
         judgement.step,
         judgement.evidence,
-        found,
-        remedies.remedies(judgement, trace, bad),
+        findings.findings(trace),
+        remedies.remedies(judgement, trace),
         trace,
         judgement.sentence,
     )

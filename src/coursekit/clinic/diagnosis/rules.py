@@ -218,14 +218,18 @@ def profile(trace, probed):
     With several heads the smallest counts, so that a head of large weight makes
     no other layer look vanished; heads that get nothing are left out.
     """
-    heads = [n for n, name in enumerate(probed.layers) if name in trace.heads]
-    heads = heads or [len(probed.layers) - 1]
+    heads, hidden = _heads_and_hidden(trace, probed)
     delta = probed.delta_norm
     reference = min((delta[n] for n in heads if delta[n] > 0), default=math.nan)
     with np.errstate(invalid="ignore", divide="ignore"):
-        ratio = delta / reference
-    hidden = [n for n in range(len(delta)) if n not in heads]
-    return [probed.layers[n] for n in hidden], ratio[hidden]
+        return [probed.layers[n] for n in hidden], delta[hidden] / reference
+
+
+def _heads_and_hidden(trace, probed):
+    """Return the rows of a probe that make the outputs, and the others."""
+    rows = range(len(probed.layers))
+    heads = [n for n in rows if probed.layers[n] in trace.heads] or [rows[-1]]
+    return heads, [n for n in rows if n not in heads]
 
 
 def skill(trace):
@@ -275,6 +279,14 @@ def learned_nothing(trace):
     return trace.last_step >= PATIENCE and skill(trace) < LEARNED
 
 
+def pace(trace):
+    """Return the median change of the kernels over the kernels in a step, or NaN."""
+    # the first step of an adaptive optimizer is larger than the others
+    ratio = trace.update_ratio[1:] if len(trace.update) > 1 else trace.update_ratio
+    moved = ratio[np.isfinite(ratio) & (ratio > 0)]
+    return float(np.median(moved)) if len(moved) else math.nan
+
+
 def fifths(trace):
     """Return the first, the middle and the last fifth of the recorded losses."""
     loss = trace.loss[np.isfinite(trace.loss)]
@@ -310,9 +322,17 @@ def _taken(trace):
     return ~trace.skipped & np.isfinite(trace.total_gradient)
 
 
-def _zero_since(values, steps):
+def _silent_since(trace):
+    """Return since which step all gradients are 0, and whether some were not before."""
+    taken = _taken(trace)
+    steps = trace.steps[taken]
+    since = _zero_since(trace.total_gradient[taken], steps)
+    return since, since is not None and since > steps[0]
+
+
+def _zero_since(values, steps, lasting=LASTING):
     """Return the step since which all values are 0, if they are for long."""
-    if len(values) < LASTING or values[-LASTING:].any():
+    if len(values) < lasting or values[-lasting:].any():
         return None
     others = np.flatnonzero(values)
     return int(steps[others[-1] + 1 if len(others) else 0])
@@ -332,23 +352,21 @@ def not_finite(trace):
         layer = _fastest(trace, step)
     else:
         return None
-    sudden = _sudden(trace, step, broken)
+    sudden = _sudden(trace, step)
     evidence = (Evidence("numbers that are not finite, from then on", math.inf, 0.0),)
-    if sudden is not None:
-        evidence = (*evidence, *sudden)
     sentence = "" if sudden is None else "sudden"
-    return Judgement("exploding", layer, step, evidence, sentence)
+    return Judgement("exploding", layer, step, (*evidence, *(sudden or ())), sentence)
 
 
-def _sudden(trace, step, broken):
+def _sudden(trace, step):
     """Return evidence that nothing had grown before ``step``, or None."""
     if step == 0:
-        probed = broken[0][1]
-        size = np.sqrt(probed.activation_ms)
-        if not (np.isfinite(size).all() and math.isfinite(probed.loss)):
+        probed = trace.probes[0][1]
+        if not _finite_loss(probed):
             return () if bad_data(trace) else None
         name = "largest activation (root mean square) on the way to a finite loss"
-        return (Evidence(name, float(size.max()), math.inf),)
+        size = math.sqrt(probed.activation_ms.max())
+        return (Evidence(name, size, math.inf),)
     before = trace.total_gradient[(trace.steps < step) & _taken(trace)]
     before = before[before > 0]
     if len(before) < LASTING:
@@ -374,8 +392,13 @@ def _first_broken(probed):
 
 
 def _finite(probed):
-    numbers = (probed.activation_ms, probed.delta_norm, probed.kernel_gradient_norm)
-    return all(np.isfinite(n).all() for n in numbers) and math.isfinite(probed.loss)
+    back = np.isfinite((probed.delta_norm, probed.kernel_gradient_norm)).all()
+    return bool(back) and _finite_loss(probed)
+
+
+def _finite_loss(probed):
+    """Tell whether all numbers on the way to the loss are finite."""
+    return np.isfinite(probed.activation_ms).all() and math.isfinite(probed.loss)
 
 
 def without_derivative(trace):
@@ -387,10 +410,8 @@ def without_derivative(trace):
         return None
     if trace.probes and trace.probes[0][0] == 0:
         probed = trace.probes[0][1]
-        backward = np.flatnonzero(~np.isfinite(probed.delta_norm))
-        forward = np.isfinite(probed.activation_ms).all() and math.isfinite(probed.loss)
-        if forward and len(backward):
-            return 0, probed.layers[int(backward[-1])]
+        if _finite_loss(probed) and not np.isfinite(probed.delta_norm).all():
+            return 0, _first_broken(probed)
     bad = np.flatnonzero(trace.steps == trace.first_bad_step)
     if len(bad) and np.isfinite(trace.loss[bad[0]]):
         return trace.first_bad_step, None
@@ -410,17 +431,12 @@ def _fastest(trace, step):
 
 def skipped_for_long(trace):
     """Find a loss scale that gets no finite gradient however small it is."""
-    if len(trace.skipped) < SKIPPED or not trace.skipped[-SKIPPED:].all():
+    first = _zero_since(~trace.skipped, trace.steps, SKIPPED)
+    if first is None:
         return None
-    others = np.flatnonzero(~trace.skipped)
-    first = int(trace.steps[others[-1] + 1 if len(others) else 0])
-    row = len(trace.skipped) - (others[-1] + 1 if len(others) else 0)
-    return Judgement(
-        "exploding",
-        _fastest(trace, first),
-        first,
-        (Evidence("steps in a row skipped by the loss scale", row, SKIPPED),),
-    )
+    row = int((trace.steps >= first).sum())
+    evidence = Evidence("steps in a row skipped by the loss scale", row, SKIPPED)
+    return Judgement("exploding", _fastest(trace, first), first, (evidence,))
 
 
 def bottomless(trace):
@@ -468,10 +484,9 @@ def diverged(trace):
 
 def _killed_since(trace, step):
     """Tell whether, after ``step``, all gradients or the units of a layer are 0."""
-    taken = _taken(trace)
-    silent = _zero_since(trace.total_gradient[taken], trace.steps[taken])
     dead = dead_layer(trace)
-    return silent is not None or (dead is not None and dead.step >= step)
+    lasting = _silent_since(trace)[0] is not None
+    return lasting or (dead is not None and dead.step >= step)
 
 
 def growing(trace):
@@ -511,9 +526,8 @@ def _trend(ratio):
     if len(ratio) < 4 or not (ratio > 0).all() or not np.isfinite(ratio).all():
         return math.nan
     growth = -np.diff(np.log10(ratio))
-    return float(
-        growth.mean() * math.sqrt(len(growth)) / max(growth.std(ddof=1), 1e-12)
-    )
+    scatter = max(growth.std(ddof=1), 1e-12)
+    return float(growth.mean() * math.sqrt(len(growth)) / scatter)
 
 
 # --- zeros ------------------------------------------------------------------
@@ -521,12 +535,8 @@ def _trend(ratio):
 
 def silent(trace):
     """Find a gradient that is exactly zero for all weights, to the end."""
-    taken = _taken(trace)
-    total, steps = trace.total_gradient[taken], trace.steps[taken]
-    since = _zero_since(total, steps)
-    if since is None or _dead_rows(trace):
-        return None
-    if since > steps[0] and learns(trace):
+    since, later = _silent_since(trace)
+    if since is None or _dead_rows(trace) or (later and learns(trace)):
         return None
     evidence = Evidence("norm of the gradient of all weights, to the end", 0.0, 0.0)
     return Judgement("no_gradient", _head(trace), since, (evidence,))
@@ -538,10 +548,8 @@ def blind(trace):
     found = [_passes_nothing(trace, probed, check) for (_, probed), check in pairs]
     if not found or not found[-1]:
         return None
-    taken = _taken(trace)
-    total, steps = trace.total_gradient[taken], trace.steps[taken]
-    since = _zero_since(total, steps)
-    if not found[0] and (since is None or (since > steps[0] and learns(trace))):
+    since, later = _silent_since(trace)
+    if not found[0] and (since is None or (later and learns(trace))):
         return None
     name = "delta of the output layer over the gradient of the outputs"
     delta, _ = _delta_of_heads(trace, trace.probes[-1][1])
@@ -567,7 +575,7 @@ def same_outputs(trace):
 
 def _delta_of_heads(trace, probed):
     """Return the largest delta, and the size of the activation, of the heads."""
-    heads = [n for n, name in enumerate(probed.layers) if name in trace.heads] or [-1]
+    heads, _ = _heads_and_hidden(trace, probed)
     size = math.sqrt(probed.activation_ms[heads].max())
     return float(probed.delta_norm[heads].max()), size
 
@@ -591,11 +599,8 @@ def _dead_rows(trace):
     if not trace.probes:
         return []
     probed = trace.probes[-1][1]
-    return [
-        name
-        for name, fraction in zip(probed.layers, probed.dead_fraction, strict=True)
-        if fraction >= DEAD and name not in trace.heads
-    ]
+    _, hidden = _heads_and_hidden(trace, probed)
+    return [probed.layers[n] for n in hidden if probed.dead_fraction[n] >= DEAD]
 
 
 def dead_layer(trace):
@@ -721,12 +726,10 @@ def _time_factors(probed):
     return {n: float(v[0] / v[-1]) for n, v in lived.items() if len(v) > 1}
 
 
-def _lack_of_skill(trace):
+def _lack_of_skill(trace, limit=SKILL):
     value = skill(trace)
-    if math.isnan(value):
-        return ()
     name = "share of a constant output's loss that the inputs take away"
-    return (Evidence(name, value, SKILL),)
+    return () if math.isnan(value) else (Evidence(name, value, limit),)
 
 
 # --- nothing learned, nothing measured --------------------------------------
@@ -761,6 +764,5 @@ def not_learning(trace):
     """Find that the inputs take away next to nothing of a constant output's loss."""
     if not learned_nothing(trace):
         return None
-    name = "share of a constant output's loss that the inputs take away"
-    evidence = Evidence(name, skill(trace), LEARNED)
-    return Judgement("not_learning", step=trace.last_step, evidence=(evidence,))
+    evidence = _lack_of_skill(trace, LEARNED)
+    return Judgement("not_learning", step=trace.last_step, evidence=evidence)
