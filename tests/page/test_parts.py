@@ -101,6 +101,23 @@ def test_rows_of_claims_are_paragraphs_on_a_phone(visit):
     assert page.get_by_role("table").count() == page.locator("table").count()
 
 
+def test_what_bootstrap_is_told_to_look_for_is_there():
+    """Else it takes the whole page, and its links for selectors."""
+    named = 0
+    for path in HTML.rglob("*.html"):
+        page = soup(path)
+        for tag in page.select("[data-bs-target]"):
+            assert page.select(tag["data-bs-target"]), path.name
+            named += 1
+    assert named >= 10
+    # the list that is followed holds nothing but places of its page
+    for path in CHAPTERS:
+        page = soup(path)
+        ids = {f"#{tag['id']}" for tag in page.select("[id]")}
+        links = page.select("#pst-page-toc-nav a")
+        assert {link["href"] for link in links} <= ids, path.name
+
+
 def test_no_id_twice():
     for path in HTML.rglob("*.html"):
         ids = [tag["id"] for tag in soup(path).find_all(id=True)]
