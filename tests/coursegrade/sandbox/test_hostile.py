@@ -116,7 +116,9 @@ def statuses(entry):
 @pytest.mark.parametrize("case", hostile.CASES, ids=lambda case: case.name)
 def test_grade(graded, case):
     entry = graded["entries"][case.name]
-    assert statuses(entry) == case.expected, entry["rows"]
+    for found, expected in zip(statuses(entry), case.expected, strict=True):
+        allowed = expected if isinstance(expected, set) else {expected}
+        assert found in allowed, entry["rows"]
     for row in entry["rows"]:
         if row["task"] in POINTS:
             right = row["status"] == "ok"
