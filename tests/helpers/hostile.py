@@ -190,16 +190,18 @@ def _edit_given(made):
             cell["source"] = "".join(cell["source"]) + "\nmine = np.zeros(9)"
 
 
-# Finds every socket that this process has, as code that looks for the grader's.
+# Finds every socket that this process has, as code that looks for the grader's. All
+# are found before the first is doubled, or the doubles would be found, too.
 FIND_SOCKETS = """
 import os, socket, stat, struct, json
-socks = []
+found = []
 for fd in range(3, 256):
     try:
         if stat.S_ISSOCK(os.fstat(fd).st_mode):
-            socks.append(socket.socket(fileno=os.dup(fd)))
+            found.append(fd)
     except OSError:
         pass
+socks = [socket.socket(fileno=os.dup(fd)) for fd in found]
 """
 FORGE = """
 def frame(d):
