@@ -279,32 +279,32 @@ class Ensemble:
             raise ValueError("compile the ensemble before fit: optimizer and loss")
         x, y = _arrays(x, y)
         _check_data(self._model, x, y, batch_size, epochs)
-        classes = self._kind_of_labels(y)
-        orders = self._orders(len(x), epochs, shuffle, order)
-        records = []
-        with progress(-(-len(x) // batch_size) * epochs, verbose) as bar:
+        classes = _kind_of_labels(y, tuple(self._model.output_shape), self._loss)
+        if classes == "one-hot":
+            classes = None
+            if "sparse" in _loss_name(self._loss):
+                raise ValueError(
+                    f"y of shape {y.shape} has a column for each class: give integer "
+                    "labels, or categorical_crossentropy as the loss"
+                )
+        steps, records = -(-len(x) // batch_size), []
+        with progress(steps * epochs, verbose) as bar:
             data = tf.constant(x), tf.constant(y)
-            for epoch in orders:
+            for epoch in self._orders(len(x), epochs, shuffle, order):
                 for block in _blocks(epoch, batch_size):
                     run = self._compiled(x, y, block.shape[2], classes)
                     records.append([a.numpy() for a in run(*data, block)])
                     bar.update(len(block))
-        loss, accuracy, norm, clipped = (
+        loss, accuracy, *rest = (
             np.concatenate(parts).T for parts in zip(*records, strict=True)
         )
-        steps = -(-len(x) // batch_size)
-        return EnsembleHistory(
-            loss, accuracy if classes else None, norm, clipped, steps
-        )
+        return EnsembleHistory(loss, accuracy if classes else None, *rest, steps)
 
     def _orders(self, samples, epochs, shuffle, order):
         """Yield the order of the samples of each epoch, (members, samples)."""
         seeds = list(range(len(self)) if order is None else order)
         if len(seeds) != len(self):
             raise ValueError(f"order has {len(seeds)} seeds for {len(self)} members")
-        return self._drawn_orders(seeds, samples, epochs, shuffle)
-
-    def _drawn_orders(self, seeds, samples, epochs, shuffle):
         for _ in range(epochs):
             # members of one seed share one draw
             drawn = {
@@ -372,16 +372,6 @@ class Ensemble:
         finite = np.isfinite(outputs).all(axis=axes)
         return np.where(finite, right.mean(axis=axes[:-1]), np.nan)
 
-    def _kind_of_labels(self, y):
-        """Return what :func:`_kind_of_labels` does, for training."""
-        kind = _kind_of_labels(y, tuple(self._model.output_shape), self._loss)
-        if kind == "one-hot" and "sparse" in _loss_name(self._loss):
-            raise ValueError(
-                f"y of shape {y.shape} has a column for each class: give integer "
-                "labels, or categorical_crossentropy as the loss"
-            )
-        return None if kind == "one-hot" else kind
-
     def _check(self, first, model, setting):
         """Raise unless ``model`` has the architecture of the first."""
         if model is first:
@@ -416,38 +406,37 @@ class Ensemble:
         Known sizes make the tracing up to twice as fast.
         """
         key = x.shape[1:], y.shape[1:], y.dtype, batch_size, classes
-        if key not in self._runs:
-            kind = self._trainable[0].dtype
-            self._runs[key] = tf.function(
-                self._over_blocks((kind, "float32", kind, "bool"), classes),
-                input_signature=[
-                    tf.TensorSpec([None, *x.shape[1:]], x.dtype),
-                    tf.TensorSpec([None, *y.shape[1:]], y.dtype),
-                    tf.TensorSpec([None, len(self), batch_size], "int32"),
-                ],
-                autograph=False,
-                jit_compile=self._jit_compile,
-            )
-        return self._runs[key]
+        if key in self._runs:
+            return self._runs[key]
+        kind = self._trainable[0].dtype
 
-    def _over_blocks(self, kinds, classes):
-        """Return a loop over the steps of a block that gathers their records."""
-
+        @tf.function(
+            input_signature=[
+                tf.TensorSpec([None, *x.shape[1:]], x.dtype),
+                tf.TensorSpec([None, *y.shape[1:]], y.dtype),
+                tf.TensorSpec([None, len(self), batch_size], "int32"),
+            ],
+            autograph=False,
+            jit_compile=self._jit_compile,
+        )
         def run(x, y, block):
             count = tf.shape(block)[0]
-            arrays = [tf.TensorArray(kind, count) for kind in kinds]
+            kinds = kind, "float32", kind, "bool"
 
             def body(i, arrays):
                 record = self._step(x, y, block[i], classes)
-                return i + 1, [
-                    a.write(i, r) for a, r in zip(arrays, record, strict=True)
-                ]
+                pairs = zip(arrays, record, strict=True)
+                return i + 1, [array.write(i, value) for array, value in pairs]
 
             _, arrays = tf.while_loop(
-                lambda i, _: i < count, body, (0, arrays), parallel_iterations=1
+                lambda i, _: i < count,
+                body,
+                (0, [tf.TensorArray(kind, count) for kind in kinds]),
+                parallel_iterations=1,
             )
             return [a.stack() for a in arrays]
 
+        self._runs[key] = run
         return run
 
     def _step(self, x, y, rows, classes):
@@ -660,22 +649,17 @@ def _check_model(model):
 
 
 def _draws(model):
-    """Tell whether a forward pass moves the state of a random generator.
-
-    A recurrent layer without dropout holds a generator, too. It is known to draw
-    nothing: a pass through its unrolled steps, one by one, takes half a second.
-    """
+    """Tell whether a forward pass moves the state of a random generator."""
+    # a recurrent layer without dropout holds a generator, too, and draws nothing:
+    # a pass through its unrolled steps, one by one, takes half a second
     idle = {
         id(getattr(getattr(layer, "seed_generator", None), "state", None))
         for layer in model._flatten_layers()
         if getattr(layer, "dropout", 1) == getattr(layer, "recurrent_dropout", 1) == 0
     }
     states = model.non_trainable_variables
-    seeds = [
-        i
-        for i, v in enumerate(states)
-        if "seed_generator" in v.path and id(v) not in idle
-    ]
+    seeds = [i for i, v in enumerate(states) if "seed_generator" in v.path]
+    seeds = [i for i in seeds if id(states[i]) not in idle]
     if not seeds:
         return False
     x = tf.zeros([2, *model.input_shape[1:]], model.inputs[0].dtype)
