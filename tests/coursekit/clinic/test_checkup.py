@@ -119,3 +119,15 @@ def test_each_of_several_outputs_has_its_own_constant():
     outputs = [RNG.normal(size=(N, n)).astype("float32") for n in (3, 1)]
     best = best_constant(loss, outputs, [LABELS, NUMBERS]).loss
     assert best == pytest.approx(ENTROPY + NUMBERS.var(), rel=1e-3)
+
+
+def test_a_narrow_valley_is_not_followed_for_ever():
+    calls = []
+
+    def valley(y, out):
+        calls.append(1)
+        steep = keras.ops.square(out[:, 1:] - keras.ops.square(out[:, :-1]))
+        return keras.ops.mean(100 * steep + keras.ops.square(1 - out[:, :-1]))
+
+    found(valley, NUMBERS, (N, 20), scale=3.0)
+    assert 20 < len(calls) < 100

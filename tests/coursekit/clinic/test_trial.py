@@ -1,6 +1,7 @@
 """Remedies tried on copies: what helps is found, and the model is left alone."""
 
 import random
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -8,6 +9,8 @@ import pytest
 import tensorflow as tf
 
 import coursekit
+from coursekit.clinic import _copies
+from coursekit.clinic import trial as trial_module
 from coursekit.clinic._copies import share_learned
 from coursekit.clinic.trial import BETTER, Attempt, Trial
 
@@ -170,6 +173,32 @@ def test_without_time_the_rest_is_not_tried():
     assert {why for _, why in trial.skipped} == {"no time was left"}
 
 
+def test_a_trial_keeps_to_its_time(monkeypatch):
+    """A clock of its own: each look at it, between chunks of steps, is a second."""
+    looks = iter(range(10_000))
+    clock = SimpleNamespace(monotonic=lambda: float(next(looks)))
+    for module in (_copies, trial_module):
+        monkeypatch.setattr(module, "time", clock)
+    settings = {"steps": 30, "seconds": 16.0, "verbose": False}
+    trial = coursekit.try_remedies(net(dense()), X, X[:, :1], **settings)
+    chunks = sum(a.steps * len(a.shares) for a in trial.attempts) / _copies.CHUNK
+    assert 1 < len(trial.attempts) and chunks < 16
+    assert {why for _, why in trial.skipped} == {"no time was left"}
+    # beyond the time each remedy that is left costs a look
+    assert next(looks) < 16 + 2 * len(trial.skipped) + 10
+
+
+def test_only_those_that_lead_are_tried_with_other_seeds():
+    cures = [coursekit.clinic.Remedy(str(n), str(n), "lab") for n in range(9)]
+
+    def run(remedy, seed, steps):
+        return _copies.Run(0.0 if remedy is None else 0.5, steps)
+
+    copies = SimpleNamespace(run=run, notes=[])
+    trial = trial_module._tried(copies, cures, 60, 2, False)
+    assert sum(len(a.shares) == 2 for a in trial.attempts[1:]) == 5
+
+
 def test_the_best_is_nearest_to_the_cause_among_those_alike():
     from coursekit.clinic.trial import _best
 
@@ -178,6 +207,8 @@ def test_the_best_is_nearest_to_the_cause_among_those_alike():
         for t, shares in [("a", (0.8, 0.8)), ("b", (0.84, 0.83)), ("c", (0.99,))]
     )
     assert _best((near, far, once)) is near.remedy
+    behind = Attempt(near.remedy, (0.7, 0.7), 60, "trains")
+    assert _best((behind, far)) is far.remedy
     assert _best(()) is None
     assert "Best: a." in str(Trial((near, far), near.remedy))
 

@@ -494,12 +494,27 @@ def _lower(facts, signs):
         yield _rate(facts, 0.1)
 
 
+def _tight(facts, signs):
+    """Tell whether a clip leaves next to nothing of the gradient."""
+    clips = [(k, v) for k, v in facts.optimizer.config.items() if "clip" in k and v]
+    many = {"clipvalue": math.sqrt(facts.weights)}
+    return any(v * many.get(k, 1) < TIGHT * signs.norm for k, v in clips)
+
+
 def _raise(facts, signs):
+    if _too_fast(facts, signs) or _tight(facts, signs):
+        return
+    low = facts.optimizer.kind in _ADAPTIVE and facts.rate < ADAPTIVE_LOW
+    # as many tens as all steps together lack, three at most
+    lacking = rules.MOVED / signs.moved if 0 < signs.moved < rules.MOVED else 10.0
+    tens = 3 if low else min(3, math.ceil(math.log10(lacking)))
+    yield _rate(facts, 10.0**tens)
+
+
+def _raise_once(facts, signs):
+    """Raise the rate where little moves because little arrives."""
     if not _too_fast(facts, signs):
-        low = facts.optimizer.kind in _ADAPTIVE and facts.rate < ADAPTIVE_LOW
-        # as many tens as all steps together lack
-        lacking = rules.MOVED / signs.moved if 0 < signs.moved < rules.MOVED else 10.0
-        yield _rate(facts, 1000.0 if low else 10.0 ** math.ceil(math.log10(lacking)))
+        yield _rate(facts, 10.0)
 
 
 def _go_on(facts, signs):
@@ -510,12 +525,7 @@ def _go_on(facts, signs):
 
 def _pace(facts, signs):
     """Change a learning rate that is known to be far out, and a clip that is tight."""
-    tight = False
-    for name, limit in facts.optimizer.config.items():
-        if "clip" in name and limit:
-            many = math.sqrt(facts.weights) if name == "clipvalue" else 1
-            tight |= limit * many < TIGHT * signs.norm
-    if tight:
+    if _tight(facts, signs):
         yield from _clip(facts, signs)
     elif _too_fast(facts, signs):
         yield from _lower(facts, signs)
@@ -549,8 +559,8 @@ _SEEN = (*_ALWAYS, _bound, _relu_output, _penalty, _scale)
 _ORDER = {
     # healthy gradients, and little was learned: only what is plain
     "weak": (_pace, _go_on),
-    "vanishing": (_activate, _initialize, _normalize, _raise),
-    "vanishing in time": (_gates, _recurrence, _raise),
+    "vanishing": (_activate, _initialize, _normalize, _raise_once),
+    "vanishing in time": (_gates, _recurrence, _raise_once),
     "exploding": (_unseen, _lower, _initialize, _clip, _normalize),
     "exploding at start": (_unseen, _initialize, _normalize, _lower, _clip),
     "exploding in time": (_unseen, _recurrence, _clip, _lower),

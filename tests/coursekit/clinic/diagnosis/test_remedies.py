@@ -108,6 +108,9 @@ CASES = {
         net(layers.GRU(4, return_sequences=True, reset_after=False), layers.GRU(4),
             layers.RepeatVector(30), layers.SimpleRNN(4), head=layers.Dense(1),
             loss="mse", shape=(30, 2)), SERIES, SERIES[:, 0, :1]),
+    "tight": lambda: (
+        net(dense(), head=layers.Dense(1),
+            optimizer=keras.optimizers.SGD(0.1, clipnorm=0.05)), X, X[:, :1]),
     "flat": lambda: (net(dense(), dense(), head=layers.Dense(1)), X, X[:, :1]),
 }  # fmt: skip
 
@@ -293,6 +296,8 @@ def test_a_rate_that_is_far_out_and_a_tight_clip():
     assert (
         codes("SGD", 1.0) == codes("Adam", 1e-3) == codes("SGD", 0.1, clipnorm=1) == []
     )
+    assert len(codes("SGD", 0.1, clipnorm=0.05)) == 1
+    assert not list(remedies._raise(facts_of(*CASES["tight"]()), Signs(norm=2.0)))
     assert codes("SGD", 0.01, clipvalue=1e-6, momentum=0.9) == [
         "model.compile(keras.optimizers.SGD(learning_rate=0.01, momentum=0.9, "
         "global_clipnorm=2.0), model.loss)"
@@ -323,6 +328,7 @@ def test_a_rate_goes_one_way():
         ("Adam", 1e-6, Signs(), [1e-3]),
         ("SGD", 0.1, Signs(moved=5e-3), [1.0]),
         ("SGD", 1e-7, Signs(moved=2e-5), [1e-4]),
+        ("SGD", 1e-7, Signs(moved=1e-9), [1e-4]),
         ("SGD", 0.1, Signs(ratio=0.5), [0.01]),
         ("SGD", 0.1, Signs(), [1.0, 0.01]),
     ):
@@ -498,3 +504,9 @@ def test_a_signal_that_ends_is_looked_for_unless_a_kernel_is_zero():
         model = net(dense(kernel_initializer=kernel), dense(), head=layers.Dense(1))
         found = advice(facts_of(model, X, X[:, :1]), Signs(), "no_gradient")
         assert first in found[0].code
+
+
+def test_the_size_of_large_data_is_that_of_a_part():
+    model, x, y = CASES["flat"]()
+    x = np.concatenate([np.tile(x, (40, 1)), np.full((60, 8), 1e6, "float32")])
+    assert facts_of(model, x, np.tile(y, (41, 1))).x_size < 3
