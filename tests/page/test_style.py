@@ -64,6 +64,23 @@ return [...kinds];
 """
 
 
+#: How many notes are to be seen, and those that lie over something.
+NOTES = """
+const place = (e) => e.getBoundingClientRect();
+const seen = (e) => place(e).width > 0;
+const notes = [...document.querySelectorAll(".term-note, .source-note")].filter(seen);
+const solid = ".bd-article :is(p, pre, table, math, svg.figure)";
+const others = [...document.querySelectorAll(solid)]
+  .filter((e) => seen(e) && !e.closest(".term-note"));
+const end = place(document.querySelector(".bd-article")).right + 1;
+const meet = (a, b) => a.left < b.right && b.left < a.right
+  && a.top < b.bottom && b.top < a.bottom;
+const over = notes.filter((note) => place(note).right > end
+  || [...notes, ...others].some((e) => e !== note && meet(place(note), place(e))));
+return [notes.length, over.map((e) => e.textContent)];
+"""
+
+
 @pytest.mark.parametrize("name", engines.ENGINES)
 def test_lines_have_60_to_75_characters_and_boxes_two_kinds(name):
     with browser.server(HTML) as address, engines.ENGINES[name]() as engine:
@@ -75,6 +92,14 @@ def test_lines_have_60_to_75_characters_and_boxes_two_kinds(name):
         assert 60 <= sorted(lines)[len(lines) // 2] <= 75 and max(lines) <= 82
         kinds = engine.evaluate(KINDS)
         assert len(kinds) == 2 and all(kind.endswith("none") for kind in kinds)
+        assert engine.evaluate(NOTES) == [0, []]
+        # definitions and sources stand in the margin where there is one
+        for width in (1560, 1920):
+            engine.size(width, 900)
+            for page in ("book/vanishing.html", "book/initializers.html"):
+                engine.goto(address + page)
+                count, over = engine.evaluate(NOTES)
+                assert count >= 8 and over == [], (width, page)
         engine.size(320, 700)
         for page in ("book/index.html", "book/initializers.html"):
             engine.goto(address + page)

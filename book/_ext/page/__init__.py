@@ -8,8 +8,8 @@ Everything that hangs on the theme's own HTML is in this folder, one idea a modu
 ``figures``     drawings in the colours of the page; sizes of other pictures
 ``accents``     the words "measured" and "theory" in the colour of their lines
 ``folds``       solutions that open without a script
-``glossary``    what a term means, shown on hover and on focus
-``references``  entries of the bibliography
+``glossary``    what a term means, in the margin, or on hover and on focus
+``references``  sources in the margin; entries of the bibliography
 ``buttons``     Colab, the notebook, the repository, an issue
 ``head``        description, social card, sitemap, the pages for 404 and /
 ``chapter``     how far through the course a page is, and how long it takes
