@@ -8,7 +8,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from coursekit.clinic._checkup import not_finite
 from coursekit.clinic.monitor._device import variable
 
 #: So many samples are kept, of as many batches as it takes.
@@ -49,7 +48,7 @@ class FirstBatch:
     cannot write. Samples of a changing size are kept of one batch alone.
     """
 
-    targets, bad, size_of_one = (), False, None
+    targets, size_of_one = (), None
 
     def __init__(self, batch, samples):
         leaves = keras.tree.flatten(batch)
@@ -89,7 +88,7 @@ class FirstBatch:
         kept = tf.where(taken, tf.cast(new, slot.dtype), slot.value())
         return tf.ensure_shape(kept, slot.shape)
 
-    def keep(self, look):
+    def keep(self):
         """Do nothing: what ``take`` took stays."""
 
     def release(self):
@@ -117,8 +116,6 @@ class LatestBatch:
     ----------
     targets : list
         Those of the first batches, while they are not many numbers.
-    bad : bool
-        Whether a batch held numbers that are not finite, among those looked at.
     size_of_one : int or None
         Samples of the first batch.
     """
@@ -127,8 +124,7 @@ class LatestBatch:
         self._structure, self._samples = batch, samples
         self.slots = [_any_size(leaf) for leaf in keras.tree.flatten(batch)]
         self._kept, self._full = None, False
-        self.targets, self._numbers, self.bad = [], 0, False
-        self.size_of_one = None
+        self.targets, self._numbers, self.size_of_one = [], 0, None
 
     def take(self, batch, alone):
         """Point to this batch; XLA could not."""
@@ -138,24 +134,20 @@ class LatestBatch:
             if slot is not None:
                 slot.assign(tf.cast(leaf, slot.dtype))
 
-    def keep(self, look):
-        """Keep of the batch that is there what is wanted; call it after a step.
-
-        ``look`` says whether to look for numbers that are not finite, too.
-        """
+    def keep(self):
+        """Keep of the batch that is there what is wanted; call it after a step."""
         more = len(self.targets) < TARGET_BATCHES and self._numbers < TARGET_NUMBERS
-        if self._full and not more and (not look or self.bad):
+        if self._full and not more:
             return
         now = [None if slot is None else slot.numpy() for slot in self.slots]
         if not any(a is not None and len(a) for a in now):
             return
         if not self._full:
             self._extend(now)
-        batch = keras.tree.pack_sequence_as(self._structure, now)
         if more:
-            self._numbers += sum(np.size(t) for t in keras.tree.flatten(batch[1]))
-            self.targets.append(batch[1])
-        self.bad |= look and not_finite(batch)
+            targets = keras.tree.pack_sequence_as(self._structure, now)[1]
+            self._numbers += sum(np.size(t) for t in keras.tree.flatten(targets))
+            self.targets.append(targets)
 
     def _extend(self, now):
         before = self._kept or [None if a is None else a[:0] for a in now]

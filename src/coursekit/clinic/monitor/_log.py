@@ -44,6 +44,8 @@ class Record:
         Number of the last step that was read, waiting or not.
     bad_step : int or None
         The first step whose loss or gradient was not finite.
+    bad_parts : list of str, or None
+        Which of `_rows.PARTS` of its batch was not finite; None if it was not seen.
     """
 
     def __init__(self, layers, scaled):
@@ -51,7 +53,7 @@ class Record:
         self._steps = Log(_rows.step_type(layers))
         self._updates = Log(_rows.update_type(layers))
         self.waiting = np.empty(0, _rows.step_type(layers))
-        self.last_step, self.bad_step = 0, None
+        self.last_step, self.bad_step, self.bad_parts = 0, None, None
 
     @property
     def steps(self):
@@ -92,5 +94,9 @@ class Record:
         bad = np.isposinf(total) if self._scaled else ~np.isfinite(total)
         bad |= rows["told"] & ~np.isfinite(rows["loss"])
         if self.bad_step is None and bad.any():
-            self.bad_step = int(rows["step"][np.argmax(bad)])
+            first = rows[np.argmax(bad)]
+            self.bad_step = int(first["step"])
+            if not np.isnan(first["finite"]).any():
+                pairs = zip(_rows.PARTS, first["finite"], strict=True)
+                self.bad_parts = [name for name, finite in pairs if not finite]
         self._steps.extend(rows)

@@ -73,7 +73,8 @@ class Recorder:
         self.columns = self.start = self.updates = self.traced = None
         self._batch = self._data = self._written = None
         self._asked = self._late = False
-        self._loss = variable(tf.constant(_rows.UNTOLD, tf.float64))
+        # of the step that goes on: its loss, and whether each part is finite
+        self._told = variable([_rows.UNTOLD] * (1 + len(_rows.PARTS)), dtype=tf.float64)
 
     def key(self):
         """Return what the operations in the step depend on."""
@@ -82,7 +83,7 @@ class Recorder:
     def begin(self, optimizer, inside):
         """Make ready for a training; ``inside`` says where updates are measured."""
         self.updates = restarted(self.updates, optimizer, inside)
-        self._loss.assign(_rows.UNTOLD)
+        self._told.assign([_rows.UNTOLD] * (1 + len(_rows.PARTS)))
         if all(layer.built for layer in self.model._flatten_layers()):
             self.prepare()
 
@@ -114,18 +115,25 @@ class Recorder:
 
     def tell(self, loss):
         """Keep the loss of the step that goes on."""
-        self._loss.assign(tf.cast(tf.reduce_mean(loss), tf.float64))
+        self._tell(
+            tf.cast(tf.reduce_mean(loss), tf.float64), [_rows.UNTOLD] * len(_rows.PARTS)
+        )
+
+    def _tell(self, loss, finite):
+        self._told.assign(tf.stack([loss, *finite]))
 
     def on_loss(self, loss, x, y, sample_weight):
         """Keep the loss of this step, and samples when some are wanted."""
         if self.paused:
             return
         self.prepare()
-        self.tell(loss)
         if x is None and self._data is not None:
             # a train_step of one's own need not hand its inputs on
             x = keras.utils.unpack_x_y_sample_weight(self._data)[0]
-        self._take((x, y, sample_weight))
+        batch = (x, y, sample_weight)
+        loss = tf.cast(tf.reduce_mean(loss), tf.float64)
+        self._tell(loss, [_is_finite(part) for part in batch])
+        self._take(batch)
 
     def on_train_step(self, data):
         """Take note of the data of a ``train_step`` that begins."""
@@ -133,10 +141,15 @@ class Recorder:
 
     def on_train_step_end(self):
         """Keep samples of a ``train_step`` that has called no ``compute_loss``."""
-        data, self._data = self._data, None
-        if data is not None and not self.paused and isinstance(data, tuple | list):
-            if len(data) in (2, 3):
-                self._take(keras.utils.unpack_x_y_sample_weight(data))
+        batch, self._data = self._unpacked(), None
+        if batch is not None and not self.paused:
+            self._take(batch)
+
+    def _unpacked(self):
+        """Return the batch of a ``train_step`` that has called no ``compute_loss``."""
+        data = self._data
+        known = isinstance(data, tuple | list) and len(data) in (2, 3)
+        return keras.utils.unpack_x_y_sample_weight(data) if known else None
 
     def _take(self, batch):
         self._data, alone = None, self._alone
@@ -152,12 +165,15 @@ class Recorder:
     def on_begin(self):
         """Open the row of a step that a loss scale may skip."""
         self.prepare()
-        nan = tf.constant([np.nan] * (self.steps.width - 1), tf.float64)
-        self.steps.write(self.steps.open(), tf.concat([tf.stack([self._loss]), nan], 0))
+        self._look_at_data()
+        nan = self.steps.width - self._told.shape[0]
+        nan = tf.constant([np.nan] * nan, tf.float64)
+        self.steps.write(self.steps.open(), tf.concat([self._told, nan], 0))
 
     def on_gradients(self, gradients, variables, divisor=None, begin=True):
         """Write the sums of squares of one step."""
         self.prepare()
+        self._look_at_data()
         # Each sum takes its gradient as soon as that is there, and lets it go:
         # gradients that are held until the last of them is there cost a tenth
         # of a step.
@@ -169,9 +185,8 @@ class Recorder:
 
         def write(sums, divisor):
             step = self.steps.open() if begin else self.steps.count.read_value()
-            head = {"loss": self._loss, "exact": exact, "divisor": divisor}
-            head = tf.stack([head[name] for name in _rows.DEVICE_HEAD])
-            self.steps.write(step, tf.concat([head, tf.cast(sums, tf.float64)], 0))
+            row = [self._told, [exact, divisor], tf.cast(sums, tf.float64)]
+            self.steps.write(step, tf.concat(row, 0))
             return step
 
         if self._alone:
@@ -179,6 +194,11 @@ class Recorder:
             self._written = _on_one_thread(write, sums, divisor)
         else:
             write(sums, divisor)
+
+    def _look_at_data(self):
+        """Tell of a batch that came past no ``compute_loss`` whether it is finite."""
+        if (batch := self._unpacked()) is not None:
+            self._tell(self._told[0], [_is_finite(part) for part in batch])
 
     @property
     def _alone(self):
@@ -212,16 +232,16 @@ class Recorder:
             self.prepare()
         self.updates.before_batch(done)
 
-    def after_batch(self, done, look):
-        """Do what is due after so many batches; ``look`` at the data if wanted."""
-        self.keep_batch(look)
+    def after_batch(self, done):
+        """Do what is due after so many batches."""
+        self.keep_batch()
         if self.columns is not None:
             self.updates.after_batch(done, self.steps.count)
 
-    def keep_batch(self, look=False):
+    def keep_batch(self):
         """Keep what is wanted of the batch that the last step had."""
         if self._batch is not None:
-            self._batch.keep(look)
+            self._batch.keep()
 
     def release(self):
         """Let go what the device holds of the data."""
@@ -253,21 +273,21 @@ class Recorder:
         """Those of the first batches, a list: empty if they were not kept."""
         return [] if self._batch is None else self._batch.targets
 
-    @property
-    def sees_data(self):
-        """Whether every batch can be looked at for numbers that are not finite."""
-        return isinstance(self._batch, _batch.LatestBatch)
-
-    @property
-    def bad_data(self):
-        """Whether a batch held numbers that are not finite, among those looked at."""
-        return self._batch is not None and self._batch.bad
-
     def read(self):
         """Return the steps and the updates since the last reading, or None."""
         if self.columns is None:
             return None
         return _rows.from_device(*self.steps.unread()), self.updates.unread()
+
+
+def _is_finite(part):
+    """Return 1 if all numbers of a part of a batch are finite, 0 if not."""
+    leaves = [leaf for leaf in tf.nest.flatten(part, True) if leaf is not None]
+    floats = [leaf for leaf in leaves if tf.as_dtype(leaf.dtype).is_floating]
+    found = [tf.reduce_all(tf.math.is_finite(leaf)) for leaf in floats]
+    if not found:
+        return tf.constant(1.0, tf.float64)
+    return tf.cast(found[0] if len(found) == 1 else tf.reduce_all(found), tf.float64)
 
 
 def _batch_size(model):

@@ -12,10 +12,13 @@ import numpy as np
 
 from coursekit._norms import LOST, SAFE
 
+#: The parts of a batch.
+PARTS = ("inputs", "targets", "weights")
 #: What the device keeps of a step in front of the sums of squares, in this order:
-#: the loss, whether the sums are exact, and what the norms are divided by.
-DEVICE_HEAD = ("loss", "exact", "divisor")
-#: In the place of a loss that the training has not told: no loss is that low.
+#: the loss, for each part 1 if it is finite and 0 if not, whether the sums are exact,
+#: and what the norms are divided by.
+DEVICE_HEAD = ("loss", *PARTS, "exact", "divisor")
+#: In the place of what the training has not told: no loss is that low.
 UNTOLD = np.finfo("float64").min
 
 
@@ -24,11 +27,12 @@ def step_type(layers):
 
     ``exact`` is 1 where the norms were computed in float64, 0 where in float32, NaN
     for a step that a loss scale left out. ``told`` says whether the training has told
-    its loss by then; ``total`` is the norm of all gradients.
+    its loss by then; ``total`` is the norm of all gradients; ``finite`` says of each of
+    `PARTS` whether it is, NaN where the step's batch was not seen.
     """
     head = [(name, "f8") for name in ("loss", "exact", "total")]
-    gradient = ("gradient", "f8", (layers,))
-    return np.dtype([("step", "i8"), ("told", "?"), *head, gradient])
+    blocks = [("finite", "f8", (len(PARTS),)), ("gradient", "f8", (layers,))]
+    return np.dtype([("step", "i8"), ("told", "?"), *head, *blocks])
 
 
 def update_type(layers):
@@ -50,6 +54,8 @@ def from_device(numbers, kept):
     rows["step"] = numbers
     rows["told"], rows["exact"] = head["loss"] != UNTOLD, head["exact"]
     rows["loss"] = np.where(rows["told"], head["loss"], np.nan)
+    finite = np.column_stack([head[name] for name in PARTS])
+    rows["finite"] = np.where(finite == UNTOLD, np.nan, finite)
     rows["total"] = np.sqrt(squares.sum(axis=1)) / head["divisor"]
     norms = np.where(halves < 0, np.nan, np.sqrt(squares))[:, :-1]
     rows["gradient"] = norms / head["divisor"][:, None]

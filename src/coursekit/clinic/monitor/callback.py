@@ -30,16 +30,16 @@ class GradientMonitor(keras.callbacks.Callback):
     How far a step moved the weights is measured once in 50 updates, and
     once in 200 after its first 200.
 
-    Where a NaN came from one step to the next, later batches are looked at, too, for
-    numbers that are not finite. Under XLA, on a GPU and in loops of one's own that is
-    not possible: only the first samples are, and the report says so.
+    Of each batch it is noted which part holds numbers that are not finite: inputs,
+    targets or weights. In a loop of one's own the batches are not seen, and the report
+    says so.
 
     ``fit`` takes the monitor as a callback. ``train_on_batch`` and custom loops
     go into ``with monitor.watch(model): ...``.
 
     Memory: two copies of the weights at most (those of the start, until the
     first diagnosis, and those of a measured step or of the end), 32 samples of
-    the first batch, the latest batch while ``fit`` runs, 1,024 rows of 5 + layers
+    the first batch, the latest batch while ``fit`` runs, 1,024 rows of 7 + layers
     float64s on the device and at most 4,096 in the log: all of the first 2,048
     steps, of the later ones every second, fourth, eighth ... The log of updates
     has as many rows at most.
@@ -152,8 +152,7 @@ class GradientMonitor(keras.callbacks.Callback):
         if self._done == self._begun:
             return
         self._done = self._begun
-        bad = self._record is not None and self._record.bad_step is not None
-        self._recorder.after_batch(self._done, look=bad)
+        self._recorder.after_batch(self._done)
         early = self._done in READ_EARLY
         if self.stop_on or early or self._done % READ_EVERY == 0:
             if self.read() and not self._recorder.exact:
@@ -390,12 +389,14 @@ class GradientMonitor(keras.callbacks.Callback):
                 "the loss of each step was told after its update: call "
                 "monitor.record_loss(loss) before optimizer.apply"
             )
-        if self._recorder.bad_data:
-            yield "a batch of the training holds numbers that are not finite"
-        elif self._record.bad_step and not self._recorder.sees_data:
+        step, parts = self._record.bad_step, self._record.bad_parts
+        if parts:
+            which = " and ".join(parts)
+            yield f"the {which} of step {step} hold numbers that are not finite"
+        elif step and parts is None:
             yield (
-                "under XLA, on a GPU and in a loop of one's own only the first samples "
-                "are looked at: whether a later one holds NaN is not known"
+                "in a loop of one's own the batches are not seen: whether that of step "
+                f"{step} holds NaN is not known"
             )
 
     def __deepcopy__(self, memo):

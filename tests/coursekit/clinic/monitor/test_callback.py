@@ -844,15 +844,89 @@ def test_labels_that_stop_the_first_step_are_named_and_mended(eager):
         found.check()
 
 
-def test_a_later_batch_that_xla_hides_is_said_to_be_unknown():
-    x = X.copy()
-    x[40] = np.nan
-    model = _mlp(jit_compile=True)
-    monitor = GradientMonitor()
-    model.fit(x, Y, callbacks=[monitor], **FIT)
+def _with_bad(part):
+    """Return data of four batches: in the third, one number of a part is bad."""
+    data = {"inputs": X.copy(), "targets": Y.copy(), "weights": np.ones(64, "float32")}
+    data[part].flat[-17 * (data[part].size // 64)] = (
+        np.inf if part == "inputs" else np.nan
+    )
+    return data.values()
+
+
+def _no_compute_loss(self, data):
+    x, y, _ = data
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean((y - self(x, training=True)) ** 2)
+    weights = self.trainable_weights
+    self.optimizer.apply(tape.gradient(loss, weights), weights)
+    return {"loss": loss}
+
+
+BAD_WAYS = {
+    "plain": {},
+    "compiled by XLA": {"jit_compile": True},
+    "several steps an execution": {"steps_per_execution": 2},
+    "eagerly": {"run_eagerly": True},
+    "a loss scale": {
+        "optimizer": keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(), 1.0)
+    },
+}
+
+
+@pytest.mark.parametrize("part", ["inputs", "targets", "weights"])
+@pytest.mark.parametrize("way", ["plain", "compiled by XLA"])
+def test_what_is_not_finite_is_named_with_its_step(way, part):
+    _bad_batch_is_named(_mlp(**BAD_WAYS[way]), part)
+
+
+@pytest.mark.parametrize("way", list(BAD_WAYS)[2:])
+def test_targets_that_are_not_finite_are_named_however_fit_runs(way):
+    _bad_batch_is_named(_mlp(**BAD_WAYS[way]), "targets")
+
+
+@pytest.mark.parametrize("xla", [False, True])
+def test_a_bad_batch_of_a_train_step_without_compute_loss_is_named(xla):
+    model = _mlp(jit_compile=xla)
+    model.train_step = _no_compute_loss.__get__(model)
+    _bad_batch_is_named(model, "inputs")
+
+
+def _bad_batch_is_named(model, part):
+    monitor, (x, y, weights) = GradientMonitor(), _with_bad(part)
+    model.fit(x, y, sample_weight=weights, callbacks=[monitor], **FIT)
     found = coursekit.diagnose(monitor)
     assert found.verdict == "exploding" and found.trace.first_bad_step == 3
-    assert "whether a later one holds NaN is not known" in str(found)
+    assert f"the {part} of step 3 hold numbers that are not finite" in str(found)
+    assert any(f.kind == "bad_data" for f in found.findings)
+
+
+def test_data_are_not_blamed_for_what_the_model_makes_of_them():
+    """A layer may read NaN as missing; a step may explode beside finite data."""
+    keras.utils.set_random_seed(0)
+    fill = layers.Lambda(lambda x: tf.where(tf.math.is_nan(x), 0.0, x))
+    model = keras.Sequential([keras.Input((6,)), fill, layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(0.01), "mse", jit_compile=True)
+    monitor, (x, y, _) = GradientMonitor(), _with_bad("weights")
+    x[3] = np.nan
+    model.fit(x, y, callbacks=[monitor], **FIT)
+    assert monitor.trace().first_bad_step is None
+    assert not any("not finite" in note for note in monitor.trace().notes[1:])
+    model, monitor = _mlp(optimizer=keras.optimizers.SGD(1e30)), GradientMonitor()
+    model.fit(X, Y, callbacks=[monitor], **FIT)
+    assert monitor.trace().first_bad_step and monitor.trace().notes == []
+
+
+def test_of_a_loop_of_one_s_own_the_batches_are_not_known():
+    model, monitor = _mlp(), GradientMonitor()
+    with monitor.watch(model, loss="mse", batch=(X, Y)):
+        for y in (Y, np.nan * Y):
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_mean((y - model(X)) ** 2)
+            weights = model.trainable_weights
+            gradients = tape.gradient(monitor.record_loss(loss), weights)
+            model.optimizer.apply(gradients, weights)
+    found = coursekit.diagnose(monitor)
+    assert "whether that of step 2 holds NaN is not known" in str(found)
     assert not any(f.kind == "bad_data" for f in found.findings)
 
 
