@@ -225,6 +225,11 @@ class Ensemble:
                 f"{type(optimizer).__name__} looks at whole variables and would mix "
                 f"the members: use one of {names}"
             )
+        # its configuration, of which the members' optimizer is made, has no word of it
+        if getattr(optimizer, "_exclude_from_weight_decay", None):
+            raise ValueError(
+                "exclude_from_weight_decay cannot be followed here: train with fit"
+            )
         config = optimizer.get_config()
         own = {k: config.pop(k) for k in _CLIPPING if k in config}
         own = {k: v for k, v in own.items() if v is not None}
@@ -635,6 +640,12 @@ def _check_model(model):
         raise ValueError(
             "a layer draws random numbers while it runs (dropout, noise): members "
             "would share them; take it out or train with fit"
+        )
+    held = [v.path for v in model.trainable_variables if v.constraint is not None]
+    if held:
+        raise ValueError(
+            f"{held[0]} has a constraint, which looks at the whole variable and would "
+            "mix the members: take it out or train with fit"
         )
     for layer in model._flatten_layers():
         if isinstance(layer, keras.layers.RNN) and not layer.unroll:
