@@ -353,6 +353,13 @@ def test_no_name_in_a_table_breaks_on_a_phone(visit):
     assert not [n.text_content() for n in names if n.bounding_box()["height"] > 30]
 
 
+def test_no_number_in_a_printed_table_breaks_on_a_phone(visit):
+    page = visit("book/vanishing.html", viewport=PHONE)
+    rows = page.locator(".cell_output table tbody tr").all()
+    assert len(rows) > 5
+    assert not [row.inner_text() for row in rows if row.bounding_box()["height"] > 40]
+
+
 def test_print_opens_the_solutions(visit):
     page = visit("book/vanishing.html")
     code = page.locator("details.solution pre").first
