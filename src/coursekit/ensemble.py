@@ -226,7 +226,8 @@ class Ensemble:
                 f"the members: use one of {names}"
             )
         # its configuration, of which the members' optimizer is made, has no word of it
-        if getattr(optimizer, "_exclude_from_weight_decay", None):
+        left_out = "_exclude_from_weight_decay"
+        if any(getattr(optimizer, left_out + end, None) for end in ("", "_pattern")):
             raise ValueError(
                 "exclude_from_weight_decay cannot be followed here: train with fit"
             )

@@ -504,6 +504,20 @@ def test_what_cannot_be_compiled(arguments, message):
         nets.compile(loss=_loss("float32"), **arguments)
 
 
+def test_what_would_be_left_out_is_refused():
+    def held(seed):
+        limit = keras.constraints.MaxNorm(0.1)
+        layer = keras.layers.Dense(3, kernel_constraint=limit)
+        return keras.Sequential([keras.Input((4,)), layer])
+
+    with pytest.raises(ValueError, match="kernel has a constraint"):
+        Ensemble(held, SEEDS)
+    decay = keras.optimizers.AdamW()
+    decay.exclude_from_weight_decay(var_names=["bias"])
+    with pytest.raises(ValueError, match="exclude_from_weight_decay"):
+        Ensemble(_dense("float32"), SEEDS).compile(decay, _loss("float32"))
+
+
 @pytest.mark.parametrize(
     "change, message",
     [

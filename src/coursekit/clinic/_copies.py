@@ -5,7 +5,7 @@ import random
 import time
 import warnings
 from dataclasses import dataclass
-from types import SimpleNamespace
+from types import FunctionType, SimpleNamespace
 
 import keras
 import numpy as np
@@ -302,10 +302,16 @@ def _clone(model, layers, keep):
         raise ValueError(f"{min(nested)} is inside a nested model")
 
     def fresh(layer):
+        # a Python function is not read back from a configuration: the model's own
+        # is taken, and a Lambda, which has no weights, as it is
+        if isinstance(layer, keras.layers.Lambda):
+            return layer
+        own = getattr(layer, "activation", None)
+        own = {"activation": own} if isinstance(own, FunctionType) else {}
         change = {
             k: v for k, v in layers.get(layer.name, {}).items() if k != "normalize"
         }
-        return type(layer).from_config(layer.get_config() | change)
+        return type(layer).from_config(layer.get_config() | own | change)
 
     def call(layer, *args, **kwargs):
         outputs, name = layer(*args, **kwargs), layer.name

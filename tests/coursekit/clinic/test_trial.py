@@ -151,6 +151,13 @@ def test_a_subclassed_model_without_a_builder_says_what_was_not_tried():
     keras.tree.map_structure(np.testing.assert_array_equal, before, model.get_weights())
 
 
+def test_functions_of_ones_own_are_copied():
+    halved = layers.Lambda(lambda h: h / 2)
+    model = net(dense(activation=lambda h: h * 3), halved, dense())
+    copy = _copies._clone(model, {}, keep=True)
+    np.testing.assert_allclose(copy(X), model(X), rtol=1e-6)
+
+
 def test_a_function_that_builds_it_opens_its_layers():
     trial = coursekit.try_remedies(own, X, X[:, 0], **QUICK)
     cured = [a for a in trial.attempts if a.verdict == "trains"]
