@@ -54,7 +54,7 @@ def read(html):
     prose = set().union(*map(numbers, spoken))
     # Numbers of exercises stand in the line that unfolds a solution; a term's note
     # belongs to the glossary.
-    for tag in article.select("summary, .term-note"):
+    for tag in article.select("summary, .term-note, .source-note"):
         tag.replace_with(" ")
     for tag in article.select("a, pre, code, .section-number, .caption-number, .math"):
         if tag.name == "a" and not tag.get_text().strip():
