@@ -177,7 +177,8 @@ def whole(numbers: dict[str, int] | None = None) -> str:
             name=f"page-{place}",
             # a string of JSON is one of CSS
             book=json.dumps(title.string, ensure_ascii=False),
-            title=json.dumps(own, ensure_ascii=False),
+            # the first page has the course's own
+            title=json.dumps(own if own != title.string else "", ensure_ascii=False),
             anchor=anchor(page).replace(":", "\\:"),
         )
     return str(one)

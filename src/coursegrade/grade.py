@@ -228,9 +228,10 @@ def _to_look_at(lines):
         lines = [line for line in lines if line not in other]
     said = {}
     for line in lines:
-        said.setdefault((line.id, line.why or line.rule), line.file)
-    for (student, why), file in said.items():
-        yield f"{student} ({file}): {why}"
+        who = line.id or line.file
+        said.setdefault((who, line.why or line.rule), line.file)
+    for (who, why), file in said.items():
+        yield f"{who} ({file}): {why}" if who != file else f"{file}: {why}"
 
 
 def _show(one, jobs, known):

@@ -82,10 +82,11 @@ def test_a_solution_opens_by_keyboard(visit, javascript):
     assert code.is_visible()
 
 
+@pytest.mark.parametrize("fold", ["details.solution summary", "details.hide p"])
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_a_solution_shows_that_it_opens(visit, theme):
+def test_a_fold_shows_that_it_opens(visit, theme, fold):
     page = visit("book/vanishing.html", color_scheme=theme)
-    summary = page.locator("details.solution summary").first
+    summary = page.locator(fold).first
     sign = "(e) => getComputedStyle(e, '::after').content"
     closed = summary.evaluate(sign)
     assert summary.evaluate("(e) => getComputedStyle(e, '::after').opacity") == "1"
@@ -358,6 +359,18 @@ def test_no_number_in_a_printed_table_breaks_on_a_phone(visit):
     rows = page.locator(".cell_output table tbody tr").all()
     assert len(rows) > 5
     assert not [row.inner_text() for row in rows if row.bounding_box()["height"] > 40]
+
+
+def test_on_a_phone_a_figure_fills_the_screen_and_no_report_is_cut(visit):
+    page = visit("book/clinic.html", viewport=PHONE)
+    drawings = page.locator("figure > svg.figure")
+    width = "(all) => Math.min(...all.map((e) => e.getBoundingClientRect().width))"
+    assert drawings.evaluate_all(width) > 0.95 * PHONE["width"]
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    reports = page.locator(".output.text_html:has(li)")
+    assert reports.count() > 5
+    cut = "(all) => all.filter((e) => e.scrollWidth > e.clientWidth + 1).length"
+    assert reports.evaluate_all(cut) == 0
 
 
 def test_print_opens_the_solutions(visit):

@@ -8,6 +8,7 @@ import pytest
 import browser
 import engines
 from colours import contrast
+from page.figures import LINES as LINES_OF_FIGURES
 
 ROOT = Path(__file__).parents[2]
 HTML = ROOT / "_build" / "html"
@@ -28,6 +29,14 @@ def test_colours_of_text_can_be_read_on_paper_and_on_wash(theme):
     for name in texts:
         for ground in ("paper", "wash"):
             assert contrast(colours[name], colours[ground]) >= 4.5, (name, ground)
+
+
+def test_names_of_lines_can_be_read_in_the_dark():
+    light, dark = tokens("light"), tokens("dark")
+    names = [f"line{number}" for number in range(1, len(LINES_OF_FIGURES) + 1)]
+    assert [light[name] for name in names] == list(LINES_OF_FIGURES)
+    for name in names:
+        assert contrast(dark[name], dark["paper"]) >= 4.5, name
 
 
 #: Characters of the lines of the longest paragraphs, by the places of their letters.
@@ -118,6 +127,10 @@ def test_a_caption_stands_beside_its_figure_where_there_is_room():
             caption = figure.locator("figcaption").bounding_box()
             right = drawing["x"] + drawing["width"]
             assert (caption["x"] >= right) == beside
+            if not beside:
+                # one left edge: text, drawing and caption
+                text = page.locator(".bd-article section > p").first.bounding_box()
+                assert abs(drawing["x"] - text["x"]) < 1 > abs(caption["x"] - text["x"])
             words = figure.locator("figcaption .theory").first
             assert words.inner_text().lower() == "theory"
             page.close()

@@ -1,9 +1,9 @@
 """Pictures: their size, loading when they are needed, and the theme's colours.
 
 The book's figures are SVG in colours that nothing else has: ink, paper, and those of
-what is measured and of theory (see ``coursekit/course.mplstyle``). They stand in the
+lines and of theory (see ``coursekit/course.mplstyle``). They stand in the
 page itself: ink is the colour of the text around them, paper is nothing and the
-accents are the page's, so they follow the theme, and the reader's own colours, in
+others are the page's, so they follow the theme, and the reader's own colours, in
 every browser. As files they would not: browsers differ in what a
 picture's ``prefers-color-scheme`` answers.
 
@@ -29,13 +29,16 @@ from lab.directive import lab_place
 PAPER = "#fffffd"
 #: The first colour of course.mplstyle, which says "measured".
 MEASURED = "#0072b2"
-#: What stands in the page for a colour of the style; the two accents are the page's
-#: own, lighter in the dark (see page.css).
+#: The colours after it: one thing measured beside another.
+LINES = ("#a8538c", "#008060", "#927600", "#777777", "#5b6bd6")
+#: What stands in the page for a colour of the style: the page's own, lighter in the
+#: dark, where the names of lines are written in them (see page.css).
 ON_THE_PAGE = {
     INK: "currentColor",
     PAPER: "none",
     MEASURED: "var(--measured)",
     THEORY["color"]: "var(--theory)",
+    **{line: f"var(--line{number})" for number, line in enumerate(LINES, start=1)},
 }
 SVG = "http://www.w3.org/2000/svg"
 XLINK_HREF = "{http://www.w3.org/1999/xlink}href"

@@ -75,6 +75,9 @@ class _Examiner:
                 channel.send_packet(self.control, {}, [theirs.fileno()])
             pid = channel.receive(sock, time.monotonic() + START_SECONDS)["pid"]
             self.servers.add(pid)
+            if self.control.fileno() < 0:
+                # Closed meanwhile, when this server was not among those to end.
+                raise channel.ClosedError
             sock.settimeout(HANG_SECONDS)
             channel.send(sock, job)
             while True:

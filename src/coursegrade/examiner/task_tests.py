@@ -1,6 +1,7 @@
 """Run a task's tests in the grader, over the values that the room gives."""
 
 import ast
+import random
 
 import numpy as np
 
@@ -57,8 +58,9 @@ class TaskTest:
         self.task, self.student = task, student
         self.given, self.asked = needs.needed(master.cells, task.test)
         self.sources = (released_source(task.test), task.test.source)
-        # Where the public tests have passed, with what they left.
-        self.room = self.space = None
+        # Where the public tests have passed, with what they left: names, and the
+        # state of the global generators, which other tasks' tests use meanwhile.
+        self.room = self.space = self.drawn = None
 
     def run(self, session, hidden):
         """Run the public tests, or those and the hidden ones.
@@ -86,6 +88,7 @@ class TaskTest:
                 tree = sides.visit(tree)
             exec(compile(tree, self.task.test.id, "exec"), self.space)
             self.room = session.room
+            self.drawn = random.getstate(), np.random.get_state()
         except RoomError as error:
             return error.status, error.message
         except AssertionError as error:
@@ -109,6 +112,8 @@ class TaskTest:
             passed = [ast.dump(one) for one in needs.tree_of(self.sources[0]).body]
             if [ast.dump(one) for one in tree.body[: len(passed)]] == passed:
                 del tree.body[: len(passed)]
+                random.setstate(self.drawn[0])
+                np.random.set_state(self.drawn[1])
                 return tree
         self.space = {"__name__": "test", **self.student}
         for name in sorted(self.asked):

@@ -129,16 +129,9 @@ def _zip(pages):
 
 
 def _histogram(values, most):
-    """Return a table with a bar for each point: how many have so many, rounded down."""
+    """Return a table: the share of the class with so many points, rounded down."""
     top = max(1, round(most))
     counts = Counter(min(top, max(0, int(value))) for value in values)
-    longest = max(counts.values(), default=1)
-    bars = [
-        [
-            point,
-            counts[point],
-            f"<meter max='{longest}' value='{counts[point]}'></meter>",
-        ]
-        for point in range(top + 1)
-    ]
+    bar = f"<meter max='{max(1, len(values))}' value='{{}}'></meter>"
+    bars = [[n, counts[n], bar.format(counts[n])] for n in range(top + 1)]
     return table(["Points", "Submissions", "Share"], bars)

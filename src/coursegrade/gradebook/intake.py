@@ -118,7 +118,10 @@ def collect(path, master, roster=None, chosen=None, only=""):
         pairs = [(file, layouts.Owner(only, "", only, "--id")) for file in files]
     else:
         pairs, beside = layouts.owners(files, master.name, roster, holds)
-    lines = [Line(f.path, "", "", "set aside", why) for f, why in (*aside, *beside)]
+    lines = [
+        Line(file.path, "", "", "set aside", why, look=why == file.problem)
+        for file, why in (*aside, *beside)
+    ]
     groups, spelled = {}, {}
     for file, owner in pairs:
         known = roster.find(owner.label, owner.name) if roster else ""

@@ -30,8 +30,8 @@ _MONTHS = (
 _CLOCK = re.compile(r"(\d{1,2})[:.h](\d{2})(?::\d{2})?\s*([ap]\.?m)?", re.IGNORECASE)
 # "2. Dezember", "1er mai", "2 de mayo", or else "December 2".
 _DAY_MONTH = re.compile(
-    r"(?<![\d:.])(?P<day>\d{1,2})(?:st|nd|rd|th|er|º)?[\s.-]+"
-    r"(?:de |d['’])?(?P<month>[^\W\d]{3,})"
+    r"(?<![\d:.])(?P<day>\d{1,2})(?:st|nd|rd|th|er|º)?[\s./-]+"
+    r"(?:of |de |d['’])?(?P<month>[^\W\d]{3,})"
 )
 _MONTH_DAY = re.compile(r"(?P<month>[^\W\d]{3,})[\s.-]+(?P<day>\d{1,2})\b")
 

@@ -108,8 +108,9 @@ def owners(files, assignment, roster=None, holds=lambda file: None):
             unknown = {"look": rule == "Gradescope"}
             for one in people.get(part) or [unknown]:
                 found.append((file, replace(owner, **one)))
-        elif not inside and _BESIDE.fullmatch(part):
-            beside.append((file, _AMONG))
+        elif not inside and (not part or _BESIDE.fullmatch(part)):
+            # An empty folder of those on top is nobody's.
+            beside.append((file, file.problem or _AMONG))
         else:
             label, how = (part, "folder") if inside else (stem(part), "file name")
             if prefix and label.startswith(prefix):
@@ -179,9 +180,11 @@ def _platform(files):
     paths = [f.parts for f in files if not _BESIDE.fullmatch(f.parts[0])]
     for rule, pattern in LAYOUTS.items():
         for depth in range(3):
-            level = {parts[: depth + 1] for parts in paths if len(parts) > depth}
+            # An empty folder further up says nothing.
+            full = [parts for parts in paths if parts[depth:] != ("",)]
+            level = {parts[: depth + 1] for parts in full if len(parts) > depth}
             hits = {one: hit for one in level if (hit := pattern.fullmatch(one[-1]))}
-            above = {one[:depth] for one in hits} == {one[:depth] for one in paths}
+            above = {one[:depth] for one in hits} == {one[:depth] for one in full}
             if hits and above and 2 * len(hits) >= len(level) and _agree(hits):
                 return depth, rule
     return 0, ""
@@ -221,8 +224,11 @@ def _unwrapped(files, assignment, roster, holds):
             alone = all(_BESIDE.fullmatch(file.parts[depth]) for file in loose)
             if not (tops and alone and (groups or drive or len(tops) == 1)):
                 return files, beside, depth, doubt
+            below = [name for one in tops.values() for name in _units(one, depth + 1)]
+            # Groups call their work alike, people are called otherwise.
+            alike = len(set(below)) < len(below)
             signs = [
-                (drive or _on_top(one, depth, assignment, roster, holds), one)
+                (drive or _on_top(one, depth, assignment, roster, holds, alike), one)
                 for one in tops.values()
             ]
             if groups:
@@ -235,8 +241,11 @@ def _unwrapped(files, assignment, roster, holds):
         files, depth = deep, depth + 1
 
 
-def _on_top(files, depth, assignment, roster, holds):
-    """Tell whether a folder holds students, not one's files; None if nothing tells."""
+def _on_top(files, depth, assignment, roster, holds, alike):
+    """Tell whether a folder holds students, not one's files; None if nothing tells.
+
+    Where names in several folders are ``alike``, a person's in this one is no sign.
+    """
     top, under = files[0].parts[depth], _units(files, depth + 1)
     if roster:
         known = [folded(one) in roster.by_label for one in (top, *under)]
@@ -262,7 +271,7 @@ def _on_top(files, depth, assignment, roster, holds):
         named.append(same_letters(said, unit))
         if len(named) > 1:
             return True
-    return True if any(named) else None
+    return True if any(named) and not alike else None
 
 
 def _level(files, depth):
@@ -271,7 +280,7 @@ def _level(files, depth):
     for file in files:
         if len(file.parts) > depth + 1:
             folders.setdefault(file.parts[depth], []).append(file)
-        else:
+        elif file.parts[depth]:
             loose.append(file)
     return folders, loose
 
@@ -280,7 +289,8 @@ def _units(files, depth):
     """Return the files by what could be a student at this part of their paths."""
     units, loose = _level(files, depth)
     for file in loose:
-        units.setdefault(stem(file.parts[depth]), []).append(file)
+        if not _BESIDE.fullmatch(file.parts[depth]):
+            units.setdefault(stem(file.parts[depth]), []).append(file)
     return units
 
 

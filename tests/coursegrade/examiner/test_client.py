@@ -2,12 +2,16 @@
 
 import os
 import signal
+import socket
+import subprocess
+import sys
 import threading
 import time
 
 import pytest
 
 import processes
+from coursegrade.border import channel
 from coursegrade.examiner import client
 from submissions import TINY, solved
 
@@ -83,6 +87,27 @@ def test_the_gate_lets_one_in_alone():
         thread.join(60)
     assert seen.count({"alone"}) == 10
     assert not [one for one in seen if "alone" in one and len(one) > 1]
+
+
+def test_a_server_that_comes_when_all_is_stopped_is_ended():
+    sleeper = [sys.executable, "-c", "import time; time.sleep(600)"]
+    server = subprocess.Popen(sleeper, start_new_session=True)
+    one = client._Examiner.__new__(client._Examiner)
+    one.gone, one.servers, one.process = False, set(), subprocess.Popen(sleeper)
+    one.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    found = []
+    grader = threading.Thread(target=lambda: found.append(one.grade({"tasks": []})))
+    grader.start()
+    _, fds = channel.receive_packet(theirs, most=1)
+    one.close()
+    with theirs, socket.socket(fileno=fds[0]) as sock:
+        channel.send(sock, {"pid": server.pid})
+        try:
+            assert server.wait(60) == -signal.SIGKILL
+        finally:
+            server.kill()
+            grader.join(60)
+    assert found == [([], "the grader's process ended or hangs")]
 
 
 def test_a_sandbox_that_dies_costs_nobody_a_point(warm):

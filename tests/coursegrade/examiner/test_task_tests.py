@@ -1,7 +1,9 @@
 """What a failure of the grader's own is taken for: never for a wrong answer."""
 
+import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from coursegrade.assignment.master import parse_master, read_master
@@ -136,3 +138,18 @@ def test_hidden_tests_inside_of_a_public_statement_run_with_it():
     test = TaskTest(master, master.tasks["t"], {})
     assert test.run(here, False) == ("ok", "") and asked == [2, 3, 4, 5, 1, 5]
     assert test.run(here, True) == ("ok", "") and asked[6:] == [2, 3, 4, 5, 1, 5, 6]
+
+
+def test_hidden_tests_draw_what_they_draw_right_behind_the_public_ones():
+    seeded = "np.random.seed(1)\nrandom.seed(1)\nassert f(2) == 4"
+    drawn = "assert np.random.rand() == np.random.RandomState(1).rand()\n"
+    drawn += "assert random.random() == random.Random(1).random()"
+    text = TEST.replace("import numpy as np", "import random\nimport numpy as np")
+    text = text.replace("assert f(2) == 4", seeded).replace("assert f(6) == 36", drawn)
+    master = parse_master(text)
+    test = TaskTest(master, master.tasks["t"], {})
+    here = Here(f=lambda x: x * x)
+    assert test.run(here, False) == ("ok", "")
+    # Another task's public tests come between.
+    np.random.rand(), random.random()
+    assert test.run(here, True) == ("ok", "")

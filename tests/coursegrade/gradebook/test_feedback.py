@@ -26,6 +26,13 @@ def names(path):
         return archive.namelist()
 
 
+def test_bars_are_shares_of_the_class(tmp_path):
+    entries = {name: entry(name) for name in "abc"}
+    entries["c"]["rows"] = [{**row, "points": 0} for row in entries["c"]["rows"]]
+    summary = pages(tmp_path, entries)
+    assert "<th scope='row'>7</th><td>2</td><td><meter max='3' value='2'>" in summary
+
+
 def test_pages_and_the_platforms_zips(tmp_path):
     entries = {"12": entry("12", **MOODLE), "13": entry("13", **CANVAS)}
     entries |= {"b<b": entry("b<b"), "gone": absent(MASTER, "gone")}

@@ -415,9 +415,29 @@ def test_a_section_of_one_student_is_known_by_a_sign_or_asked(tmp_path):
     got = taken("e", many | own("section B", "cyd", ""))
     assert found(got).keys() == {"ada", "bob", "cyd"}
     assert [one.id for one in got.look] == ["cyd"]
+    # What groups call alike is nobody's name, whatever one of them writes.
+    teams = own("group 1", "ada", "ada") | own("group 2", "work", "bob")
+    got = taken("g", teams | own("group 3", "work", "cyd"))
+    assert found(got).keys() == {"group 1", "group 2", "group 3"}
+    assert {one.id for one in got.look} == {"group 1", "group 2", "group 3"}
     # A platform's names are a sign.
     got = taken("f", {f"section {n}/X_{n}{M}/w.ipynb": RIGHT for n in (1, 2)})
     assert found(got).keys() == {"1", "2"} and not got.look
+
+
+@pytest.mark.parametrize("empty", ["section B/", "section B/.git/x", "section B.zip"])
+@pytest.mark.parametrize("start", ["", "tiny-", "X_{}" + M + "/"])
+def test_an_empty_section_is_nobodys_and_looked_at(tmp_path, empty, start):
+    path, people = tmp_path / "in.zip", ("71", "72")
+    with zipfile.ZipFile(path, "w") as archive:
+        for one in people:
+            name = f"{start.format(one)}{'w' if '{' in start else one}.ipynb"
+            archive.writestr(f"section A/{name}", RIGHT)
+        archive.writestr(empty, inner() if empty.endswith(".zip") else b"")
+    taken = intake.collect(path, MASTER)
+    assert found(taken).keys() == set(people)
+    (line,) = taken.look
+    assert (line.file, line.id) == ("section B/", "") and "empty" in line.why
 
 
 def test_times_that_stand_in_names(tmp_path):
