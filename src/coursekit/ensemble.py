@@ -232,16 +232,30 @@ class Ensemble:
                 "exclude_from_weight_decay cannot be followed here: train with fit"
             )
         config = optimizer.get_config()
+        if config.get("use_ema"):
+            raise ValueError(
+                "use_ema: fit puts the averages into the weights when it ends, which "
+                "cannot be followed here: train with fit"
+            )
+        if not self._trainable:
+            raise ValueError(f"model {self._model.name!r} has no trainable weights")
         own = {k: config.pop(k) for k in _CLIPPING if k in config}
         own = {k: v for k, v in own.items() if v is not None}
         self._limits = _limits(own, clipping, len(self))
+        if self._limits and config.get("gradient_accumulation_steps"):
+            raise ValueError(
+                "fit clips what gradient_accumulation_steps have gathered, an ensemble "
+                "would clip each step: choose one of both, or train with fit"
+            )
+        # fit multiplies the loss by it, and the optimizer divides by it
+        config["loss_scale_factor"] = None
         self._rates = None
         if learning_rates is not None:
             self._rates = self._checked_rates(optimizer, learning_rates)
             config["learning_rate"] = 1.0
         self._optimizer = type(optimizer).from_config(config)
         self._optimizer.build(self._trainable)
-        self._loss = keras.losses.get(loss)
+        self._loss = _as_in_fit(keras.losses.get(loss))
         self._jit_compile = bool(jit_compile)
         self._runs = {}
 
@@ -469,11 +483,20 @@ class Ensemble:
 
         The sum of the losses of all has each member's gradient, and its graph is
         half as long as a map of single gradients. XLA needs the map: it cannot
-        differentiate the loop in place of an operation that has no map.
+        differentiate the loop in place of an operation that has no map. So does a
+        gradient of somebody's own (tf.custom_gradient): a map of the forward pass
+        loses it.
         """
+        own = []
+
+        def noted(one):
+            found = member(one)
+            graph = tf.compat.v1.get_default_graph().as_graph_def()
+            own.append(b"_gradient_op_type" in graph.SerializeToString())
+            return found
 
         def together(values):
-            return tf.vectorized_map(member, values)
+            return tf.vectorized_map(noted, values)
 
         def gradients(found_by, values):
             with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -482,9 +505,11 @@ class Ensemble:
             dense = tape.gradient(found[0], values[0], unconnected_gradients="zero")
             return [tf.convert_to_tensor(g) for g in dense], found
 
-        if self._jit_compile:
-            return tf.vectorized_map(lambda one: gradients(member, one), values)
-        return gradients(together, values)
+        if not self._jit_compile:
+            found = gradients(together, values)
+            if not any(own):
+                return found
+        return tf.vectorized_map(lambda one: gradients(member, one), values)
 
     def _member(self, trainable, other, x, y, classes):
         """Return one member's loss, its other variables, and its share of hits."""
@@ -499,6 +524,28 @@ class Ensemble:
             hit = answers == tf.cast(tf.reshape(y, tf.shape(answers)), answers.dtype)
             right = tf.reduce_mean(tf.cast(hit, "float32"))
         return loss, other, right
+
+
+class _Function(keras.losses.Loss):
+    """A function as ``fit`` takes it: with masks, dtypes, and targets of (samples,)."""
+
+    def __init__(self, function):
+        name = getattr(function, "__name__", "")
+        super().__init__(name=name if name.isidentifier() else None)
+        self._function = function
+
+    def call(self, y_true, y_pred):
+        """Return the function's values of targets and outputs of one rank."""
+        if len(y_pred.shape) == len(y_true.shape) + 1 and y_pred.shape[-1] == 1:
+            if len(y_true.shape) == 1:
+                y_true = y_true[:, None]
+            else:
+                y_pred = y_pred[..., 0]
+        return self._function(y_true, y_pred)
+
+
+def _as_in_fit(loss):
+    return loss if isinstance(loss, keras.losses.Loss) else _Function(loss)
 
 
 def _loss_name(loss):
@@ -636,6 +683,12 @@ def _check_model(model):
     if not model.built:
         raise ValueError(
             f"model {model.name!r} has no weights yet: start it with keras.Input"
+        )
+    ends = [getattr(model, name, None) or [0] for name in ("inputs", "outputs")]
+    if max(map(len, ends)) > 1:
+        raise ValueError(
+            f"model {model.name!r} has several inputs or outputs: an ensemble takes "
+            "one of each"
         )
     if _draws(model):
         raise ValueError(

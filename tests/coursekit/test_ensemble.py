@@ -126,6 +126,63 @@ def test_sparse_gradients_and_operations_without_a_map(build, xla):
             assert _distance(stacked[s], own) <= 1e-9
 
 
+@tf.custom_gradient
+def _reversed(x):
+    return tf.identity(x), lambda gradient: -2 * gradient
+
+
+class _Reversed(keras.layers.Layer):
+    def call(self, x):
+        return _reversed(x)
+
+
+def _small(*layers):
+    def build(seed):
+        keras.utils.set_random_seed(seed)
+        first, head = keras.layers.Dense(5, "tanh"), keras.layers.Dense(1)
+        return keras.Sequential([keras.Input((4,)), first, *layers, head])
+
+    return build
+
+
+def _masked(seed):
+    keras.utils.set_random_seed(seed)
+    i = keras.Input((4,))
+    seen = keras.layers.Masking()(keras.layers.Reshape((4, 1))(i))
+    return keras.Model(i, keras.layers.Dense(1)(seen))
+
+
+def _own(y, outputs):
+    return tf.reduce_mean((y - outputs) ** 2, axis=-1)
+
+
+@pytest.mark.parametrize(
+    "build, loss, scale",
+    [
+        # a gradient that a person has written
+        (_small(_Reversed()), "mse", None),
+        # a function as the loss: targets of (samples,), and masks
+        (_small(), _own, None),
+        (_masked, "mse", None),
+        # what fit multiplies the loss by
+        (_small(), "mse", 64.0),
+    ],
+)
+def test_what_fit_does_beside_the_step(build, loss, scale):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(16, 4)).astype("float32")
+    x[::3, 2:] = 0
+    y = rng.normal(size=(16, 4, 1) if build is _masked else 16).astype("float32")
+    nets = Ensemble(build, [0, 1])
+    nets.compile(keras.optimizers.SGD(0.1, loss_scale_factor=scale), loss)
+    nets.fit(x, y, 8, epochs=2, shuffle=False)
+    alone = build(1)
+    alone.compile(keras.optimizers.SGD(0.1, loss_scale_factor=scale), loss)
+    alone.fit(x, y, 8, epochs=2, shuffle=False, verbose=0)
+    for stacked, own in zip(nets.weights, alone.get_weights(), strict=True):
+        assert _distance(stacked[1], own) <= 1e-5
+
+
 @pytest.mark.gpu
 def test_variables_and_steps_are_on_the_gpu(digits):
     nets = Ensemble(_dense("float32"), SEEDS)
@@ -428,6 +485,11 @@ def _recurrent_dropout(seed):
     return keras.Sequential([keras.Input((4, 3)), memory])
 
 
+def _two_outputs(seed):
+    i = keras.Input((4,))
+    return keras.Model(i, [keras.layers.Dense(1)(i), keras.layers.Dense(1)(i)])
+
+
 def _spectral(seed):
     keras.utils.set_random_seed(seed)
     dense = keras.layers.SpectralNormalization(keras.layers.Dense(3))
@@ -448,6 +510,7 @@ def _spectral(seed):
         (_dropout, [0, 1], "random numbers"),
         (_recurrent_dropout, [0, 1], "random numbers"),
         (lambda s: models.rnn(4, unroll=False), [0], "unroll=True"),
+        (_two_outputs, [0, 1], "several inputs or outputs"),
         (_spectral, [0, 1], "sets its kernel while it runs"),
         (lambda s: keras.Sequential([keras.layers.Dense(2)]), [0], "keras.Input"),
     ],
@@ -488,6 +551,15 @@ def test_a_build_that_returns_no_model():
             "choose one",
         ),
         ({"optimizer": keras.optimizers.SGD(), "clipping": [{}]}, "1 entries for 3"),
+        ({"optimizer": keras.optimizers.SGD(use_ema=True)}, "use_ema"),
+        (
+            {
+                "optimizer": keras.optimizers.SGD(
+                    clipnorm=1, gradient_accumulation_steps=2
+                )
+            },
+            "choose one of both",
+        ),
         (
             {"optimizer": keras.optimizers.SGD(), "clipping": [{"norm": 1}] * 3},
             "give one of clipvalue, clipnorm, global_clipnorm",

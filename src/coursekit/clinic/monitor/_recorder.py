@@ -146,9 +146,14 @@ class Recorder:
             self._take(batch)
 
     def _unpacked(self):
-        """Return the batch of a ``train_step`` that has called no ``compute_loss``."""
+        """Return the batch of a ``train_step`` that has called no ``compute_loss``.
+
+        None inside a tf.function of its own, which would hold on to tensors of the
+        step that was traced first.
+        """
         data = self._data
         known = isinstance(data, tuple | list) and len(data) in (2, 3)
+        known = known and all(map(_is_of_this_graph, tf.nest.flatten(data, True)))
         return keras.utils.unpack_x_y_sample_weight(data) if known else None
 
     def _take(self, batch):
@@ -173,7 +178,8 @@ class Recorder:
     def on_gradients(self, gradients, variables, divisor=None, begin=True):
         """Write the sums of squares of one step."""
         self.prepare()
-        self._look_at_data()
+        if begin:
+            self._look_at_data()
         # Each sum takes its gradient as soon as that is there, and lets it go:
         # gradients that are held until the last of them is there cost a tenth
         # of a step.
@@ -197,7 +203,8 @@ class Recorder:
 
     def _look_at_data(self):
         """Tell of a batch that came past no ``compute_loss`` whether it is finite."""
-        if (batch := self._unpacked()) is not None:
+        batch = self._unpacked()
+        if batch is not None:
             self._tell(self._told[0], [_is_finite(part) for part in batch])
 
     @property
@@ -278,6 +285,14 @@ class Recorder:
         if self.columns is None:
             return None
         return _rows.from_device(*self.steps.unread()), self.updates.unread()
+
+
+def _is_of_this_graph(leaf):
+    """Tell whether a tensor can be read here: eagerly, or in the graph being traced."""
+    if tf.executing_eagerly() or not tf.is_tensor(leaf):
+        return True
+    graph = tf.compat.v1.get_default_graph()
+    return not hasattr(leaf, "numpy") and leaf.graph is graph
 
 
 def _is_finite(part):

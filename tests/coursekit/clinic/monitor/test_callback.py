@@ -1026,3 +1026,21 @@ def test_xla_may_write_every_variable(kind, steps):
     np.testing.assert_array_equal(kept, x[:32])
     np.testing.assert_array_equal(labels, y[:32])
     assert (kept.dtype, labels.dtype) == (x.dtype, y.dtype)
+
+
+def test_a_train_step_that_is_a_tf_function_runs_on_without_the_monitor():
+    class Own(keras.Sequential):
+        @tf.function
+        def train_step(self, data):
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_mean((self(data[0], training=True) - data[1]) ** 2)
+            weights = self.trainable_variables
+            self.optimizer.apply(tape.gradient(loss, weights), weights)
+            return {"loss": loss}
+
+    model = Own([keras.Input((4,)), keras.layers.Dense(1)])
+    model.compile("sgd")
+    x, y = np.ones((8, 4), "float32"), np.ones((8, 1), "float32")
+    model.fit(x, y, verbose=0, callbacks=[GradientMonitor()])
+    model.fit(x, y, verbose=0)
+    assert int(model.optimizer.iterations) == 2
