@@ -215,28 +215,8 @@ class Ensemble:
         ValueError
             If members would be mixed or the rates cannot be honoured.
         """
-        if isinstance(optimizer, str):
-            optimizer = keras.optimizers.get(optimizer)
-        if not isinstance(optimizer, keras.optimizers.Optimizer):
-            raise ValueError(f"optimizer={optimizer!r}: give a Keras optimizer")
-        if type(optimizer) not in _ELEMENTWISE:
-            names = ", ".join(kind.__name__ for kind in _ELEMENTWISE)
-            raise ValueError(
-                f"{type(optimizer).__name__} looks at whole variables and would mix "
-                f"the members: use one of {names}"
-            )
-        # its configuration, of which the members' optimizer is made, has no word of it
-        left_out = "_exclude_from_weight_decay"
-        if any(getattr(optimizer, left_out + end, None) for end in ("", "_pattern")):
-            raise ValueError(
-                "exclude_from_weight_decay cannot be followed here: train with fit"
-            )
+        optimizer = _checked_optimizer(optimizer)
         config = optimizer.get_config()
-        if config.get("use_ema"):
-            raise ValueError(
-                "use_ema: fit puts the averages into the weights when it ends, which "
-                "cannot be followed here: train with fit"
-            )
         if not self._trainable:
             raise ValueError(f"model {self._model.name!r} has no trainable weights")
         own = {k: config.pop(k) for k in _CLIPPING if k in config}
@@ -582,6 +562,32 @@ def _answers(numbers, outputs, kind):
         return numbers.argmax(outputs, -1)
     above = outputs[..., 0] > kind[1]
     return numbers.where(above, 1, 0)
+
+
+def _checked_optimizer(optimizer):
+    """Return an optimizer that can train stacked members, or raise."""
+    if isinstance(optimizer, str):
+        optimizer = keras.optimizers.get(optimizer)
+    if not isinstance(optimizer, keras.optimizers.Optimizer):
+        raise ValueError(f"optimizer={optimizer!r}: give a Keras optimizer")
+    if type(optimizer) not in _ELEMENTWISE:
+        names = ", ".join(kind.__name__ for kind in _ELEMENTWISE)
+        raise ValueError(
+            f"{type(optimizer).__name__} looks at whole variables and would mix "
+            f"the members: use one of {names}"
+        )
+    # its configuration, of which the members' optimizer is made, has no word of it
+    left_out = "_exclude_from_weight_decay"
+    if any(getattr(optimizer, left_out + end, None) for end in ("", "_pattern")):
+        raise ValueError(
+            "exclude_from_weight_decay cannot be followed here: train with fit"
+        )
+    if optimizer.get_config().get("use_ema"):
+        raise ValueError(
+            "use_ema: fit puts the averages into the weights when it ends, which "
+            "cannot be followed here: train with fit"
+        )
+    return optimizer
 
 
 def _stacked(variables, values):

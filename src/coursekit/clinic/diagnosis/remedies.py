@@ -457,17 +457,28 @@ def _compile(facts, **change):
     """Return a line that compiles with the optimizer changed, and without its clip."""
     kind = getattr(keras.optimizers, facts.optimizer.kind)
     config = {k: v for k, v in facts.optimizer.config.items() if "clip" not in k}
-    call = _call(kind, config, {"learning_rate": facts.rate} | change)
+    rate = facts.rate or _usual(facts)
+    call = _call(kind, config, {"learning_rate": rate} | change)
     # no "+" in an exponent: shorter, and Python reads both
     return f"model.compile({call}, model.loss)".replace("e+", "e")
 
 
+def _usual(facts):
+    """Return the learning rate that Keras gives the optimizer."""
+    kind = getattr(keras.optimizers, facts.optimizer.kind)
+    return float(f"{kind().get_config()['learning_rate']:.4g}")
+
+
 def _rate(facts, factor):
-    rate = float(f"{facts.rate * factor:.4g}")
-    text = (
-        f"{'Lower' if factor < 1 else 'Raise'} the learning rate to {rate!r}: go on by "
-        "tens until the loss falls below that of a constant output"
-    )
+    if facts.rate:
+        rate = float(f"{facts.rate * factor:.4g}")
+        text = (
+            f"{'Lower' if factor < 1 else 'Raise'} the learning rate to {rate!r}: go "
+            "on by tens until the loss falls below that of a constant output"
+        )
+    else:
+        rate = _usual(facts)
+        text = f"Raise the learning rate to {rate!r}: it is 0 now"
     code = f"model.optimizer.learning_rate = {rate!r}"
     if facts.scheduled:
         code = _compile(facts, learning_rate=rate)

@@ -298,7 +298,8 @@ def _is_of_this_graph(leaf):
 def _is_finite(part):
     """Return 1 if all numbers of a part of a batch are finite, 0 if not."""
     leaves = [leaf for leaf in tf.nest.flatten(part, True) if leaf is not None]
-    floats = [leaf for leaf in leaves if tf.as_dtype(leaf.dtype).is_floating]
+    # a loop of one's own may give plain numbers, too
+    floats = [t for t in map(tf.convert_to_tensor, leaves) if t.dtype.is_floating]
     found = [tf.reduce_all(tf.math.is_finite(leaf)) for leaf in floats]
     if not found:
         return tf.constant(1.0, tf.float64)

@@ -304,6 +304,15 @@ def test_a_rate_that_is_far_out_and_a_tight_clip():
     ]
 
 
+def test_a_rate_of_zero_gets_the_usual_one():
+    model = net(dense(), head=layers.Dense(1), optimizer=keras.optimizers.Adam(0.0))
+    facts = facts_of(model, X, X[:, :1])
+    (raised,) = remedies._pace(facts, Signs(moved=0.0))
+    assert raised.code == "model.optimizer.learning_rate = 0.001"
+    (clipped,) = remedies._clip(facts, Signs(norm=2.0))
+    assert "learning_rate=0.001" in clipped.code
+
+
 def test_a_schedule_is_replaced():
     (lowered,) = remedies._lower(facts_of(*CASES["schedule and clip"]()), Signs())
     assert "keras.optimizers.Adam(learning_rate=0.01" in lowered.code
