@@ -10,7 +10,7 @@ python := .venv/bin/python
 # Seconds that one cell of a notebook may take in `make test`.
 CELL_TIMEOUT ?= 300
 # They take tests and notebooks from one queue (see tests/conftest.py).
-WORKERS ?= 3
+WORKERS ?= 2
 # `make lock UPGRADE=` keeps the versions and renews what depends on them.
 UPGRADE ?= --upgrade
 # `make lock CONSTRAINTS=file` keeps to that file's versions as well.
