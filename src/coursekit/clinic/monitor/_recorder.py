@@ -130,7 +130,7 @@ class Recorder:
         if x is None and self._data is not None:
             # a train_step of one's own need not hand its inputs on
             x = keras.utils.unpack_x_y_sample_weight(self._data)[0]
-        batch = (x, y, sample_weight)
+        batch = tuple(map(_as_tensor, (x, y, sample_weight)))
         loss = tf.cast(tf.reduce_mean(loss), tf.float64)
         self._tell(loss, [_is_finite(part) for part in batch])
         self._take(batch)
@@ -295,11 +295,17 @@ def _is_of_this_graph(leaf):
     return not hasattr(leaf, "numpy") and leaf.graph is graph
 
 
+def _as_tensor(part):
+    """Turn plain numbers, which a loop of one's own may give, into a tensor."""
+    leaves = tf.nest.flatten(part, True)
+    plain = leaves and all(isinstance(leaf, int | float) for leaf in leaves)
+    return tf.convert_to_tensor(part) if plain else part
+
+
 def _is_finite(part):
     """Return 1 if all numbers of a part of a batch are finite, 0 if not."""
     leaves = [leaf for leaf in tf.nest.flatten(part, True) if leaf is not None]
-    # a loop of one's own may give plain numbers, too
-    floats = [t for t in map(tf.convert_to_tensor, leaves) if t.dtype.is_floating]
+    floats = [leaf for leaf in leaves if tf.as_dtype(leaf.dtype).is_floating]
     found = [tf.reduce_all(tf.math.is_finite(leaf)) for leaf in floats]
     if not found:
         return tf.constant(1.0, tf.float64)

@@ -3,6 +3,7 @@
 import copy
 import csv
 import json
+import math
 import subprocess
 import sys
 import warnings
@@ -928,6 +929,22 @@ def test_of_a_loop_of_one_s_own_the_batches_are_not_known():
     found = coursekit.diagnose(monitor)
     assert "whether that of step 2 holds NaN is not known" in str(found)
     assert not any(f.kind == "bad_data" for f in found.findings)
+
+
+@pytest.mark.parametrize("weights", [None, 2.0, [1.0] * 4, [math.nan, 1.0, 1.0, 1.0]])
+def test_weights_may_be_plain_numbers(weights):
+    model, monitor = _mlp(), GradientMonitor()
+    with monitor.watch(model):
+        for _ in range(2):
+            with tf.GradientTape() as tape:
+                outputs = model(X[:4], training=True)
+                loss = model.compute_loss(X[:4], Y[:4], outputs, weights)
+            wanted = model.trainable_weights
+            model.optimizer.apply(tape.gradient(loss, wanted), wanted)
+    bad = 1 if np.isnan(weights or 0.0).any() else None
+    assert monitor.trace().first_bad_step == bad
+    said = any("the weights of step 1 hold" in n for n in monitor.trace().notes)
+    assert said == (bad == 1)
 
 
 def test_a_loss_told_after_its_step_is_no_explosion():
