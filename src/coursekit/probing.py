@@ -186,6 +186,7 @@ def probe_with_outputs(
         with progress(2 * count, verbose) as bar:
 
             def value_of(outputs):
+                _check_labels(model, y, outputs, loss)
                 return loss_value(model, x, y, outputs, loss, sample_weight)
 
             found = _forward_and_back(model, x, value_of, training, bar)
@@ -328,11 +329,60 @@ def loss_value(model, x, y, outputs, loss, sample_weight):
         penalties = [tf.cast(penalty, value.dtype) for penalty in model.losses]
         return tf.add_n([tf.reduce_mean(value), *penalties])
     except (ValueError, tf.errors.InvalidArgumentError) as error:
-        shapes = keras.tree.map_structure(lambda a: tuple(np.shape(a)), (y, outputs))
-        raise ValueError(
-            f"the loss cannot be computed from y of shape {shapes[0]} and outputs "
-            f"of shape {shapes[1]}: check the labels and the loss ({error})"
-        ) from error
+        raise _unfit(y, outputs, error) from error
+
+
+def _unfit(y, outputs, why):
+    import keras
+
+    shapes = keras.tree.map_structure(lambda a: tuple(np.shape(a)), (y, outputs))
+    return ValueError(
+        f"the loss cannot be computed from y of shape {shapes[0]} and outputs "
+        f"of shape {shapes[1]}: check the labels and the loss ({why})"
+    )
+
+
+def _check_labels(model, y, outputs, loss):
+    """Refuse labels that are no classes: a GPU makes NaN of them without a word."""
+    import keras
+
+    loss = getattr(model, "loss", None) if loss is None else loss
+    names = getattr(model, "output_names", [])
+    names = sorted(outputs) if isinstance(outputs, dict) else names
+    parts = [_of_outputs(tree, names) for tree in (loss, y, outputs)]
+    if len(parts[0]) == 1:
+        parts[0] = parts[0] * len(parts[1])
+    if len({len(part) for part in parts}) > 1:
+        return
+    for kind, labels, output in zip(*parts, strict=True):
+        known = keras.losses.get(kind)
+        labels = np.asarray(labels)
+        if labels.dtype.kind not in "biuf" or not _takes_classes(known):
+            continue
+        labels, classes = labels[np.isfinite(labels)], output.shape[-1]
+        # as TensorFlow casts them
+        found = labels[labels != getattr(known, "ignore_class", None)].astype("int64")
+        if found.size and not 0 <= found.min() <= found.max() < classes:
+            why = f"the labels go from {found.min()} to {found.max()}, outside of the "
+            raise _unfit(y, outputs, f"{why}classes 0 to {classes - 1}")
+
+
+def _of_outputs(tree, names):
+    """Return a tree's parts in the order of the model's outputs."""
+    import keras
+
+    if isinstance(tree, dict):
+        return [tree.get(name) for name in names]
+    return keras.tree.flatten(tree)
+
+
+def _takes_classes(loss):
+    import keras
+
+    kind = keras.losses.SparseCategoricalCrossentropy
+    return (
+        isinstance(loss, kind) or loss is keras.losses.sparse_categorical_crossentropy
+    )
 
 
 def _is_sum(loss):

@@ -884,6 +884,30 @@ def test_labels_that_do_not_fit(batch, labels, compiled):
         probe(model, batch[0], labels, loss=None if compiled else LOGITS)
 
 
+class Silent(keras.losses.SparseCategoricalCrossentropy):
+    """As on a GPU: a label that is no class raises nothing."""
+
+    def call(self, y, z):
+        return tf.reduce_mean(z, axis=-1)
+
+
+@pytest.mark.parametrize("wrong", [-1, 10, 10.0])
+def test_labels_that_are_no_classes_need_no_error_of_the_loss(batch, wrong):
+    x, labels = batch[0], np.array(batch[1]).astype(np.asarray(wrong).dtype)
+    labels[5] = wrong
+    with pytest.raises(ValueError, match=r"check the labels.*outside of the classes"):
+        probe(mlp(1), x, labels, Silent())
+    assert probe(mlp(1), x, labels, Silent(ignore_class=wrong)).layers
+    i = keras.Input((64,))
+    heads = {"one": layers.Dense(1)(i), "ten": layers.Dense(10)(i)}
+    model = keras.Model(i, heads)
+    model.compile("sgd", {"ten": Silent(), "one": "mse"})
+    targets = {"one": np.zeros((len(x), 1)), "ten": np.array(batch[1])}
+    assert probe(model, x, targets).layers
+    with pytest.raises(ValueError, match="outside of the classes 0 to 9"):
+        probe(model, x, targets | {"ten": labels})
+
+
 def test_loss_without_reduction(batch):
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction=None)
     with pytest.raises(ValueError, match="a mean over the batch, or a sum"):

@@ -252,11 +252,12 @@ def _depth():
 
 def _losses_and_zeros():
     even = probed(EVEN)
-    yield Row("PATIENCE -", trained(growing(40), steps=49), "healthy")
+    yield Row("PATIENCE -", trained(growing(40), steps=49), "not_measured")
+    yield Row("PATIENCE, and learning", trained(even, skill=0.3, steps=9), "healthy")
     yield Row("PATIENCE +", trained(growing(40), steps=50), "exploding", "b", 0)
     yield Row("LEARNED -", trained(even, skill=0.035), "healthy")
     yield Row("LEARNED +", trained(even, skill=0.025), "not_learning", None, 200)
-    yield Row("LEARNED, early", trained(even, skill=0, steps=49), "healthy")
+    yield Row("LEARNED, early", trained(even, skill=0, steps=49), "not_measured")
     yield Row(
         "LEARNED, late", trained(even, skill=0, steps=50), "not_learning", None, 50
     )
@@ -311,7 +312,7 @@ def _events():
     yield Row("a head of large weight", two, "healthy", lab=HEADS)
     checks = [Check(n, 16.0, 16.0, np.nan, 1e7) for n in (0, 49)]
     wrong = trained(probed(EVEN, loss=16.0), checks=checks, steps=49)
-    yield Row("a saturated, wrong output", wrong, "healthy", lab=OUTPUTS)
+    yield Row("a saturated, wrong output", wrong, "not_measured", lab=OUTPUTS)
     kernels = [without_a_probe(ratio) for ratio in (2e-3, 5e-4)]
     yield Row("kernels without a probe -", kernels[0], "not_measured", lab=PROBES)
     yield Row("kernels without a probe +", kernels[1], "vanishing", "a", 1, PROBES)

@@ -54,13 +54,12 @@ def constant_loss(model, x, targets, loss=None):
     model : keras.Model
     x : arrays
         Some inputs: they tell the shape of the outputs.
-    targets : list of arrays, or of trees of them
-        One entry a batch.
+    targets : array, or tree of arrays
+        Those of several batches.
     loss : optional
         As :func:`coursekit.probe` takes it.
     """
     try:
-        targets = keras.tree.map_structure(lambda *t: np.concatenate(t), *targets)
         size = len(keras.tree.flatten(targets)[0])
         with unchanged(model):
             outputs = keras.tree.map_structure(
@@ -73,7 +72,7 @@ def constant_loss(model, x, targets, loss=None):
 
             return best_constant(value, outputs, targets).loss
     except (TypeError, ValueError, tf.errors.InvalidArgumentError):
-        # batches of changing sizes, or a loss that takes something else
+        # a loss that takes something else
         return math.nan
 
 
@@ -143,8 +142,13 @@ def _single(operation):
     return len(getattr(operation, "_inbound_nodes", ())) == 1
 
 
-def not_finite(arrays):
-    """Return whether any number of the arrays is NaN or infinite."""
+def bad_parts(x, y, sample_weight=None):
+    """Return which parts of a batch hold NaN or infinity: their names."""
+    parts = {"inputs": x, "targets": y, "weights": sample_weight}
+    return [name for name, part in parts.items() if _not_finite(part)]
+
+
+def _not_finite(arrays):
     flat = [np.asarray(a) for a in keras.tree.flatten(arrays) if a is not None]
     floats = [a for a in flat if np.issubdtype(a.dtype, np.floating)]
     return any(not np.isfinite(a).all() for a in floats)

@@ -97,6 +97,13 @@ class Facts:
         return self.output == "softmax" and self.units == 1
 
     @property
+    def strays(self):
+        """Whether labels are no classes of a cross-entropy that takes numbers."""
+        classes = self.units not in (None, 1)
+        outside = classes and (self.low < 0 or self.high >= self.units)
+        return self.loss == "sparse" and self.whole and outside
+
+    @property
     def wrong_targets(self):
         """What the loss cannot take of the targets, in words, or ""."""
         low, high = self.low, self.high
@@ -106,7 +113,7 @@ class Facts:
                     "the labels are not whole numbers: they are cut to the classes "
                     f"below, and go from {low:.3g} to {high:.3g}"
                 )
-            if self.units not in (None, 1) and (low < 0 or high >= self.units):
+            if self.strays:
                 return (
                     f"the labels go from {low:.0f} to {high:.0f}, outside of the "
                     f"classes 0 to {self.units - 1}"
@@ -160,11 +167,12 @@ def facts_of(model, x=None, y=None, loss=None, optimizer=None):
     optimizer = optimizer or getattr(model, "optimizer", None)
     order = leaves(model)
     tokens = any(isinstance(layer, keras.layers.Embedding) for layer in order)
+    ignored = getattr(loss, "ignore_class", None)
     return Facts(
         **_of_layers(model, order),
         **_of_loss(loss),
         **_of_optimizer(optimizer),
-        **_of_data(order, x, y, tokens),
+        **_of_data(order, x, y, tokens, ignored),
     )
 
 
@@ -232,7 +240,7 @@ def _of_optimizer(optimizer):
     }
 
 
-def _of_data(order, x, y, tokens):
+def _of_data(order, x, y, tokens, ignored=None):
     found = {}
     if not isinstance(x, dict | list | tuple | None):
         x = np.asarray(x)
@@ -245,6 +253,8 @@ def _of_data(order, x, y, tokens):
         known = y[_finite(y)]
         found["finite"] = found.get("finite", True) and known.size == y.size
         found["y_size"] = _size(y)
+        # a class that the loss leaves out, such as padding
+        known = known if ignored is None else known[known != ignored]
         if known.size:
             found["low"], found["high"] = float(known.min()), float(known.max())
             found["whole"] = not (known % 1).any()

@@ -81,6 +81,7 @@ def _trace(content):
         probes=[(p.pop("step"), _probed(p)) for p in map(dict, content["probes"])],
         checks=[Check(**_numbers(check)) for check in content["checks"]],
         facts=_facts(content["facts"]),
+        bad_parts={int(n): parts for n, parts in content.get("bad_parts", {}).items()},
     )
 
 

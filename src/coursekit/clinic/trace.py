@@ -91,6 +91,10 @@ class Trace:
         The layers that make the model's outputs.
     first_bad_step : int or None
         The first step whose loss or gradient was not finite.
+    bad_parts : dict of int to list of str
+        Which parts of a batch hold numbers that are not finite, "inputs", "targets" or
+        "weights": of that of the first bad step, and under 0 of the probe's. A batch
+        that was not seen is missing.
     learning_rate : float
     notes : list of str
         What could not be measured, and why.
@@ -118,6 +122,7 @@ class Trace:
     notes: list = field(default_factory=list)
     constant_loss: float = math.nan
     facts: object = None
+    bad_parts: dict = field(default_factory=dict)
 
     def __repr__(self):
         """Return what was recorded, in a line."""
@@ -136,9 +141,10 @@ class Trace:
             return self.update / self.weight
 
     @classmethod
-    def untrained(cls, probed, check, heads, facts=None):
+    def untrained(cls, probed, check, heads, facts=None, bad_parts=()):
         """Return the trace of a model that was probed and not trained."""
         found = {"probes": [(0, probed)], "checks": [check], "heads": heads}
+        found["bad_parts"] = {0: list(bad_parts)}
         return cls.empty(list(probed.layers), [], facts=facts, **found)
 
     @classmethod

@@ -33,10 +33,11 @@ import { RULES, SENTENCES } from "../constants.js";
 export function diagnose(trace) {
   const rules = [
     notFinite, diverged, silent, deadLayer, vanishing, disconnected, growing, notMeasured, notLearning,
+    early,
   ];
   for (const rule of rules) {
     const found = rule(trace);
-    if (found) return { ...found, text: `${SENTENCES[found.verdict]}. ${found.why}.` };
+    if (found) return { ...found, text: `${SENTENCES[found.sentence ?? found.verdict]}. ${found.why}.` };
   }
   return { verdict: "healthy", layer: null, step: null, text: unfound(trace) };
 }
@@ -52,11 +53,7 @@ function unfound(trace) {
   const smallest = `layer ${lowest + 1} has the smallest delta, ${short(ratio[lowest])} of the output's`;
   if (!steps(trace)) return `${SENTENCES.healthy}. At the start, ${smallest}.`;
   const loss = ofGuessing(trace);
-  if (!learns(trace)) {
-    // rules about the profile wait, for a network may still begin to learn
-    const wait = `Too early to tell: a network has ${RULES.PATIENCE} steps to begin to learn. So far ${loss}.`;
-    return steps(trace) < RULES.PATIENCE ? wait : `${SENTENCES.healthy}, but it has hardly learned: ${loss}.`;
-  }
+  if (!learns(trace)) return `${SENTENCES.healthy}, but it has hardly learned: ${loss}.`;
   if (ratio[lowest] <= RULES.VANISHED) return `It learns, but not in all layers: ${loss}, and ${smallest}.`;
   return `${SENTENCES.healthy}. ${loss[0].toUpperCase()}${loss.slice(1)}.`;
 }
@@ -236,4 +233,11 @@ function notLearning(trace) {
   if (!learnedNothing(trace)) return null;
   const loss = ofGuessing(trace);
   return { verdict: "not_learning", layer: null, step: steps(trace), why: loss[0].toUpperCase() + loss.slice(1) };
+}
+
+/** Rules about the profile wait, for a network may still begin to learn. */
+function early(trace) {
+  if (!steps(trace) || steps(trace) >= RULES.PATIENCE || learns(trace)) return null;
+  const why = `A network has ${RULES.PATIENCE} steps to begin to learn. So far ${ofGuessing(trace)}`;
+  return { verdict: "not_measured", sentence: "early", layer: null, step: null, why };
 }

@@ -17,7 +17,7 @@ class Finding:
     ----------
     kind : str
         "dead_units", "saturated", "fast", "slow", "still", "recurrent", "inference",
-        "spike", "little", "early", "constant_outputs", "head", "labels", "scale",
+        "spike", "little", "constant_outputs", "head", "labels", "scale",
         "function", "bad_data" or "unmeasured".
     text : str
     layer : str or None
@@ -52,24 +52,29 @@ def findings(trace):
 
 
 def _unmeasured(trace):
+    found = rules.bad_data(trace)
+    if found is not None:
+        step, parts = found
+        batch = f"step {step}" if step else "the probed batch"
+        text = f"the {' and '.join(parts)} of {batch} hold numbers that are not finite"
+        yield Finding("bad_data", text)
     for note in dict.fromkeys(trace.notes):
-        kind = "bad_data" if "not finite" in note else "unmeasured"
-        yield Finding(kind, note)
+        yield Finding("unmeasured", note)
 
 
 def _function(trace):
-    """Find a loss that is finite beside a gradient that is not."""
+    """Find a function that is not finite, or has no derivative, where it is used."""
     found = rules.without_derivative(trace)
     if found is not None:
-        step, layer = found
+        step, finite_loss, layer = found
         where = f"above {layer}" if layer else f"at step {step}"
-        yield Finding(
-            "function",
-            f"{where} the loss is finite and its gradient is not: a function without "
-            "a derivative there may be the cause: sqrt, a norm, log or a division at "
-            "0; add a small constant inside",
-            layer,
-        )
+        what = "the loss is finite and its gradient is not: a function without a "
+        what += "derivative there"
+        if not finite_loss:
+            what = "a finite batch became NaN or infinite, and nothing had grown: a "
+            what += "function that ends at 0"
+        text = f"{where} {what} may be the cause: sqrt, a norm, log or a division at 0"
+        yield Finding("function", f"{text}; add a small constant inside", layer)
 
 
 def _labels(trace):
@@ -94,16 +99,15 @@ def _scale(trace):
 
 def _progress(trace):
     value, steps = rules.skill(trace), trace.last_step
-    if 0 < steps < rules.PATIENCE and not value >= rules.SKILL:
-        text = f"{steps} steps are too few to tell whether the model learns"
-        yield Finding("early", text)
-    elif steps and rules.LEARNED <= value < rules.SKILL:
+    if steps < rules.PATIENCE:
+        return
+    if rules.LEARNED <= value < rules.SKILL:
         text = (
             f"after {steps} steps the inputs take away {value:.0%} of a constant "
             "output's loss: it has hardly learned"
         )
         yield Finding("little", text)
-    elif steps and math.isnan(value) and len(trace.checks) and rules.falls(trace):
+    elif math.isnan(value) and len(trace.checks) and rules.falls(trace):
         loss, constant = trace.checks[-1].loss, trace.checks[-1].constant_loss
         why = f"a constant output already reaches a loss of {constant:.1g}"
         if min(loss, constant) < 0:

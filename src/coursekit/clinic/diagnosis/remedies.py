@@ -9,7 +9,7 @@ not fit the loss, a penalty, sizes) comes before the rest.
 
 import inspect
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import keras
 import numpy as np
@@ -108,6 +108,8 @@ def remedies(judgement, trace):
     facts = getattr(trace, "facts", None) or _assumed(trace)
     if rules.bad_data(trace):
         return tuple(_unseen(facts, Signs(sudden=True)))
+    # what is not finite in the data, and did no harm, need not go
+    facts = replace(facts, finite=True)
     verdict = judgement.verdict
     # healthy, and little was learned, for what reason ever
     late = trace.last_step >= rules.PATIENCE

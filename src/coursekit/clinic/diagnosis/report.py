@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from coursekit.clinic._checkup import checkup, heads, not_finite
+from coursekit.clinic._checkup import bad_parts, checkup, heads
 from coursekit.clinic._facts import facts_of
 from coursekit.clinic._saved import save
 from coursekit.clinic.diagnosis import findings, remedies
@@ -211,10 +211,8 @@ def _untrained(model, x, y, loss, sample_weight):
     x, y, sample_weight = one_batch(model, x, y, sample_weight)
     found, check = checkup(model, x, y, loss, sample_weight)
     facts = facts_of(model, x, y, loss)
-    trace = Trace.untrained(found, check, heads(model, found.layers), facts)
-    if not_finite((x, y)):
-        trace.notes.append("the batch itself holds numbers that are not finite")
-    return trace
+    bad = bad_parts(x, y, sample_weight)
+    return Trace.untrained(found, check, heads(model, found.layers), facts, bad)
 
 
 def _bars(trace):

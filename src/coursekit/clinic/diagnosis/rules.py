@@ -7,8 +7,9 @@ theory speaks, and are dropped when the model turns out to learn from its
 inputs. The margins were measured on the models of public studies of training
 faults, on those of the tests of a diagnosis and on the course's own.
 
-Healthy is said last: of a model whose gradients were measured and that learns, or
-has not had the time for it. What was not measured is a verdict of its own.
+Healthy is said last: of a model whose gradients were measured and that learns. What
+was not measured is a verdict of its own, and so is a training that was too short to
+tell. Of a model that was not trained, healthy speaks of its initialization.
 """
 
 import math
@@ -40,6 +41,8 @@ SENTENCES = {
     "not_measured": "Not measured: too little was recorded for a verdict",
     # explosions of their own kind: one that nothing announced, one below 0
     "sudden": "Not finite: from one step to the next, and nothing had grown before",
+    # no fault was found, and no time to learn
+    "early": "Too early to tell: whether the model learns does not show",
     "bottomless": "Without a bound: the loss has no least value, and falls for ever",
 }
 
@@ -70,7 +73,8 @@ SKILL = 0.2
 #: after 228 steps; a series of which 8 % can be predicted .07.
 LEARNED = 0.03
 #: Before so many steps a lack of skill does not speak against a model whose
-#: evidence is growth, or lies in time: such models often learn.
+#: evidence is growth, or lies in time: such models often learn. A model without skill
+#: is not called healthy before, either.
 PATIENCE = 50
 #: Loss over the larger of the first loss and the constant output's: worse than
 #: knowing nothing. Margin: diverging runs pass 1e3, healthy ones stay below 2.
@@ -188,6 +192,7 @@ def judge(trace):
         through_time,
         not_measured,
         not_learning,
+        early,
     )
     for rule in rules:
         found = rule(trace)
@@ -360,26 +365,59 @@ def not_finite(trace):
 
 def _sudden(trace, step):
     """Return evidence that nothing had grown before ``step``, or None."""
+    explained = bad_data(trace) is not None or wrong_labels(trace)
     if step == 0:
         probed = trace.probes[0][1]
         if not _finite_loss(probed):
-            return () if bad_data(trace) else None
+            return () if explained or _ordinary(trace, probed) else None
         name = "largest activation (root mean square) on the way to a finite loss"
         size = math.sqrt(probed.activation_ms.max())
         return (Evidence(name, size, math.inf),)
-    before = trace.total_gradient[(trace.steps < step) & _taken(trace)]
-    before = before[before > 0]
-    if len(before) < LASTING:
-        return () if bad_data(trace) else None
-    jump = float(before[-LASTING:].max() / np.median(before))
+    jump = _jump(trace, step)
+    if math.isnan(jump):
+        return () if explained else None
     if jump > ORDINARY:
         return None
     return (Evidence("last norms of the gradient over those before", jump, ORDINARY),)
 
 
+def _jump(trace, step):
+    """Return the last norms before ``step`` over all before; NaN: too few."""
+    before = trace.total_gradient[(trace.steps < step) & _taken(trace)]
+    before = before[before > 0]
+    if len(before) < LASTING:
+        return math.nan
+    return float(before[-LASTING:].max() / np.median(before))
+
+
 def bad_data(trace):
-    """Tell whether a batch held numbers that are not finite."""
-    return any("not finite" in note for note in trace.notes)
+    """Return the step whose batch made numbers not finite, and its parts; or None.
+
+    Step 0 is the probe of the start. A batch that did no harm is none of them: a model
+    may read NaN as missing, and a loss may leave it out.
+    """
+    at_start = [probed for step, probed in trace.probes[:1] if step == 0]
+    broken = [0 for probed in at_start if not _finite(probed)]
+    for step in (trace.first_bad_step, *broken):
+        if trace.bad_parts.get(step):
+            return step, trace.bad_parts[step]
+    return None
+
+
+def wrong_labels(trace):
+    """Tell whether a cross-entropy has got labels that are no classes.
+
+    XLA, and a GPU, make NaN of them without a word.
+    """
+    return trace.facts is not None and trace.facts.strays
+
+
+def _ordinary(trace, probed):
+    """Tell whether a finite batch becomes NaN or infinite, and nothing is large."""
+    sizes = [*np.sqrt(probed.activation_ms[np.isfinite(probed.activation_ms)])]
+    if not np.isfinite(probed.activation_ms[0]):
+        sizes = [math.nan if trace.facts is None else trace.facts.x_size]
+    return trace.bad_parts.get(0) == [] and max(sizes) <= LARGE
 
 
 def _first_broken(probed):
@@ -402,20 +440,27 @@ def _finite_loss(probed):
 
 
 def without_derivative(trace):
-    """Return where a finite loss has a gradient that is not, or None.
+    """Return where finite numbers of ordinary size make some that are not, or None.
 
-    The step, and the layer below the function if a probe saw it before training.
+    The step, whether the loss was finite there and its gradient was not, and the layer
+    below the function if a probe saw that before training.
     """
-    if bad_data(trace):
+    if bad_data(trace) or wrong_labels(trace):
         return None
-    if trace.probes and trace.probes[0][0] == 0:
+    if trace.probes and trace.probes[0][0] == 0 and not _finite(trace.probes[0][1]):
         probed = trace.probes[0][1]
-        if _finite_loss(probed) and not np.isfinite(probed.delta_norm).all():
-            return 0, _first_broken(probed)
-    bad = np.flatnonzero(trace.steps == trace.first_bad_step)
-    if len(bad) and np.isfinite(trace.loss[bad[0]]):
-        return trace.first_bad_step, None
-    return None
+        if _finite_loss(probed):
+            return 0, True, _first_broken(probed)
+        return (0, False, None) if _ordinary(trace, probed) else None
+    step, jump = trace.first_bad_step, _jump(trace, trace.first_bad_step or 0)
+    bad = np.flatnonzero(trace.steps == step)
+    if not len(bad) or jump > ORDINARY:
+        return None
+    if np.isfinite(trace.loss[bad[0]]):
+        return step, True, None
+    # the batch is known to be finite
+    known = trace.bad_parts.get(step) == [] and not math.isnan(jump)
+    return (step, False, None) if known else None
 
 
 def _fastest(trace, step):
@@ -766,3 +811,11 @@ def not_learning(trace):
         return None
     evidence = _lack_of_skill(trace, LEARNED)
     return Judgement("not_learning", step=trace.last_step, evidence=evidence)
+
+
+def early(trace):
+    """Find that there were too few steps to tell whether the model learns."""
+    if not 0 < trace.last_step < PATIENCE or learns(trace):
+        return None
+    evidence = Evidence("training steps", float(trace.last_step), float(PATIENCE))
+    return Judgement("not_measured", evidence=(evidence,), sentence="early")

@@ -4,6 +4,8 @@ Both have the same methods: ``take`` stands in the training step, ``keep`` is ca
 after one, ``release`` at the end of a training.
 """
 
+import math
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -31,62 +33,56 @@ def room_for(batch, samples, alone, fixed_shapes):
     fixed_shapes : bool
         Whether all but the first axis must be known: for XLA.
     """
-    parts = [leaf for leaf in keras.tree.flatten(batch) if leaf is not None]
+    parts = _leaves(batch)
     if not parts or not all(map(_is_numeric_batch, parts)):
         return None
-    if fixed_shapes and any(None in part.shape[1:] for part in parts):
+    if fixed_shapes and any(map(_changes, parts)):
         return None
     return LatestBatch(batch, samples) if alone else FirstBatch(batch, samples)
 
 
 class FirstBatch:
-    """Room on the device for the first samples.
+    """Room on the device for the first samples, and for the targets of more.
 
-    XLA knows sizes when it compiles, so there is room for all samples, and a number
-    says how many are there. Integers are kept in 64 bits: TensorFlow holds variables
-    of int32 in the memory of the host, where a step that XLA compiled for a GPU
-    cannot write. Samples of a changing size are kept of one batch alone.
+    XLA knows sizes when it compiles, so there is room for all of them, and a number
+    says how many are there. Samples of a changing size are kept of one batch alone.
     """
 
-    targets, size_of_one = (), None
-
     def __init__(self, batch, samples):
-        leaves = keras.tree.flatten(batch)
-        self._structure, self._samples = batch, samples
-        self._types = [None if x is None else tf.as_dtype(x.dtype) for x in leaves]
-        self.slots = [None if x is None else _slot(x, samples) for x in leaves]
-        self.size = variable(tf.zeros([], tf.int64))
+        self._structure = batch
+        parts, targets = _leaves(batch), _leaves(batch[1])
+        self._types = [tf.as_dtype(part.dtype).as_numpy_dtype for part in parts]
+        self._one = [_any_size(p) for p in parts] if any(map(_changes, parts)) else []
+        self._kept = _Room([] if self._one else parts, samples)
+        changing = any(map(_changes, targets))
+        self._targets = _Room([] if changing else targets, target_rows(targets))
+        self._batches, self._size_of_one = variable(_zero()), variable(_zero())
         self.wanted = variable(tf.constant(True))
 
     def take(self, batch, alone):
-        """Keep samples of this batch while there is room."""
-        leaves = keras.tree.flatten(batch)
+        """Keep samples and targets of this batch while there is room."""
+        parts, targets = (
+            [tf.convert_to_tensor(leaf) for leaf in _leaves(tree)]
+            for tree in (batch, batch[1])
+        )
 
         def assign():
-            pairs = zip(self.slots, leaves, strict=True)
-            parts = [(s, tf.convert_to_tensor(x)) for s, x in pairs if s is not None]
-            more = tf.minimum(
-                tf.shape(parts[0][1], out_type=tf.int64)[0], self._samples
-            )
-            fixed = all(slot.shape.rank is not None for slot, _ in parts)
-            for slot, leaf in parts:
-                kept = self._after(slot, leaf, more) if fixed else leaf[: self._samples]
-                slot.assign(tf.cast(kept, slot.dtype))
-            size = self.size + more if fixed else more
-            self.size.assign(tf.minimum(size, self._samples))
-            self.wanted.assign(fixed & (size < self._samples))
+            size = tf.shape(parts[0], out_type=tf.int64)[0]
+            count = self._batches.assign_add(1)
+            if self._one:
+                tf.cond(count == 1, lambda: self._keep_one(parts), lambda: 0)
+            more = self._targets.take(targets, size) & (count < TARGET_BATCHES)
+            # what has no more room lets the rest go
+            self.wanted.assign(self._kept.take(parts, size) | more)
+            self._size_of_one.assign(tf.where(count == 1, size, self._size_of_one))
             return 0
 
         tf.cond(self.wanted, assign, lambda: 0)
 
-    def _after(self, slot, leaf, more):
-        """Return what a slot holds after samples that come behind those it has."""
-        place = tf.range(self._samples, dtype=tf.int64) - self.size
-        new = tf.gather(leaf, tf.clip_by_value(place, 0, more - 1))
-        taken = (place >= 0) & (place < more)
-        taken = tf.reshape(taken, [-1, *[1] * (leaf.shape.rank - 1)])
-        kept = tf.where(taken, tf.cast(new, slot.dtype), slot.value())
-        return tf.ensure_shape(kept, slot.shape)
+    def _keep_one(self, parts):
+        for slot, part in zip(self._one, parts, strict=True):
+            slot.assign(part[: self._kept.rows])
+        return 0
 
     def keep(self):
         """Do nothing: what ``take`` took stays."""
@@ -94,16 +90,55 @@ class FirstBatch:
     def release(self):
         """Do nothing: these are few samples."""
 
+    @property
+    def size_of_one(self):
+        """Samples of the first batch; None before it."""
+        return int(self._size_of_one.numpy()) or None
+
+    @property
+    def targets(self):
+        """Those of the first batches, while they are not many numbers; or None."""
+        return self.size_of_one and _packed(self._structure[1], self._targets.numpy())
+
     def numpy(self):
         """Return (x, y, sample_weight) as arrays, or None before any batch."""
-        size = int(self.size.numpy())
-        if not size:
+        if self.size_of_one is None:
             return None
-        arrays = [
-            None if slot is None else slot.numpy()[:size].astype(kind.as_numpy_dtype)
-            for slot, kind in zip(self.slots, self._types, strict=True)
+        arrays = [slot.numpy() for slot in self._one] or self._kept.numpy()
+        pairs = zip(arrays, self._types, strict=True)
+        return _packed(self._structure, [array.astype(kind) for array, kind in pairs])
+
+
+class _Room:
+    """Room on the device for the first so many rows of arrays.
+
+    One row more takes what there is no room for. Integers and what is smaller than
+    float32 are kept in 64 and 32 bits: of TensorFlow's variables of int32, a step that
+    XLA compiled for a GPU can write none, for the host's memory holds them.
+    """
+
+    def __init__(self, arrays, rows):
+        self.rows, self._size = rows, variable(_zero())
+        self._slots = [
+            variable(tf.zeros([rows + 1, *array.shape[1:]], _wide(array.dtype)))
+            for array in arrays
         ]
-        return keras.tree.pack_sequence_as(self._structure, arrays)
+
+    def take(self, arrays, size):
+        """Write rows while there is room; return whether there is more of it."""
+        if not self._slots:
+            return tf.constant(False)
+        few = tf.range(tf.minimum(size, self.rows))
+        places = tf.minimum(self._size + few, self.rows)[:, None]
+        for slot, array in zip(self._slots, arrays, strict=True):
+            rows = tf.cast(array[: self.rows], slot.dtype)
+            slot.scatter_nd_update(places, rows)
+        return self._size.assign(tf.minimum(self._size + size, self.rows)) < self.rows
+
+    def numpy(self):
+        """Return the rows that are there."""
+        size = int(self._size.numpy())
+        return [slot.numpy()[:size] for slot in self._slots]
 
 
 class LatestBatch:
@@ -114,17 +149,18 @@ class LatestBatch:
 
     Attributes
     ----------
-    targets : list
-        Those of the first batches, while they are not many numbers.
     size_of_one : int or None
         Samples of the first batch.
     """
 
     def __init__(self, batch, samples):
         self._structure, self._samples = batch, samples
-        self.slots = [_any_size(leaf) for leaf in keras.tree.flatten(batch)]
+        self.slots = [
+            None if leaf is None else _any_size(leaf)
+            for leaf in keras.tree.flatten(batch)
+        ]
         self._kept, self._full = None, False
-        self.targets, self._numbers, self.size_of_one = [], 0, None
+        self._targets, self._wanted, self.size_of_one = [], TARGET_NUMBERS, None
 
     def take(self, batch, alone):
         """Point to this batch; XLA could not."""
@@ -136,7 +172,7 @@ class LatestBatch:
 
     def keep(self):
         """Keep of the batch that is there what is wanted; call it after a step."""
-        more = len(self.targets) < TARGET_BATCHES and self._numbers < TARGET_NUMBERS
+        more = len(self._targets) < TARGET_BATCHES and self._wanted > 0
         if self._full and not more:
             return
         now = [None if slot is None else slot.numpy() for slot in self.slots]
@@ -145,9 +181,9 @@ class LatestBatch:
         if not self._full:
             self._extend(now)
         if more:
-            targets = keras.tree.pack_sequence_as(self._structure, now)[1]
-            self._numbers += sum(np.size(t) for t in keras.tree.flatten(targets))
-            self.targets.append(targets)
+            targets = _leaves(keras.tree.pack_sequence_as(self._structure, now)[1])
+            self._wanted -= sum(target.size for target in targets)
+            self._targets.append(targets)
 
     def _extend(self, now):
         before = self._kept or [None if a is None else a[:0] for a in now]
@@ -169,6 +205,16 @@ class LatestBatch:
             if slot is not None:
                 slot.assign(tf.zeros([0], slot.dtype))
 
+    @property
+    def targets(self):
+        """Those of the first batches, while they are not many numbers; or None."""
+        columns = list(zip(*self._targets, strict=True))
+        if any(len({part.shape[1:] for part in column}) > 1 for column in columns):
+            return None
+        rows = target_rows([column[0] for column in columns])
+        arrays = [np.concatenate(column)[:rows] for column in columns]
+        return _packed(self._structure[1], arrays)
+
     def numpy(self):
         """Return (x, y, sample_weight) as arrays, or None before any batch."""
         if self._kept is None:
@@ -176,21 +222,45 @@ class LatestBatch:
         return keras.tree.pack_sequence_as(self._structure, self._kept)
 
 
+def target_rows(leaves):
+    """Return of how many samples targets are kept."""
+    numbers = sum(math.prod(leaf.shape[1:]) for leaf in leaves if not _changes(leaf))
+    return max(1, TARGET_NUMBERS // max(1, numbers))
+
+
+def _leaves(tree):
+    """Return the arrays of a batch, or of a part of it, without what is missing."""
+    return [leaf for leaf in keras.tree.flatten(tree) if leaf is not None]
+
+
+def _packed(structure, arrays):
+    """Return what :func:`_leaves` was given, with other arrays; or None."""
+    found = iter(arrays)
+    flat = keras.tree.flatten(structure)
+    flat = [leaf if leaf is None else next(found, None) for leaf in flat]
+    known = [leaf for leaf in flat if leaf is not None]
+    return keras.tree.pack_sequence_as(structure, flat) if known else None
+
+
+def _changes(leaf):
+    """Tell whether other axes than that of the samples may change their size."""
+    return None in tuple(leaf.shape[1:])
+
+
+def _wide(dtype):
+    dtype = tf.as_dtype(dtype)
+    if dtype.is_integer or dtype.is_bool:
+        return tf.int64
+    return dtype if dtype.size > 4 else tf.float32
+
+
+def _zero():
+    return tf.zeros([], tf.int64)
+
+
 def _any_size(leaf):
-    if leaf is None:
-        return None
     empty = tf.zeros([0] * len(leaf.shape), leaf.dtype)
     return variable(empty, shape=tf.TensorShape(None))
-
-
-def _slot(leaf, samples):
-    dtype = tf.as_dtype(leaf.dtype)
-    dtype = tf.int64 if dtype.is_integer else dtype
-    rest = list(leaf.shape[1:])
-    if None in rest:
-        empty = tf.zeros([0, *[n or 0 for n in rest]], dtype)
-        return variable(empty, shape=tf.TensorShape(None))
-    return variable(tf.zeros([samples, *rest], dtype))
 
 
 def _is_numeric_batch(leaf):

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from coursekit import _taps
-from coursekit.clinic._checkup import checkup, constant_loss, not_finite
+from coursekit.clinic._checkup import bad_parts, checkup, constant_loss
 from coursekit.clinic._facts import facts_of
 from coursekit.clinic.monitor import _rows
 from coursekit.clinic.monitor._device import values
@@ -35,6 +35,8 @@ class Ends:
         What could not be probed, and why.
     constant_loss : float
         Of the best constant output, over the targets of the first batches.
+    bad_parts : list of str or None
+        Which parts of the batch that the start was probed with are not finite.
     """
 
     def __init__(self, model, recorder):
@@ -42,7 +44,7 @@ class Ends:
         self.batch = self.loss = None
         self.probes, self.checks, self.notes = [], [], []
         self._end = None
-        self.constant_loss = math.nan
+        self.constant_loss, self.bad_parts = math.nan, None
 
     def begin(self):
         """Forget where an earlier training ended: it goes on."""
@@ -51,6 +53,8 @@ class Ends:
     def facts(self, optimizer):
         """Return what a remedy must know of the model and its data, or None."""
         x, y, *_ = self._batch() or (None, None)
+        if self.batch is None and self._recorder.targets is not None:
+            y = self._recorder.targets
         try:
             return facts_of(self._model, x, y, self._given_loss(), optimizer)
         except Exception:  # layers or data that nobody has met: no advice about them
@@ -124,8 +128,8 @@ class Ends:
         if batch is None:
             self._note("no batch could be kept for the probe: pass batch=(x, y)")
             return
-        if not step and not_finite(batch):
-            self._note("the batch itself holds numbers that are not finite")
+        if not step:
+            self.bad_parts = bad_parts(*batch)
         if self._recorder.batch_size == 1 and _normalizes_over_samples(self._model):
             self._note(
                 "the training has one sample a batch, and a BatchNormalization makes 0 "
@@ -151,7 +155,7 @@ class Ends:
     def _compare(self, x, loss):
         """Measure what a constant output reaches on the targets of many batches."""
         targets = self._recorder.targets
-        if len(targets) > 1:
+        if targets is not None and _samples(targets) > _samples(x):
             self.constant_loss = constant_loss(self._model, x, targets, loss)
 
     def _cure(self, loss):
@@ -162,6 +166,10 @@ class Ends:
     def _note(self, text):
         if text not in self.notes:
             self.notes.append(text)
+
+
+def _samples(tree):
+    return max(len(leaf) for leaf in keras.tree.flatten(tree) if leaf is not None)
 
 
 def _normalizes_over_samples(model):

@@ -45,7 +45,8 @@ class Record:
     bad_step : int or None
         The first step whose loss or gradient was not finite.
     bad_parts : list of str, or None
-        Which of `_rows.PARTS` of its batch was not finite; None if it was not seen.
+        Which of `_rows.PARTS` of its batch was not finite, and had been finite in all
+        steps before: a loss may leave NaN out. None if it was not seen.
     """
 
     def __init__(self, layers, scaled):
@@ -54,6 +55,7 @@ class Record:
         self._updates = Log(_rows.update_type(layers))
         self.waiting = np.empty(0, _rows.step_type(layers))
         self.last_step, self.bad_step, self.bad_parts = 0, None, None
+        self._harmless = np.zeros(len(_rows.PARTS), bool)
 
     @property
     def steps(self):
@@ -93,10 +95,13 @@ class Record:
         # a step that the loss scale skipped has a row of NaNs by design
         bad = np.isposinf(total) if self._scaled else ~np.isfinite(total)
         bad |= rows["told"] & ~np.isfinite(rows["loss"])
+        if self.bad_step is None:
+            good = rows[: np.argmax(bad)] if bad.any() else rows
+            self._harmless |= (good["finite"] == 0).any(axis=0)
         if self.bad_step is None and bad.any():
             first = rows[np.argmax(bad)]
             self.bad_step = int(first["step"])
-            if not np.isnan(first["finite"]).any():
-                pairs = zip(_rows.PARTS, first["finite"], strict=True)
-                self.bad_parts = [name for name, finite in pairs if not finite]
+            found = (first["finite"] == 0) & ~self._harmless
+            if found.any() or not np.isnan(first["finite"]).any():
+                self.bad_parts = [_rows.PARTS[n] for n in np.flatnonzero(found)]
         self._steps.extend(rows)

@@ -20,6 +20,8 @@ ROWS = 512
 DENSE_ENTRIES = 2**20
 # In the place of a sum of squares: none of these weights is trained.
 NOT_TRAINED = -1.0
+# A tf.function of somebody's own has nothing to translate in what stands in its step.
+_as_written = tf.autograph.experimental.do_not_convert
 
 
 class Columns:
@@ -113,6 +115,7 @@ class Recorder:
 
     # --- in the compiled step ---------------------------------------------
 
+    @_as_written
     def tell(self, loss):
         """Keep the loss of the step that goes on."""
         self._tell(
@@ -122,27 +125,32 @@ class Recorder:
     def _tell(self, loss, finite):
         self._told.assign(tf.stack([loss, *finite]))
 
+    @_as_written
     def on_loss(self, loss, x, y, sample_weight):
         """Keep the loss of this step, and samples when some are wanted."""
         if self.paused:
             return
         self.prepare()
-        if x is None and self._data is not None:
+        if x is None:
             # a train_step of one's own need not hand its inputs on
-            x = keras.utils.unpack_x_y_sample_weight(self._data)[0]
+            x = (self._unpacked() or [None])[0]
         batch = tuple(map(_as_tensor, (x, y, sample_weight)))
         loss = tf.cast(tf.reduce_mean(loss), tf.float64)
-        self._tell(loss, [_is_finite(part) for part in batch])
-        self._take(batch)
+        finite = [_is_finite(part) for part in batch]
+        self._tell(loss, [_rows.UNTOLD if x is None else finite[0], *finite[1:]])
+        if x is not None:
+            self._take(batch)
 
+    @_as_written
     def on_train_step(self, data):
         """Take note of the data of a ``train_step`` that begins."""
         self._data = data
 
+    @_as_written
     def on_train_step_end(self):
         """Keep samples of a ``train_step`` that has called no ``compute_loss``."""
         batch, self._data = self._unpacked(), None
-        if batch is not None and not self.paused:
+        if batch is not None and batch[1] is not None and not self.paused:
             self._take(batch)
 
     def _unpacked(self):
@@ -152,7 +160,9 @@ class Recorder:
         step that was traced first.
         """
         data = self._data
-        known = isinstance(data, tuple | list) and len(data) in (2, 3)
+        known = data is not None and not (
+            isinstance(data, tuple | list) and not 0 < len(data) < 4
+        )
         known = known and all(map(_is_of_this_graph, tf.nest.flatten(data, True)))
         return keras.utils.unpack_x_y_sample_weight(data) if known else None
 
@@ -167,6 +177,7 @@ class Recorder:
         if self._batch is not None:
             self._batch.take(batch, alone)
 
+    @_as_written
     def on_begin(self):
         """Open the row of a step that a loss scale may skip."""
         self.prepare()
@@ -175,6 +186,7 @@ class Recorder:
         nan = tf.constant([np.nan] * nan, tf.float64)
         self.steps.write(self.steps.open(), tf.concat([self._told, nan], 0))
 
+    @_as_written
     def on_gradients(self, gradients, variables, divisor=None, begin=True):
         """Write the sums of squares of one step."""
         self.prepare()
@@ -217,6 +229,7 @@ class Recorder:
             or tf.config.list_logical_devices("GPU")
         )
 
+    @_as_written
     def on_updated(self):
         """Let the weights' real change be measured."""
         self.updates.in_step(self.steps.count)
@@ -277,8 +290,8 @@ class Recorder:
 
     @property
     def targets(self):
-        """Those of the first batches, a list: empty if they were not kept."""
-        return [] if self._batch is None else self._batch.targets
+        """Those of the first batches, None if they were not kept."""
+        return None if self._batch is None else self._batch.targets
 
     def read(self):
         """Return the steps and the updates since the last reading, or None."""

@@ -31,15 +31,16 @@ class GradientMonitor(keras.callbacks.Callback):
     once in 200 after its first 200.
 
     Of each batch it is noted which part holds numbers that are not finite: inputs,
-    targets or weights. In a loop of one's own the batches are not seen, and the report
-    says so.
+    targets or weights. Of a loop or a ``train_step`` of one's own a batch may not be
+    seen, and the report says so.
 
     ``fit`` takes the monitor as a callback. ``train_on_batch`` and custom loops
     go into ``with monitor.watch(model): ...``.
 
     Memory: two copies of the weights at most (those of the start, until the
     first diagnosis, and those of a measured step or of the end), 32 samples of
-    the first batch, the latest batch while ``fit`` runs, 1,024 rows of 7 + layers
+    the first batch, targets of 32 batches or 65,536 numbers of them, whichever is
+    less, the latest batch while ``fit`` runs, 1,024 rows of 7 + layers
     float64s on the device and at most 4,096 in the log: all of the first 2,048
     steps, of the later ones every second, fourth, eighth ... The log of updates
     has as many rows at most.
@@ -348,7 +349,13 @@ class GradientMonitor(keras.callbacks.Callback):
             notes=[*self._ends.notes, *self._notes()],
             constant_loss=self._ends.constant_loss,
             facts=self._ends.facts(self._optimizer) if at_end else None,
+            bad_parts={n: p for n, p in self._bad_parts() if p is not None},
         )
+
+    def _bad_parts(self):
+        yield 0, self._ends.bad_parts
+        if self._record.bad_step is not None:
+            yield self._record.bad_step, self._record.bad_parts
 
     def _why_unseen(self):
         if self._copies:
@@ -389,14 +396,12 @@ class GradientMonitor(keras.callbacks.Callback):
                 "the loss of each step was told after its update: call "
                 "monitor.record_loss(loss) before optimizer.apply"
             )
-        step, parts = self._record.bad_step, self._record.bad_parts
-        if parts:
-            which = " and ".join(parts)
-            yield f"the {which} of step {step} hold numbers that are not finite"
-        elif step and parts is None:
+        step = self._record.bad_step
+        if step and self._record.bad_parts is None:
             yield (
-                "in a loop of one's own the batches are not seen: whether that of step "
-                f"{step} holds NaN is not known"
+                f"the batch of step {step} was not seen, or not all of it: whether it "
+                "holds NaN is not known; a loop or a train_step that calls "
+                "model.compute_loss(x, y, outputs) shows it"
             )
 
     def __deepcopy__(self, memo):

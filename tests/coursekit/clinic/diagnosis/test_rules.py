@@ -209,3 +209,59 @@ def test_a_finished_explosion_does_not_wait():
         first_bad_step=2,
     )
     assert stops(trace, {"exploding"})
+
+
+# --- data, labels or a function ----------------------------------------------
+
+
+def ended(**more):
+    """Return a trace of ordinary steps, the last of which is not finite."""
+    return Trace(**vars(jumping(1)) | more)
+
+
+def test_data_are_blamed_where_a_bad_batch_was_seen_or_none_was():
+    bad = answer(ended(bad_parts={30: ["inputs", "targets"]}))
+    assert [f.kind for f in bad.findings] == ["bad_data"]
+    assert "the inputs and targets of step 30 hold" in str(bad)
+    assert len(bad.remedies) == 1 and "isfinite" in bad.remedies[0].code
+    unseen = answer(ended())
+    assert not unseen.findings and "isfinite" in unseen.remedies[0].code
+
+
+def test_a_finite_batch_points_at_a_function():
+    """Also where the probed samples are not finite, and the model reads them."""
+    for parts in ({30: []}, {0: ["targets"], 30: []}):
+        found = answer(ended(bad_parts=parts, facts=Facts(finite=not parts.get(0))))
+        assert [f.kind for f in found.findings] == ["function"]
+        assert "epsilon" in found.remedies[0].code
+        assert not any("isfinite" in r.code for r in found.remedies)
+    # what had grown overflows, whatever the loss is
+    for times, kinds in ((29, ["function"]), (31, [])):
+        known = {"bad_parts": {30: []}, "loss": np.full(30, LOSS)}
+        trace = Trace(**vars(jumping(times)) | known)
+        assert [f.kind for f in answer(trace).findings] == kinds
+
+
+@pytest.mark.parametrize("size, kinds", [(9, ["function"]), (11, ["scale"])])
+def test_ordinary_inputs_that_become_nan_before_training(size, kinds):
+    """The first layer gets NaN of finite inputs: of a logarithm, or of an overflow."""
+    probe = probed(np.full(3, np.nan), loss=np.nan)
+    probe.activation_ms[:] = np.nan
+    check = Check(0, np.nan, np.nan, np.nan)
+    facts = Facts(x_size=float(size), y_size=1.0)
+    found = answer(Trace.untrained(probe, check, ["c"], facts))
+    assert (found.verdict, [f.kind for f in found.findings]) == ("exploding", kinds)
+    assert (found.sentence == "sudden") == (kinds == ["function"])
+
+
+def test_labels_that_are_no_classes_are_named_before_a_function():
+    facts = Facts(loss="sparse", units=3, low=1.0, high=3.0)
+    found = answer(ended(bad_parts={30: []}, facts=facts))
+    assert [f.kind for f in found.findings] == ["labels"]
+    assert (found.sentence, found.remedies[0].code[:14]) == ("sudden", "y = np.unique(")
+
+
+def test_too_few_steps_are_no_health():
+    found = answer(trained(probed(EVEN), steps=8))
+    assert found.summary.startswith("Too early to tell") and "8 steps" in found.summary
+    assert answer(Trace.empty(["a"], [])).sentence == ""
