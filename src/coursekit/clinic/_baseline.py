@@ -18,9 +18,9 @@ import tensorflow as tf
 
 #: Steps of the numerical search.
 SEARCH = 30
-TINY = 1e-7
 #: Where to look whether a loss has a least value, and how much lower it is at the
-#: second place if it has none. Margin: a logarithm has 2, a line 1000.
+#: second place if it has none. Margin: a logarithm has 2, a root 32, a line 1000; a
+#: fifth power is still within float32.
 PLACES, FALLS = (1e3, 1e6), 30.0
 #: Shares of classes are taken as they are from so many labels a class. From fewer
 #: labels they would know which classes this batch happens to hold, and one more of
@@ -194,7 +194,9 @@ def _logits(share):
     """Return the logarithm and the logit of shares; nothing of other numbers."""
     if share.min() < 0 or share.max() > 1:
         return []
-    inside = np.clip(share, TINY, 1 - TINY)
+    # as Keras clips probabilities
+    edge = keras.config.epsilon()
+    inside = np.clip(share, edge, 1 - edge)
     return [np.log(inside), np.log(inside / (1 - inside))]
 
 
