@@ -39,6 +39,8 @@ HEAVY = 0.8
 _SHARES = ("rate", "dropout", "recurrent_dropout")
 _ADAPTIVE = ("Adam", "AdamW", "Adamax", "Nadam", "RMSprop", "Lion")
 _SATURATING = ("sigmoid", "hard_sigmoid", "tanh", "softsign", "hard_tanh")
+#: What gives the probabilities that a loss takes.
+_WANTED = {"binary": "sigmoid", "categorical": "softmax", "sparse": "softmax"}
 _SCALED = ("Glorot", "He", "Lecun", "Orthogonal")
 
 
@@ -271,12 +273,12 @@ def _scale(facts, signs):
 
 def _output(facts, signs):
     """Fit the output's activation to the loss and the targets."""
-    why, now, sparse = facts.misfit, facts.output, facts.loss == "sparse"
+    why, wanted = facts.misfit, _WANTED.get(facts.loss)
     if facts.head is None or not why:
         return
-    if facts.loss in ("sparse", "categorical") and facts.units == 1:
-        if sparse and facts.high > 1:
-            yield _head(facts, "softmax", why, int(facts.high) + 1)
+    if wanted == "softmax" and facts.units == 1:
+        if facts.loss == "sparse" and facts.high > 1:
+            yield _head(facts, wanted, why, int(facts.high) + 1)
         else:
             fit = _head(facts, "sigmoid", why)
             loss = "model.compile(model.optimizer, loss='binary_crossentropy')"
@@ -284,14 +286,16 @@ def _output(facts, signs):
             yield Remedy(text, f"{fit.code}\n{loss}", fit.chapter, fit.layers)
     elif facts.from_logits:
         yield _head(facts, "linear", why)
-    elif facts.loss in ("sparse", "categorical"):
-        if now == "linear":
-            yield _logits("Sparse" * sparse + "CategoricalCrossentropy")
-        yield _head(facts, "softmax", why)
-    elif facts.loss == "binary":
-        if now == "linear":
-            yield _logits("BinaryCrossentropy")
-        yield _head(facts, "sigmoid", why)
+    elif wanted:
+        if facts.output == "linear":
+            name = "SparseCategorical" if facts.loss == "sparse" else facts.loss.title()
+            loss = f"keras.losses.{name}Crossentropy(from_logits=True)"
+            yield Remedy(
+                "Tell the loss that the outputs are logits: they have no activation",
+                f"model.compile(model.optimizer, {loss})",
+                "vanishing",
+            )
+        yield _head(facts, wanted, why)
     else:
         inside = facts.one_softmax and facts.low >= 0 and facts.high <= 1
         fit = _head(facts, "sigmoid" if inside else "linear", why)
@@ -307,14 +311,6 @@ def _relu_output(facts, signs):
         shares = facts.loss is None and facts.low >= 0 and facts.high <= 1
         given = "sigmoid" if shares else "linear"
         yield _head(facts, given, "relu can be 0 for all samples")
-
-
-def _logits(loss):
-    return Remedy(
-        "Tell the loss that the outputs are logits: they have no activation",
-        f"model.compile(model.optimizer, keras.losses.{loss}(from_logits=True))",
-        "vanishing",
-    )
 
 
 def _head(facts, activation, why, units=None):
@@ -529,8 +525,8 @@ def _gates(facts, signs):
         if names:
             bias = round(math.log(max(facts.sequence, 3)) / biases, 2)
             yield Remedy(
-                f"Start {', '.join(names)} with gates that stay open: a bias of "
-                "log(steps) keeps the state for the whole sequence",
+                f"Start {', '.join(names)} with gates that stay open, and train for "
+                "longer: a bias of log(steps) keeps the state for the whole sequence",
                 f"for name in {names}:\n    cell = model.get_layer(name).cell\n"
                 f"    bias = np.repeat({[bias * gate for gate in gates]}, cell.units)\n"
                 "    cell.bias.assign(np.broadcast_to(bias, cell.bias.shape))",
