@@ -309,9 +309,17 @@ def _clone(model, layers, keep):
         own = getattr(layer, "activation", None)
         own = {"activation": own} if isinstance(own, FunctionType) else {}
         change = {
-            k: v for k, v in layers.get(layer.name, {}).items() if k != "normalize"
+            k: v
+            for k, v in layers.get(layer.name, {}).items()
+            if k not in ("kind", "normalize")
         }
-        return type(layer).from_config(layer.get_config() | own | change)
+        kind, config = type(layer), layer.get_config()
+        if "kind" in layers.get(layer.name, {}):
+            kind = getattr(keras.layers, layers[layer.name]["kind"])
+        elif change.keys() == {"activation"} and "activation" not in config:
+            # ReLU, Softmax and their like: each has settings of its own
+            kind, config = keras.layers.Activation, {"name": layer.name}
+        return kind.from_config(config | own | change)
 
     def call(layer, *args, **kwargs):
         outputs, name = layer(*args, **kwargs), layer.name
@@ -336,14 +344,16 @@ def _alter(model, template, layers):
     """Change layers of a subclassed model in place, before a loop is compiled."""
     for layer, old in zip(leaves(model), leaves(template), strict=True):
         for key, value in layers.get(old.name, {}).items():
-            if key == "activation":
+            if key == "activation" and hasattr(layer, key):
                 layer.activation = keras.activations.get(value)
+            elif key in ("trainable", "rate"):
+                setattr(layer, key, value)
             elif key == "kernel_initializer":
                 for kernel in own_kernels(layer):
                     kernel.assign(keras.initializers.get(value)(kernel.shape))
             elif key == "bias_initializer":
                 layer.bias.assign(np.zeros(layer.bias.shape))
-            elif key == "kernel_regularizer":
-                layer.kernel.regularizer = None
+            elif key in ("kernel_regularizer", "bias_regularizer"):
+                getattr(layer, key.split("_")[0]).regularizer = None
             else:
                 raise ValueError(f"{key} of a subclassed model cannot be changed")

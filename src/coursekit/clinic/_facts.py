@@ -49,8 +49,14 @@ class Part:
     kind: str
     config: dict
     name: str = ""
-    # of a layer: its own, or that of the next layer that has one
+    # of a layer: its own, or that of the next layer that has one, and its name
     activation: str = "linear"
+    apart: str = ""
+
+    @property
+    def frozen(self):
+        """Whether a layer was told not to train."""
+        return not self.config.get("trainable", True)
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,8 @@ class Facts:
     hidden: tuple = ()
     # the layer that makes the outputs, if its kind is known
     head: Part | None = None
+    # layers that drop units
+    dropout: tuple = ()
     # the outputs' activation, and the length of their last axis
     output: str | None = None
     units: int | None = None
@@ -177,9 +185,11 @@ def facts_of(model, x=None, y=None, loss=None, optimizer=None):
 
 
 def _of_layers(model, order):
-    parts, output = [], None
+    parts, dropout, output = [], [], None
     for layer in order:
         kind = type(layer).__name__
+        if "Dropout" in kind and layer in model.layers:
+            dropout.append(Part(kind, layer.get_config(), layer.name))
         name = getattr(getattr(layer, "activation", None), "__name__", None)
         name = _ACTIVATIONS.get(kind, name)
         if own_kernels(layer) or hasattr(layer, "cell"):
@@ -193,7 +203,7 @@ def _of_layers(model, order):
         elif name and parts and parts[-1].activation == "linear":
             last = parts.pop()
             kind = last.kind if _has_name(name) else ""
-            parts.append(Part(kind, last.config, last.name, name))
+            parts.append(Part(kind, last.config, last.name, name, layer.name))
     ends = heads(model, [p.name for p in parts]) if parts else []
     head = next((p for p in parts if [p.name] == ends), None)
     if head is not None:
@@ -201,6 +211,7 @@ def _of_layers(model, order):
     return {
         "hidden": tuple(p for p in parts if p.name not in ends and p.kind),
         "head": head if head is not None and head.kind else None,
+        "dropout": tuple(p for p in dropout if hasattr(keras.layers, p.kind)),
         "output": output,
         "units": head and (head.config.get("units") or head.config.get("filters")),
         "functional": bool(getattr(model, "inputs", None)),

@@ -232,20 +232,25 @@ def _tried(copies, remedies, steps, seeds, verbose):
             runs[remedy] = [run]
         bar.update(1)
 
+    def other_seeds():
+        """Try those that lead, and the control, with seeds that they have not had."""
+        leaders = [r for r in runs if r and _above(runs[r], control)]
+        leaders = sorted(leaders, key=lambda r: -runs[r][0].share)[:_LEADERS]
+        for seed in range(1, seeds):
+            for remedy in (None, *leaders):
+                if len(runs[remedy]) == seed:
+                    run = copies.run(remedy, seed, steps)
+                    runs[remedy] += [] if isinstance(run, str) else [run]
+
     with progress(len(remedies) + 1, verbose) as bar:
         for remedy in (None, *remedies):
             first_seed(remedy)
         control = runs[None]
+        other_seeds()
         if remedies and not any(_trains(found, control) for found in runs.values()):
             for remedy in _pairs(remedies):
                 first_seed(remedy)
-    leaders = [r for r in runs if r and _above(runs[r], control)]
-    leaders = sorted(leaders, key=lambda r: -runs[r][0].share)[:_LEADERS]
-    for seed in range(1, seeds):
-        for remedy in (None, *leaders):
-            run = copies.run(remedy, seed, steps)
-            if not isinstance(run, str):
-                runs[remedy].append(run)
+            other_seeds()
     attempts = tuple(_attempt(r, found, control) for r, found in runs.items())
     return Trial(attempts, _best(attempts), tuple(skipped), tuple(copies.notes))
 
@@ -262,9 +267,7 @@ def _pairs(remedies):
     first, *others = remedies
     for rate in others:
         if rate.code.startswith("model.optimizer.learning_rate"):
-            text = f"{_short(first)}, and {rate.text[0].lower()}{rate.text[1:]}"
-            code = f"{first.code}\n{rate.code}"
-            yield Remedy(text, code, first.chapter, first.layers)
+            yield first.plus(rate)
 
 
 def _above(runs, control):

@@ -27,8 +27,20 @@ ADAPTIVE_LOW, ADAPTIVE_HIGH = 1e-5, 0.03
 #: A clip that leaves less than this of the usual gradient is tight. Margin: one at the
 #: usual norm leaves 1; a typing error in a limit, 1e-6, leaves 1e-4.
 TIGHT = 0.1
+#: Targets of this size are out of reach for an output that is not bounded. Margin: a
+#: parabola up to 100 (size 45) is learned by SGD(0.01) once the sigmoid is gone.
+FAR = 100.0
+#: A penalty with this factor is strong. Margin, two layers of 64, 200 steps of Adam:
+#: with L1 of 1e-3 they take away .60 of a constant's loss, with 1e-2 .19 to .41.
+STRONG = 5e-3
+#: A layer that drops this share of its units lets next to nothing through. Margin, in
+#: the same nets: they take away .35 with .7, .15 with .8 and .05 with .9.
+HEAVY = 0.8
+_SHARES = ("rate", "dropout", "recurrent_dropout")
 _ADAPTIVE = ("Adam", "AdamW", "Adamax", "Nadam", "RMSprop", "Lion")
 _SATURATING = ("sigmoid", "hard_sigmoid", "tanh", "softsign", "hard_tanh")
+#: What gives the probabilities that a loss takes.
+_WANTED = {"binary": "sigmoid", "categorical": "softmax", "sparse": "softmax"}
 _SCALED = ("Glorot", "He", "Lecun", "Orthogonal")
 
 
@@ -54,6 +66,16 @@ class Remedy:
     code: str
     chapter: str
     layers: dict = field(default_factory=dict, repr=False, compare=False)
+
+    def plus(self, other):
+        """Return one remedy that does both: either alone would be of no use."""
+        what = self.text.split(":")[0]
+        return Remedy(
+            f"{what}, and {other.text[0].lower()}{other.text[1:]}",
+            f"{self.code}\n{other.code}",
+            self.chapter,
+            self.layers | other.layers,
+        )
 
     def __str__(self):
         """Return the advice in a line."""
@@ -137,6 +159,11 @@ def _signs(judgement, trace):
     bad = trace.first_bad_step
     before = trace.total_gradient[known & (bad is None or trace.steps < (bad or 0))]
     middle = rules.pace(trace)
+    if math.isnan(middle) and len(trace.update):
+        # what died of its first step moves no more
+        first = trace.update_ratio[0]
+        first = first[np.isfinite(first) & (first > 0)]
+        middle = float(np.median(first)) if len(first) else math.nan
     late, place = trace.last_step >= rules.PATIENCE, ""
     if any(judgement.layer in report.time_norm for _, report in trace.probes):
         place = " in time"
@@ -203,12 +230,19 @@ def _batch(facts, signs):
 
 
 def _labels(facts, signs):
-    """Bring targets into what the loss takes."""
+    """Bring targets into what the loss takes, or the output to what the targets are."""
     code = "y = (y - y.min()) / (y.max() - y.min())"
     what = "Code the targets from 0 to 1"
     if facts.loss == "sparse":
         code = "y = np.unique(y, return_inverse=True)[1].reshape(y.shape)"
         what = "Number the classes 0, 1, 2, ..."
+        near = facts.head and facts.whole and 0 <= facts.low
+        if near and 1 < facts.units <= facts.high < 2 * facts.units:
+            # first: new numbers are of no use if there are more classes than units
+            units = int(facts.high) + 1
+            text = f"Give the output layer {{}} a unit for each label, {units}: "
+            change = {facts.head: {"units": units}}
+            yield _replaced(change, text + facts.wrong_targets, "clinic")
     if facts.wrong_targets:
         yield Remedy(f"{what}: {facts.wrong_targets}", code, "clinic")
 
@@ -241,12 +275,12 @@ def _scale(facts, signs):
 
 def _output(facts, signs):
     """Fit the output's activation to the loss and the targets."""
-    why, now, sparse = facts.misfit, facts.output, facts.loss == "sparse"
+    why, wanted = facts.misfit, _WANTED.get(facts.loss)
     if facts.head is None or not why:
         return
-    if facts.loss in ("sparse", "categorical") and facts.units == 1:
-        if sparse and facts.high > 1:
-            yield _head(facts, "softmax", why, int(facts.high) + 1)
+    if wanted == "softmax" and facts.units == 1:
+        if facts.loss == "sparse" and facts.high > 1:
+            yield _head(facts, wanted, why, int(facts.high) + 1)
         else:
             fit = _head(facts, "sigmoid", why)
             loss = "model.compile(model.optimizer, loss='binary_crossentropy')"
@@ -254,30 +288,31 @@ def _output(facts, signs):
             yield Remedy(text, f"{fit.code}\n{loss}", fit.chapter, fit.layers)
     elif facts.from_logits:
         yield _head(facts, "linear", why)
-    elif facts.loss in ("sparse", "categorical"):
-        if now == "linear":
-            yield _logits("Sparse" * sparse + "CategoricalCrossentropy")
-        yield _head(facts, "softmax", why)
-    elif facts.loss == "binary":
-        if now == "linear":
-            yield _logits("BinaryCrossentropy")
-        yield _head(facts, "sigmoid", why)
+    elif wanted:
+        if facts.output == "linear":
+            name = "SparseCategorical" if facts.loss == "sparse" else facts.loss.title()
+            loss = f"keras.losses.{name}Crossentropy(from_logits=True)"
+            yield Remedy(
+                "Tell the loss that the outputs are logits: they have no activation",
+                f"model.compile(model.optimizer, {loss})",
+                "vanishing",
+            )
+        yield _head(facts, wanted, why)
     else:
         inside = facts.one_softmax and facts.low >= 0 and facts.high <= 1
-        yield _head(facts, "sigmoid" if inside else "linear", why)
+        fit = _head(facts, "sigmoid" if inside else "linear", why)
+        if facts.y_size > FAR:
+            # either alone is of no use: a bound, or a way too long
+            yield from (fit.plus(scaled) for scaled in _scale(facts, signs))
+        yield fit
 
 
 def _relu_output(facts, signs):
     if facts.output == "relu" and facts.head is not None and not facts.misfit:
-        yield _head(facts, "linear", "relu can be 0 for all samples")
-
-
-def _logits(loss):
-    return Remedy(
-        "Tell the loss that the outputs are logits: they have no activation",
-        f"model.compile(model.optimizer, keras.losses.{loss}(from_logits=True))",
-        "vanishing",
-    )
+        # a loss of somebody's own over masks or shares takes what is from 0 to 1
+        shares = facts.loss is None and facts.low >= 0 and facts.high <= 1
+        given = "sigmoid" if shares else "linear"
+        yield _head(facts, given, "relu can be 0 for all samples")
 
 
 def _head(facts, activation, why, units=None):
@@ -292,15 +327,29 @@ def _head(facts, activation, why, units=None):
 
 def _replaced(changes, text, chapter):
     """Return a remedy that makes layers anew: {Part: what its constructor takes}."""
+    changes = dict(pair for p, c in changes.items() for pair in _apart(p, c))
     lines = dict.fromkeys(_constructor(p, c) for p, c in changes.items())
     names = [part.name for part in changes]
-    which = names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
     layers = {part.name: change for part, change in changes.items()}
-    return Remedy(text.format(which), "\n".join(lines), chapter, layers)
+    return Remedy(text.format(_span(names)), "\n".join(lines), chapter, layers)
+
+
+def _span(names):
+    return names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
+
+
+def _apart(part, change):
+    """Yield a change, that of an activation in a layer of its own on its own."""
+    own = {k: v for k, v in change.items() if not (part.apart and k == "activation")}
+    if own:
+        yield part, own
+    if len(own) < len(change) and change["activation"] != part.activation:
+        yield Part("Activation", {}, part.apart), {"activation": change["activation"]}
 
 
 def _constructor(part, change):
-    line = _call(getattr(keras.layers, part.kind), part.config, change)
+    kind = getattr(keras.layers, change.get("kind", part.kind))
+    line = _call(kind, part.config, change)
     if "normalize" in change:
         line += "\nkeras.layers.BatchNormalization()\n"
         line += f"keras.layers.Activation('{change['normalize']}')"
@@ -323,6 +372,8 @@ def _call(kind, config, change):
             name in change or not left and value not in (default, "channels_last")
         ):
             words.append(f"{name}={value!r}")
+    if config.get("trainable") is False and not change.get("trainable"):
+        words.append("trainable=False")
     package = "optimizers" if issubclass(kind, keras.optimizers.Optimizer) else "layers"
     return f"keras.{package}.{kind.__name__}({', '.join(words)})"
 
@@ -351,7 +402,7 @@ def _drawn(part, what):
 def _initialize(facts, signs):
     """Draw the kernels that were not drawn for their activation, zero the biases."""
     changes = {}
-    for part in _kernels(facts):
+    for part in (*_kernels(facts), *([facts.head] if facts.head else ())):
         saturating = part.activation in (*_SATURATING, "linear", "softmax")
         wanted = "glorot_uniform" if saturating else "he_normal"
         wanted = "lecun_normal" if part.activation == "selu" else wanted
@@ -360,13 +411,18 @@ def _initialize(facts, signs):
             ("He", "Orthogonal") if wanted == "he_normal" else _SCALED
         )
         zero = bias["class_name"] in ("", "Zeros") or bias["config"].get("value") == 0
+        # at the output a bias may be that of the frequencies
+        zero = zero or part is facts.head
         if not (fits and zero):
-            change = {"activation": part.activation, "kernel_initializer": wanted}
-            changes[part] = change | ({} if zero else {"bias_initializer": "zeros"})
+            changes[part] = {"kernel_initializer": wanted}
+            changes[part] |= {"activation": part.activation}
+            changes[part] |= {} if zero else {"bias_initializer": "zeros"}
+            changes[part] |= {"trainable": True} if part.frozen else {}
     if changes:
         text = "Draw the kernels of {} for their activation"
-        if any("bias_initializer" in change for change in changes.values()):
-            text += ", with zero biases"
+        keys = set().union(*changes.values())
+        text += ", with zero biases" * ("bias_initializer" in keys)
+        text += ", and let all of them train" * ("trainable" in keys)
         text += ": at that scale delta stays constant over depth"
         yield _replaced(changes, text, "initializers")
 
@@ -416,11 +472,50 @@ def _unit_variance(facts, signs):
 
 
 def _penalty(facts, signs):
-    strong = [p for p in _all(facts) if p.config.get("kernel_regularizer")]
-    if strong:
+    changes = {}
+    for part in _all(facts):
+        given = [k for k, v in part.config.items() if "_regularizer" in k and v]
+        strong = [k for k in given if _strength(part.config[k]) >= STRONG]
+        if strong:
+            changes[part] = dict.fromkeys(strong)
+    if changes:
         text = "Take the penalty from {}: a strong one drives the kernels to 0"
-        changes = {part: {"kernel_regularizer": None} for part in strong}
         yield _replaced(changes, text, "vanishing")
+
+
+def _strength(penalty):
+    """Return the largest factor of a penalty; one that is not known may be strong."""
+    numbers = [v for v in penalty["config"].values() if isinstance(v, int | float)]
+    return max(numbers, default=math.inf)
+
+
+def _dropped(facts, signs):
+    """Let units through where nearly all are dropped."""
+    changes = {}
+    for part in (*facts.dropout, *facts.hidden):
+        shares = {k: part.config.get(k) or 0 for k in _SHARES}
+        if max(shares.values()) >= HEAVY:
+            changes[part] = {k: 0.2 for k, share in shares.items() if share >= HEAVY}
+    if changes:
+        text = "Drop fewer units in {}: of nearly all that are 0, nothing is learned"
+        yield _replaced(changes, text, "clinic")
+
+
+def _frozen(facts, signs):
+    """Let train what is frozen, drawn anew where it was not drawn for its place."""
+    frozen = [part for part in _all(facts) if part.frozen]
+    if frozen:
+        for remedy in _initialize(facts, signs):
+            if any(part.name in remedy.layers for part in frozen):
+                yield remedy
+        names = [p.name for p in frozen]
+        yield Remedy(
+            f"Let {_span(names)} train: frozen layers learn nothing",
+            f"for name in {names}:\n    model.get_layer(name).trainable = True\n"
+            + _compile(facts),
+            "clinic",
+            {name: {"trainable": True} for name in names},
+        )
 
 
 def _gates(facts, signs):
@@ -432,8 +527,8 @@ def _gates(facts, signs):
         if names:
             bias = round(math.log(max(facts.sequence, 3)) / biases, 2)
             yield Remedy(
-                f"Start {', '.join(names)} with gates that stay open: a bias of "
-                "log(steps) keeps the state for the whole sequence",
+                f"Start {', '.join(names)} with gates that stay open, and train for "
+                "longer: a bias of log(steps) keeps the state for the whole sequence",
                 f"for name in {names}:\n    cell = model.get_layer(name).cell\n"
                 f"    bias = np.repeat({[bias * gate for gate in gates]}, cell.units)\n"
                 "    cell.bias.assign(np.broadcast_to(bias, cell.bias.shape))",
@@ -445,11 +540,19 @@ def _recurrence(facts, signs):
     changes = {
         part: {"recurrent_initializer": "orthogonal"}
         for part in facts.hidden
-        if part.kind == "SimpleRNN"
+        if _drawn(part, "recurrent")["class_name"] not in ("", "Orthogonal")
     }
     if changes:
         text = "Draw the recurrent kernel of {} so that a state keeps its length"
         yield _replaced(changes, text, "exploding")
+
+
+def _cell(facts, signs):
+    """Take cells with gates: they keep a state where plain ones forget it."""
+    plain = [part for part in facts.hidden if part.kind == "SimpleRNN"]
+    if plain:
+        text = "Make {} of LSTM: a gate keeps the state over many steps"
+        yield _replaced(dict.fromkeys(plain, {"kind": "LSTM"}), text, "exploding")
 
 
 # --- optimizer ----------------------------------------------------------------
@@ -503,8 +606,18 @@ def _too_slow(facts, signs):
 
 
 def _lower(facts, signs):
-    if not _too_slow(facts, signs):
-        yield _rate(facts, 0.1)
+    if _too_slow(facts, signs):
+        return
+    if facts.optimizer.kind in _ADAPTIVE and facts.rate > ADAPTIVE_HIGH:
+        yield _rate(facts, _usual(facts) / facts.rate)
+    else:
+        # as many tens as a step is too large by
+        yield _rate(facts, 10.0 ** -_tens(signs.ratio / rules.FAST))
+
+
+def _tens(lacking):
+    """Return how many tens make up for a factor: one at least, three at most."""
+    return min(3, max(1, math.ceil(math.log10(lacking)))) if lacking > 1 else 1
 
 
 def _tight(facts, signs):
@@ -518,10 +631,9 @@ def _raise(facts, signs):
     if _too_fast(facts, signs) or _tight(facts, signs):
         return
     low = facts.optimizer.kind in _ADAPTIVE and facts.rate < ADAPTIVE_LOW
-    # as many tens as all steps together lack, three at most
-    lacking = rules.MOVED / signs.moved if 0 < signs.moved < rules.MOVED else 10.0
-    tens = 3 if low else min(3, math.ceil(math.log10(lacking)))
-    yield _rate(facts, 10.0**tens)
+    # as many tens as all steps together lack
+    lacking = rules.MOVED / signs.moved if signs.moved > 0 else 1.0
+    yield _rate(facts, 10.0 ** (3 if low else _tens(lacking)))
 
 
 def _raise_once(facts, signs):
@@ -536,21 +648,29 @@ def _go_on(facts, signs):
         yield from _raise(facts, signs)
 
 
+def _slow_down(facts, signs):
+    """Lower a learning rate that is known to be far too large."""
+    if _too_fast(facts, signs):
+        yield from _lower(facts, signs)
+
+
 def _pace(facts, signs):
     """Change a learning rate that is known to be far out, and a clip that is tight."""
     if _tight(facts, signs):
         yield from _clip(facts, signs)
-    elif _too_fast(facts, signs):
-        yield from _lower(facts, signs)
     elif _too_slow(facts, signs):
         yield from _raise(facts, signs)
+    else:
+        yield from _slow_down(facts, signs)
 
 
 def _clip(facts, signs):
     norm = signs.norm if 0 < signs.norm < math.inf else 1.0
+    why = "it keeps the steps finite and repairs no bad initialization"
+    if _tight(facts, signs):
+        why = "the clip that is there leaves next to nothing of it"
     yield Remedy(
-        f"Clip the gradient's norm at {norm:.2g}, its size so far: it keeps the steps "
-        "finite and repairs no bad initialization",
+        f"Clip the gradient's norm at {norm:.2g}, its size so far: {why}",
         _compile(facts, global_clipnorm=norm),
         "clipping",
     )
@@ -568,21 +688,21 @@ def _connect(facts, signs):
 
 
 _ALWAYS = (_clean, _derivative, _batch, _labels, _output)
-_SEEN = (*_ALWAYS, _bound, _relu_output, _penalty, _scale)
+_SEEN = (*_ALWAYS, _bound, _relu_output, _scale, _penalty, _dropped, _frozen)
 _ORDER = {
     # healthy gradients, and little was learned: only what is plain
     "weak": (_pace, _go_on),
     "vanishing": (_activate, _initialize, _normalize, _raise_once),
-    "vanishing in time": (_gates, _recurrence, _raise_once),
+    "vanishing in time": (_recurrence, _gates, _cell, _raise_once),
     "exploding": (_unseen, _lower, _initialize, _clip, _normalize),
     "exploding at start": (_unseen, _initialize, _normalize, _lower, _clip),
     "exploding in time": (_unseen, _recurrence, _clip, _lower),
     "dead_units": (_pace, _initialize, _alive, _normalize, _lower),
-    "no_gradient": (_zeros, _connect, _initialize, _alive),
+    "no_gradient": (_slow_down, _zeros, _connect, _initialize, _alive),
     "not_learning": (_pace, _gates, _initialize, _activate, _normalize, _raise, _lower),
 }
 #: What a trial has to try beside what fits the verdict.
 EVERY = (
     *(_pace, _initialize, _activate, _normalize, _unit_variance, _raise, _lower),
-    *(_clip, _alive, _gates, _recurrence, _decades),
+    *(_clip, _alive, _gates, _recurrence, _cell, _decades),
 )

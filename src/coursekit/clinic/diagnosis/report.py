@@ -115,7 +115,8 @@ class Report:
             if items
         )
         return (
-            '<div style="border-left:4px solid #0072B2;padding:0 1em;margin:1em 0">'
+            # without a colour of its own a border has the text's, on any page
+            '<div style="border-left:4px solid;padding:0 1em;margin:1em 0">'
             f"<p><strong>{answer}.</strong></p>{_bars(self.trace)}{lists}</div>"
         )
 
@@ -235,7 +236,7 @@ def _bars(trace):
     low, high = finite.min(), finite.max()
     chosen = np.unique(np.linspace(0, len(names) - 1, BARS).round().astype(int))
     rows = [_bar(k, names[n], logs[:, n], low, high) for k, n in enumerate(chosen)]
-    bars = ": upper bar at the start, lower bar (blue) at the end"
+    bars = ": upper bar (grey) at the start, lower bar at the end"
     bars = bars if len(logs) > 1 else ""
     some = f" {len(chosen)} of {len(names)} layers." if len(chosen) < len(names) else ""
     # narrow enough for a phone
@@ -257,7 +258,8 @@ def _bar(place, name, logs, low, high):
     parts = [f'<text x="106" y="{top + 12}" text-anchor="end">{label}</text>']
     for k, value in enumerate(logs):
         width = 160 * (value - low) / span + 4 if math.isfinite(value) else 0
-        color = "#0072B2" if k else "#868686"
+        # the last bar has the text's colour; this grey is 3:1 or more on any page
+        grey = "" if k else ' fill="#868686"'
         where = f'x="112" y="{top + 2 + 7 * k}" height="5"'
-        parts.append(f'<rect {where} width="{width:.0f}" fill="{color}"/>')
+        parts.append(f'<rect {where} width="{width:.0f}"{grey}/>')
     return "".join(parts)

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 import warnings
 
 import keras
@@ -756,6 +757,18 @@ def test_a_report_reads_well():
     assert found.layer in panel and "<svg" in panel and 'role="img"' in panel
     for remedy in found.remedies:
         assert remedy.code and remedy.chapter
+    # what has no colour of its own has the text's: readable on a dark page, too
+    for color in set(re.findall("#[0-9a-f]{3,8}", panel, re.I)):
+        assert all(contrast(color, page) > 3 for page in ("#ffffff", "#1e1e1e"))
+    assert 'fill="currentColor"' in panel
+
+
+def contrast(*colors):
+    """Return the contrast of two colours, as WCAG 2 defines it."""
+    parts = np.array([[int(c[n : n + 2], 16) / 255 for n in (1, 3, 5)] for c in colors])
+    linear = np.where(parts > 0.04, ((parts + 0.055) / 1.055) ** 2.4, parts / 12.92)
+    low, high = np.sort(linear @ [0.2126, 0.7152, 0.0722] + 0.05)
+    return high / low
 
 
 def test_a_panel_without_bars_says_so():
