@@ -86,14 +86,18 @@ def axe():
     return Axe()
 
 
-#: Code, and the API's lists, of which each kind of word stays once: a class in a place.
+#: Figures without their lines. Code, and the API's lists, of which each kind of word
+#: stays once: a class in a place.
 THIN = """() => {
-  const codes = [...document.querySelectorAll("pre, code, dl.py")];
+  const codes = [...document.querySelectorAll("pre, code, dl.py, svg.figure")];
   window.whole = codes.map((code) => {
     const thin = code.cloneNode(true);
     code.replaceWith(thin);
     return [thin, code];
   });
+  for (const line of document.querySelectorAll("svg.figure :is(path, use)")) {
+    line.remove();
+  }
   const seen = new Set();
   const words = document.querySelectorAll(
     "pre span, code span, dl.py :is(span, em, strong)"
