@@ -1,6 +1,7 @@
 """Every number that a chapter states stands in an output or in the code there."""
 
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,7 @@ def numbers(text):
     return {n.removesuffix(",") for n in NUMBER.findall(text)}
 
 
+@cache
 def read(html):
     """Return the numbers of a page's outputs, of its code, and of its prose."""
     article = BeautifulSoup(html, "html.parser").select_one("article")

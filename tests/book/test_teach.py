@@ -1,88 +1,15 @@
-"""The page for instructors: its walk, its masters, the quiz bank, the figures."""
+"""The page for instructors: its lists, the quiz bank, the figures."""
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import figures
 import quiz
 from coursegrade.gradebook.tables import COLUMNS
 from coursegrade.statuses import Status
-from submissions import grader_environment, rows_of, sandbox_or_skip
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "book/teach.md").read_text(encoding="utf-8")
-
-
-def shell(folder, commands):
-    """Run commands of the page in a folder, with this environment's `coursekit`."""
-    tools = folder / "tools"
-    tools.mkdir(exist_ok=True)
-    command = tools / "coursekit"
-    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m coursegrade.cli "$@"\n')
-    command.chmod(0o755)
-    environment = grader_environment()
-    environment["PATH"] = os.pathsep.join((str(tools), os.environ["PATH"]))
-    run = subprocess.run(
-        ["sh", "-e", "-c", "\n".join(commands)],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        # A backstop: many notebooks take long on a busy machine.
-        timeout=3600,
-    )
-    assert run.returncode == 0, run.stderr[-2000:]
-
-
-#: Faults that are tried in one task each, the first in the first.
-ONCE = ("unfinished", "exits", "reads")
-
-
-def few(expected):
-    """Return one good student, a wrong one for each task, one of each other fault."""
-    rows, chosen = {}, {}
-    for row in expected:
-        rows.setdefault((row["id"], row["kind"]), []).append(row["status"])
-    for (student, kind), found in rows.items():
-        tasks = [n for n, one in enumerate(found) if one not in ("ok", "needs_review")]
-        if kind not in ONCE or tasks == [ONCE.index(kind)]:
-            chosen.setdefault((kind, *found), student)
-    return set(chosen.values())
-
-
-def test_the_walk_of_the_page(tmp_path):
-    """The class is made whole, and a few of it are graded."""
-    sandbox_or_skip()
-    (walk,) = re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL)
-    secret, *commands, grade = walk.replace("\\\n", "").splitlines()
-    assert secret.startswith("export") and grade.startswith("coursekit grade")
-    (tmp_path / "assignments").symlink_to(ROOT / "assignments")
-    shell(tmp_path, [secret, *commands])
-    expected = rows_of(tmp_path / "expected.csv")
-    assert len(expected) == 30 * 4
-    assert len({row["status"] for row in expected}) == 6
-    students = few(expected)
-    graded = [row for row in expected if row["id"] in students]
-    assert len(students) == 1 + 3 + len(ONCE) + 1
-    assert {row["kind"] for row in graded} == {row["kind"] for row in expected}
-    for path in (tmp_path / "submissions").iterdir():
-        if path.stem not in students:
-            path.unlink()
-    shell(tmp_path, [secret, grade])
-    out = tmp_path / "grades/vanishing_exploding"
-    found = {(row["id"], row["task"]): row for row in rows_of(out / "grades.csv")}
-    wrong = [
-        (row, found[row["id"], row["task"]])
-        for row in graded
-        if found[row["id"], row["task"]]["status"] != row["status"]
-    ]
-    assert not wrong
-    assert len(found) == len(students) * 4
-    named = re.findall(r"^\| `([\w.]+)/?` \|", PAGE, re.MULTILINE)
-    assert len(named) >= 7 and all((out / name).exists() for name in named)
 
 
 def test_the_page_names_every_status_and_column():

@@ -13,7 +13,7 @@ from submissions import TINY
 
 ROOT = Path(__file__).parents[2]
 WALKED = "assignments/vanishing_exploding.md"
-# The one that is left out is released, and so checked, in tests/book/test_teach.py.
+# The one that is left out is released, and so checked, in test_simulate.py.
 MASTERS = sorted({*ROOT.glob("assignments/*.md")} - {ROOT / WALKED})
 
 

@@ -52,6 +52,31 @@ def chromium():
             browser.close()
 
 
+class Contexts:
+    """Contexts of a browser that tests share, one for each set of options.
+
+    A new one has a process of its own and an empty cache: half of what a page costs.
+    """
+
+    def __init__(self, started):
+        self.started, self.made, self.pages = started, {}, []
+
+    def page(self, **options):
+        """Return a new page in the context that has these options."""
+        key = repr(sorted(options.items()))
+        if key not in self.made:
+            self.made[key] = self.started.new_context(**options)
+        self.pages.append(self.made[key].new_page())
+        return self.pages[-1]
+
+    def leave(self):
+        """Close the pages, and forget what they have stored for the next ones."""
+        for page in self.pages:
+            page.evaluate("() => { localStorage.clear(); sessionStorage.clear(); }")
+            page.close()
+        self.pages.clear()
+
+
 def axe():
     """Return axe's rules for accessibility, ready to run on a page."""
     try:
@@ -59,6 +84,51 @@ def axe():
     except ImportError:
         unavailable("no rules for accessibility: install axe-playwright-python")
     return Axe()
+
+
+#: Figures without their lines. Code, and the API's lists, of which each kind of word
+#: stays once: a class in a place.
+THIN = """() => {
+  const codes = [...document.querySelectorAll("pre, code, dl.py, svg.figure")];
+  window.whole = codes.map((code) => {
+    const thin = code.cloneNode(true);
+    code.replaceWith(thin);
+    return [thin, code];
+  });
+  for (const line of document.querySelectorAll("svg.figure :is(path, use)")) {
+    line.remove();
+  }
+  const seen = new Set();
+  const words = document.querySelectorAll(
+    "pre span, code span, dl.py :is(span, em, strong)"
+  );
+  for (const word of [...words].reverse()) {
+    if (word.children.length) continue;
+    let kind = "";
+    for (let e = word; e && !e.matches(".bd-article"); e = e.parentElement) {
+      kind += `${e.tagName}.${e.className} < `;
+    }
+    if (seen.has(kind)) word.replaceWith(word.textContent);
+    seen.add(kind);
+  }
+}"""
+WHOLE = "() => { for (const [thin, code] of window.whole) thin.replaceWith(code); }"
+
+
+def violations(axe, page, options):
+    """Return what breaks axe's rules on a page of the book, each with its place.
+
+    Axe compares the colours of each element that has text; in a chapter, that is
+    five thousand words of code in some twenty kinds, and takes most of its time.
+    """
+    page.evaluate(THIN)
+    found = axe.run(page, options=options).response["violations"]
+    page.evaluate(WHOLE)
+    return [
+        f"{v['id']}: {node['target']} {node['html'][:150]}"
+        for v in found
+        for node in v["nodes"][:3]
+    ]
 
 
 class _Files(http.server.SimpleHTTPRequestHandler):

@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -220,4 +220,36 @@ def webkit():
         process.wait(30)
 
 
-ENGINES = {"chromium": chromium, "firefox": firefox, "webkit": webkit}
+#: The engines that wait for the next test of this process: starting takes seconds.
+_kept = {}
+
+
+def kept(start):
+    """Return what gives an engine that runs already, or starts it."""
+
+    @contextmanager
+    def again():
+        if start not in _kept:
+            stack = ExitStack()
+            _kept[start] = stack.enter_context(start()), stack
+        engine, stack = _kept[start]
+        try:
+            engine.dark(False)
+            yield engine
+            engine.goto("about:blank")
+        except BaseException:
+            # whatever has happened to it, the next test has another one
+            del _kept[start]
+            stack.close()
+            raise
+
+    return again
+
+
+def close():
+    """End the engines that were kept."""
+    while _kept:
+        _kept.popitem()[1][1].close()
+
+
+ENGINES = {"chromium": chromium, "firefox": kept(firefox), "webkit": kept(webkit)}

@@ -43,15 +43,18 @@ def chromium():
         yield started
 
 
+@pytest.fixture(scope="module")
+def contexts(chromium):
+    return browser.Contexts(chromium)
+
+
 @pytest.fixture
-def visit(chromium, folder):
+def visit(contexts, folder):
     """Open a page; at the end, no error may have been reported."""
-    errors, contexts = [], []
+    errors = []
 
     def visit(name, fragment="", **options):
-        context = chromium.new_context(**options)
-        contexts.append(context)
-        page = context.new_page()
+        page = contexts.page(**options)
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("console", lambda m: m.type == "error" and errors.append(m.text))
         page.goto((folder / f"{name}.html").as_uri() + fragment)
@@ -59,8 +62,7 @@ def visit(chromium, folder):
 
     visit.errors = errors
     yield visit
-    for context in contexts:
-        context.close()
+    contexts.leave()
     assert not errors
 
 
@@ -172,10 +174,11 @@ def test_the_first_page_s_lab_has_a_goal_and_says_when_it_is_reached(visit):
 @pytest.fixture(scope="module")
 def arrival(chromium):
     """Return what the first page's lab says of deltas, for each depth of row."""
+    page = chromium.new_page()
     source = bundle.joined(["view/goal"], {}, "return arrival;")
 
     def arrival(deltas, value=0.1):
-        return chromium.new_page().evaluate(
+        return page.evaluate(
             f"""([deltas, value]) => {{
                 const arrival = {source.rstrip().rstrip(";")};
                 const numbers = deltas.map(Number);
@@ -277,11 +280,12 @@ def test_the_line_of_theory_only_before_training(visit):
 @pytest.fixture(scope="module")
 def speech(chromium):
     """Return what the lab says to a row of (text, step, running, milliseconds)."""
+    page = chromium.new_page()
     values = {"PATIENCE": bundle.constants()["RULES"]["PATIENCE"]}
     source = bundle.joined(["view/verdict"], values, "return Verdict;")
 
     def speech(rows):
-        return chromium.new_page().evaluate(
+        return page.evaluate(
             f"""(rows) => {{
                 const verdict = new ({source.rstrip().rstrip(";")})();
                 const report = (text) => ({{ verdict: "no_gradient", text }});

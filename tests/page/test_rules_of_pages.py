@@ -12,8 +12,10 @@ from urllib.parse import urlsplit
 
 import pytest
 from bs4 import BeautifulSoup
+from fontTools.ttLib import TTFont
 
 import browser
+from page import assets
 
 ROOT = Path(__file__).parents[2]
 HTML = ROOT / "_build" / "html"
@@ -43,6 +45,10 @@ RULES = {
     # an experiment of axe's, for which Chromium shows no other sign
     "rules": {"label-content-name-mismatch": {"enabled": True}},
     "resultTypes": ["violations"],
+}
+#: The rules of these that look at colours; the others answer alike in both themes.
+COLOURS = RULES | {
+    "runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}
 }
 
 SHIFTS = """
@@ -94,6 +100,23 @@ HIDDEN = """() => [...document.querySelectorAll(".bd-article *")].filter((e) => 
     && (e.scrollWidth > e.clientWidth + 1 || e.scrollHeight > e.clientHeight + 2);
 }).map((e) => `${e.tagName}.${e.className} ${e.scrollWidth} > ${e.clientWidth}`)"""
 
+# Characters that pseudo-elements of the page show out of the icon fonts.
+ICONS = """() => {
+  const found = new Set();
+  for (const e of document.querySelectorAll("*")) {
+    for (const pseudo of ["::before", "::after"]) {
+      const style = getComputedStyle(e, pseudo);
+      const hidden = style.display === "none";
+      if (hidden || !style.fontFamily.includes("Font Awesome")) continue;
+      for (const c of style.content) {
+        const point = c.codePointAt(0);
+        if (point >= 0xe000 && point <= 0xf8ff) found.add(point);
+      }
+    }
+  }
+  return [...found];
+}"""
+
 
 @cache
 def size(path: str) -> int:
@@ -117,14 +140,23 @@ def desk():
         browser.server(HTML, below()) as address,
         browser.chromium() as chromium,
     ):
-        yield SimpleNamespace(address=address, chromium=chromium, seen={}, axe=None)
+        # cached files would weigh nothing: only pages without a script share a context
+        contexts = browser.Contexts(chromium)
+        yield SimpleNamespace(
+            address=address, chromium=chromium, contexts=contexts, seen={}, axe=None
+        )
 
 
 @pytest.fixture
 def seen(desk, page_name):
-    if page_name not in desk.seen:
-        desk.seen[page_name] = look(desk, page_name)
-    return desk.seen[page_name]
+    return looked(desk, page_name)
+
+
+def looked(desk, name):
+    """Return what was seen of a page, which is loaded at the first question."""
+    if name not in desk.seen:
+        desk.seen[name] = look(desk, name)
+    return desk.seen[name]
 
 
 @pytest.fixture(params=PAGES or ["no page"])
@@ -161,11 +193,12 @@ def look(desk, name):
     found.weight = sum(map(size, found.paths))
     found.shift = page.evaluate("window.shift")
     found.long = page.evaluate(LONG)
-    found.light = violations(desk.axe, page)
+    found.icons = set(page.evaluate(ICONS))
+    found.light = browser.violations(desk.axe, page, RULES)
     page.evaluate("document.documentElement.dataset.theme = 'dark'")
     # colours fade over
     page.wait_for_timeout(250)
-    found.dark = violations(desk.axe, page)
+    found.dark = browser.violations(desk.axe, page, COLOURS)
     page.evaluate("document.documentElement.dataset.theme = 'light'")
     page.set_viewport_size(PHONE)
     page.evaluate("document.querySelectorAll('details').forEach((d) => d.open = true)")
@@ -184,14 +217,6 @@ def look(desk, name):
     found.hidden = page.evaluate(HIDDEN)
     context.close()
     return found
-
-
-def violations(axe, page):
-    return [
-        f"{v['id']}: {node['target']} {node['html'][:150]}"
-        for v in axe.run(page, options=RULES).response["violations"]
-        for node in v["nodes"][:3]
-    ]
 
 
 def test_no_other_host(seen):
@@ -238,9 +263,18 @@ def test_print_cuts_nothing(seen):
     assert seen.too_wide == [] and seen.hidden == []
 
 
+def test_every_icon_of_every_page_is_in_the_small_fonts(desk):
+    glyphs = set()
+    for name in assets.ICONS:
+        font = TTFont(HTML / "_static" / "page" / f"{name}.woff")
+        glyphs |= set(font.getBestCmap())
+    used = set().union(*(looked(desk, name).icons for name in PAGES))
+    assert len(used) > 8
+    assert set(map(hex, used - glyphs)) == set()
+
+
 def test_readable_without_javascript(desk, page_name):
-    context = desk.chromium.new_context(viewport=DESK, java_script_enabled=False)
-    page = context.new_page()
+    page = desk.contexts.page(viewport=DESK, java_script_enabled=False)
     page.goto(desk.address + page_name)
     assert page.locator("h1").first.is_visible()
     text = page.locator(".bd-main").inner_text()
@@ -250,4 +284,4 @@ def test_readable_without_javascript(desk, page_name):
     for formula in page.locator("p:not(details p) > .math > math").all()[:3]:
         box = formula.bounding_box()
         assert box and box["width"] > 2 and box["height"] > 2
-    context.close()
+    desk.contexts.leave()
