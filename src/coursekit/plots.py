@@ -178,7 +178,15 @@ def layer_change(changes, ax=None):
     return ax
 
 
-def history(values, theory=None, ax=None, xlabel="step", ylabel="value", band=False):
+def history(
+    values,
+    theory=None,
+    ax=None,
+    xlabel="step",
+    ylabel="value",
+    band=False,
+    first=0,
+):
     """Draw values over training steps, one thin line a seed, theory dashed.
 
     Parameters
@@ -190,6 +198,8 @@ def history(values, theory=None, ax=None, xlabel="step", ylabel="value", band=Fa
     band : bool
         In place of a line a seed draw their median, in a band from the
         smallest to the largest.
+    first : int
+        The number of the first step: 0 where it is the state before the training.
 
     Returns
     -------
@@ -198,18 +208,20 @@ def history(values, theory=None, ax=None, xlabel="step", ylabel="value", band=Fa
     ax = axes_or_new(ax)
     for number, (label, lines) in enumerate(values.items()):
         lines = np.atleast_2d(lines)
+        steps = np.arange(first, first + lines.shape[1])
         if band:
             limits = lines.min(axis=0), lines.max(axis=0)
             style = {"color": f"C{number}", "alpha": 0.25, "linewidth": 0}
-            ax.fill_between(np.arange(lines.shape[1]), *limits, **style)
+            ax.fill_between(steps, *limits, **style)
             lines = np.median(lines, axis=0, keepdims=True)
         style = {"color": f"C{number}", "markevery": max(1, lines.shape[1] // 8)}
-        marks = ax.plot(np.arange(lines.shape[1]), lines.T, **style)
+        marks = ax.plot(steps, lines.T, **style)
         for mark in marks:
             mark.set_marker("os^Dv"[number % 5])
         marks[0].set_label(label)
     if theory is not None:
-        ax.plot(np.arange(len(theory)), theory, label="theory", **THEORY)
+        steps = np.arange(first, first + len(theory))
+        ax.plot(steps, theory, label="theory", **THEORY)
     ax.set(yscale="log", xlabel=xlabel, ylabel=ylabel)
     ax.legend()
     return ax

@@ -124,6 +124,11 @@ def test_history_has_one_label_for_all_seeds():
     assert ax.lines[0].get_xdata()[0] == 0
 
 
+def test_history_counts_from_a_first_step():
+    ax = plots.history({"ours": NORMS}, np.ones(5), first=1)
+    assert {line.get_xdata()[0] for line in ax.lines} == {1}
+
+
 def test_use_style_sets_the_colours_and_the_salt():
     assert matplotlib.rcParams["svg.hashsalt"] == "coursekit"
     assert plt.rcParams["axes.prop_cycle"].by_key()["color"][0] == "#0072B2"
