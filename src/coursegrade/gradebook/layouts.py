@@ -301,6 +301,6 @@ def _prefix(files, depth, assignment):
     single = single if len(single) > 1 else ()
     names = [*names, *(one for one in single if not _BESIDE.fullmatch(one))]
     words = re.split(r"[-_]", assignment)
-    start = re.compile(f".*?{'[-_ ]?'.join(words)}[-_ ]", re.IGNORECASE)
+    start = re.compile(f".*?{'[-_ ]?'.join(words)}[-_ ]+", re.IGNORECASE)
     match = start.match(os.path.commonprefix(names))
     return match[0] if match else ""

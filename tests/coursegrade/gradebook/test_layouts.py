@@ -165,6 +165,23 @@ LAYOUTS = {
             "b-o": "tiny-submissions/tiny-b-o/w.ipynb",
         },
     ),
+    "the assignment and a dash in front": (
+        {"tiny - ada/tiny.ipynb": RIGHT, "tiny - bob/tiny.ipynb": RIGHT},
+        {n: f"tiny - {n}/tiny.ipynb" for n in ("ada", "bob")},
+    ),
+    "zipped twice": (
+        {
+            "all.zip": inner(
+                **{"week 3/ada__zip": inner(**{"tiny/w__ipynb": RIGHT})},
+                **{"week 3/bob__zip": inner(**{"tiny/w__ipynb": RIGHT})},
+            )
+        },
+        {n: f"all/week 3/{n}/tiny/w.ipynb" for n in ("ada", "bob")},
+    ),
+    "alphabets": (
+        {f"{n}/работа.ipynb": RIGHT for n in ("Ада", "עדה", "أحمد", "张伟", "Σωκράτης")},
+        {n: f"{n}/работа.ipynb" for n in ("Ада", "עדה", "أحمد", "张伟", "Σωκράτης")},
+    ),
     "endings": (
         {
             "ada.ipynb": RIGHT,
