@@ -179,8 +179,8 @@ LAYOUTS = {
         {n: f"all/week 3/{n}/tiny/w.ipynb" for n in ("ada", "bob")},
     ),
     "alphabets": (
-        {f"{n}/работа.ipynb": RIGHT for n in ("Ада", "עדה", "أحمد", "张伟", "Σωκράτης")},
-        {n: f"{n}/работа.ipynb" for n in ("Ада", "עדה", "أحمد", "张伟", "Σωκράτης")},
+        {f"{n}/работа.ipynb": RIGHT for n in ("Ада", "עדה", "أحمد", "张伟")},
+        {n: f"{n}/работа.ipynb" for n in ("Ада", "עדה", "أحمد", "张伟")},
     ),
     "endings": (
         {
