@@ -18,7 +18,7 @@ from coursegrade.examiner.notebook import (
     unanswered,
 )
 from coursegrade.release import released_notebook
-from submissions import TINY
+from submissions import MASTER, TINY
 
 
 def cells_of(master):
@@ -127,6 +127,52 @@ def test_an_answer_without_metadata_is_known_by_its_line(first):
     cells = [Submitted("", f"{line}\n{STDDEV}", True)]
     assert unanswered(master, task, cells) == ""
     assert plan(master, cells, "student")[-2].task != ""
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        None,
+        [],
+        {"id": "x", "outputId": "0f", "colab": {"base_uri": "https://x"}},
+        {"vscode": {"languageId": "python"}},
+        {"_uuid": "8f28", "trusted": True, "execution": {"iopub.status.busy": "x"}},
+        {"cell_id": "0", "deepnote_cell_type": "code"},
+    ],
+)
+def test_a_notebook_that_another_tool_saved(metadata):
+    made = json.loads(nbformat.writes(released_notebook(MASTER)))
+    made |= {"metadata": metadata, "nbformat_minor": 4}
+    for cell in made["cells"]:
+        text = "".join(cell["source"]).replace("raise NotImplementedError()", "pass")
+        text = text.replace("YOUR ANSWER HERE", "Half of them.")
+        cell |= {"metadata": metadata, "source": text.splitlines(keepends=True)}
+        del cell["id"]
+    cells = read_notebook(json.dumps(made).encode())
+    assert not any(cell.id for cell in cells)
+    for task in MASTER.tasks.values():
+        assert len(answers(MASTER, task, cells)) == 1
+        assert unanswered(MASTER, task, cells) == ""
+
+
+def test_an_answer_that_was_split():
+    line = "# Answer mean (keep this line)"
+    for first in (line, f"{line}\ntotal = mine.sum()"):
+        texts = (first, "mean = total / 9")
+        parts = [Submitted("mean" * (text is first), text, True) for text in texts]
+        assert unanswered(MASTER, MASTER.tasks["mean"], parts) == ""
+        steps = plan(MASTER, parts, "student")
+        assert [s.task for s in steps if s.source in texts] == ["mean", "mean"]
+        assert kept_after(steps, "mean")[-2:] == list(texts)
+
+
+def test_cells_that_were_copied_run_as_they_stand():
+    cells = [Submitted("mean", "mean = 1.0", True), Submitted("mean_test", "", True)]
+    texts = kept_after(plan(MASTER, cells * 2, "student"), "mean")
+    assert texts.count("mean = 1.0") == 2
+    # The stub below does not undo what stands above it.
+    stub = Submitted("mean", "# YOUR CODE HERE\nraise NotImplementedError()", True)
+    assert unanswered(MASTER, MASTER.tasks["mean"], [cells[0], stub]) == ""
 
 
 def test_two_answers_in_one_cell():
