@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from coursegrade.assignment.master import Master, parse_master
+from coursegrade.assignment.master import Master, parse_master, read_text
 from coursegrade.examiner import client
 from coursegrade.gradebook import feedback, intake, kept, marks, tables, whole_class
 from coursegrade.gradebook.journal import Journal
@@ -54,7 +54,7 @@ def grade(path, options):
     It is 0, or 3 where a person must look; with results for a platform, 1 where points
     are missing.
     """
-    text = path.read_text(encoding="utf-8")
+    text = read_text(path)
     settings = whole_class.Settings(
         options.secret, options.trust, options.jobs, options.scheduler
     )
