@@ -184,6 +184,8 @@ def _what_people_leave(made):
             "print(he_stddev(2)); 1 / 0",
         ),
     )
+    cell = made["cells"][_index(made, "student")]
+    cell["source"] = cell["source"].replace('"what_people_leave"', '""')
 
 
 def _answer_below_its_test(made):
@@ -672,7 +674,13 @@ CASES = [
     ),
     Case("time_it", OK, edit=_time_it),
     Case("damaged_cells", OK, edit=_damaged_cells),
-    Case("what_people_leave", OK, edit=_what_people_leave, last="exit()"),
+    Case(
+        "what_people_leave",
+        OK,
+        {"mean": MEAN + "\nraise NotImplementedError()"},
+        edit=_what_people_leave,
+        last="exit()",
+    ),
     Case("answer_below_its_test", ("ok", "missing", "ok"), edit=_answer_below_its_test),
     Case("answers_moved_up", OK, edit=_answers_moved_up, keras=True),
     Case(
@@ -698,7 +706,7 @@ CASES = [
             "held = [open(f'/tmp/{i}', 'w') for i in range(100)]\n"
             "process = subprocess.Popen(['sleep', '99'])\n"
             "threading.Lock().acquire()\n" + MEAN,
-            "stddev": "for i in range(10**6): print(i)\n" + STDDEV,
+            "stddev": "for i in range(10**5): print(i)\n" + STDDEV,
         },
     ),
     Case(
