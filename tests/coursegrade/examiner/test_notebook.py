@@ -251,6 +251,17 @@ def test_a_given_cell_that_was_moved_down_still_runs_first():
     assert mine < next(i for i, text in enumerate(texts) if "Answer mean" in text)
 
 
+@pytest.mark.parametrize("gone", ["given_2", "student"])
+def test_a_cell_that_was_deleted_runs_above_those_that_need_it(gone):
+    cells = cells_of(MASTER)
+    left = [cell for cell in cells if cell.id != gone]
+    whole, less = (
+        list(filter(None, kept_after(plan(MASTER, one, "student"), "mean")))
+        for one in (cells, left)
+    )
+    assert less == whole
+
+
 def test_a_name_below_its_test_is_found():
     master = read_master(TINY)
     cells = cells_of(master)
