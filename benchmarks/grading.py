@@ -38,6 +38,9 @@ def main(arguments=None):
         ours.append(grade_ours(data) / OURS)
         few = dict(list(data.items())[:THEIRS])
         theirs.append(grade_theirs(few) / THEIRS)
+        # Minutes pass: what is measured is told, should the rest be stopped.
+        said = f"a round: nbgrader {theirs[-1]:.2f} s, ours {ours[-1]:.2f} s a notebook"
+        print(said, file=sys.stderr, flush=True)
     notes = [
         f"a notebook: nbgrader {np.median(theirs):.1f} s, "
         f"ours {np.median(ours):.2f} s on {os.cpu_count()} cores"
@@ -64,7 +67,7 @@ def grade_ours(data):
         command = [sys.executable, "-m", "coursegrade.cli", "grade", str(MASTER)]
         command += [str(work), "--out", str(Path(folder, "grades"))]
         start = time.perf_counter()
-        subprocess.run(command, check=True, capture_output=True)
+        finish(command)
         spent = time.perf_counter() - start
         grades = Path(folder, "grades/tiny/grades.csv").read_text()
         assert grades.count(",ok,") == 3 * len(data), (
@@ -96,21 +99,25 @@ def grade_theirs(data):
 def nbgrader(folder, command):
     """Run one of nbgrader's commands in a course's folder."""
     path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
-    subprocess.run(
+    finish(
         [
-            sys.executable,
-            "-m",
-            "nbgrader",
-            command,
-            "tiny",
+            *(sys.executable, "-m", "nbgrader", command, "tiny"),
             f"--course-dir={folder}",
             f"--CourseDirectory.db_url=sqlite:///{folder / 'gradebook.db'}",
         ],
         cwd=folder,
         env={**os.environ, "PATH": path},
-        check=True,
-        capture_output=True,
     )
+
+
+def finish(command, **options):
+    """Run a command; where it fails, end with its last words."""
+    run = subprocess.run(
+        command, capture_output=True, text=True, check=False, **options
+    )
+    if run.returncode:
+        said = (run.stderr or run.stdout).strip()[-800:]
+        raise SystemExit(f"{' '.join(command[:5])}: status {run.returncode}\n{said}")
 
 
 def through_dask(content, many):

@@ -145,15 +145,15 @@ def find_master(name):
 
 def _release(options):
     from coursegrade import release
-    from coursegrade.assignment.master import read_master
+    from coursegrade.assignment.master import parse_master, read_text
     from coursegrade.examiner.client import stop
 
     path = find_master(options.master)
-    master = read_master(path)
+    text = read_text(path)
+    master = parse_master(text, path.name)
     if not options.no_check:
         print(f"{master.name}: grading its own solution and the empty notebook ...")
         try:
-            text = path.read_text(encoding="utf-8")
             release.check_master(text, options.secret, options.trust)
         finally:
             stop()

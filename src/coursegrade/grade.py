@@ -7,12 +7,13 @@ the ``journal``), a person's ``marks``, late days and sums (``tables``), and wha
 get (``tables``, ``platforms``, ``feedback``, ``review``, ``results``).
 """
 
+import re
 import sys
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from coursegrade.assignment.master import Master, parse_master
+from coursegrade.assignment.master import Master, parse_master, read_text
 from coursegrade.examiner import client
 from coursegrade.gradebook import feedback, intake, kept, marks, tables, whole_class
 from coursegrade.gradebook.journal import Journal
@@ -54,7 +55,7 @@ def grade(path, options):
     It is 0, or 3 where a person must look; with results for a platform, 1 where points
     are missing.
     """
-    text = path.read_text(encoding="utf-8")
+    text = read_text(path)
     settings = whole_class.Settings(
         options.secret, options.trust, options.jobs, options.scheduler
     )
@@ -113,6 +114,12 @@ def _read(master, out, journal, options):
             "--id says that all of it is one student's"
         )
     known = _known(taken, roster, journal)
+    problems += _taken_for_another(taken, journal)
+    if re.fullmatch(r"\d{4}-?\d\d-?\d\d", said.get("due", "")):
+        problems.append(
+            f"due {said['due']} is that day's first minute; write {said['due']}T23:59 "
+            "for its last"
+        )
     deadline = _deadline(values, worksheets, known, problems)
     answers = {key: one.get("answers", {}) for key, one in journal.entries.items()}
     for one in taken.submissions:
@@ -127,6 +134,19 @@ def _read(master, out, journal, options):
     return _Class(
         master, out, said, worksheets, taken, deadline, typed, known, problems
     )
+
+
+def _taken_for_another(taken, journal):
+    """Yield a sentence for each number that two platforms give, to two people maybe."""
+    for one in taken.submissions:
+        old, now = journal.entries.get(one.id, {}), one.owner
+        platforms = {old.get("platform"), now.platform} - {None, ""}
+        if len(platforms) == 2 and old["label"] == now.label:
+            yield (
+                f"{one.id} ({now.where}): in place of {old['platform']}'s "
+                f"{old['where']}, which has the same number; if they are two people, "
+                "give one platform another --out"
+            )
 
 
 def _deadline(values, worksheets, known, problems):

@@ -247,6 +247,22 @@ def test_a_penalty_without_a_due_time_is_told(tmp_path, run):
     assert status == 3 and "no --due: nothing is late" in said
 
 
+def test_a_day_is_due_when_it_begins_and_that_is_told(tmp_path, run):
+    hand_in(tmp_path / "in", "ada")
+    status, said, _ = run("in", "--due", "2025-12-01")
+    assert status == 3 and "write 2025-12-01T23:59 for its last" in said
+    status, said, _ = run("in", "--due", "2025-12-01T23:59")
+    assert status == 0
+
+
+def test_one_number_of_two_platforms_is_looked_at(tmp_path, run):
+    platform_zip(tmp_path / "moodle.zip", [f"Ada L_11{MOODLE[0][13:]}"])
+    assert run("moodle.zip")[0] == 0 and run("moodle.zip")[0] == 0
+    platform_zip(tmp_path / "canvas.zip", CANVAS[:1])
+    status, said, _ = run("canvas.zip")
+    assert status == 3 and "in place of Moodle's Ada L_11_assignsub" in said
+
+
 def test_one_students_results(tmp_path, run):
     (tmp_path / "in").mkdir()
     (tmp_path / "in/my work.ipynb").write_bytes(solved(TINY, "ada"))
@@ -335,6 +351,9 @@ def test_a_term(tmp_path, run, graded, monkeypatch):
     assert [r["Grade"] for r in rows_of(out / "moodle_worksheet.csv")] == ["", "8.1"]
     assert [r["tiny (7)"] for r in rows_of(out / "canvas_gradebook.csv")] == ["12", ""]
     assert len(rows_of(out / "grades.csv")) == 6 * len(MASTER.tasks)
+    with zipfile.ZipFile(out / "moodle_feedback.zip") as made:
+        assert len(made.namelist()) == 6
+        assert MOODLE[1].replace("/w.ipynb", "/feedback.html") in made.namelist()
     with zipfile.ZipFile(out / "canvas_feedback.zip") as made:
         names = [name.removesuffix("_w.ipynb") for name in sorted(CANVAS)]
         assert made.namelist() == [f"{name}_feedback.html" for name in names]

@@ -169,6 +169,25 @@ def _damaged_cells(made):
     made["cells"] += [{"cell_type": "code", "source": None}, None, {"source": 3}]
 
 
+def _what_people_leave(made):
+    # Cells of no task, each of them often seen; some end in an error.
+    made["cells"][1:1] = map(
+        _code,
+        (
+            "!pip install numpy\n%pip install nothing-of-the-kind",
+            "from google.colab import drive\ndrive.mount('/content/drive')",
+            "%matplotlib qt\nimport matplotlib.pyplot as plt\nplt.plot(); plt.show()",
+            "%matplotlib widget\nplt.figure(); plt.show(block=True)",
+            "%load_ext autoreload\n%autoreload 2\n%timeit -n1 -r1 sum([1])",
+            "%%bash\necho hi",
+            "import asyncio\nawait asyncio.sleep(0.01)",
+            "print(he_stddev(2)); 1 / 0",
+        ),
+    )
+    cell = made["cells"][_index(made, "student")]
+    cell["source"] = cell["source"].replace('"what_people_leave"', '""')
+
+
 def _answer_below_its_test(made):
     made["cells"].append(made["cells"].pop(_index(made, "stddev")))
 
@@ -655,6 +674,13 @@ CASES = [
     ),
     Case("time_it", OK, edit=_time_it),
     Case("damaged_cells", OK, edit=_damaged_cells),
+    Case(
+        "what_people_leave",
+        OK,
+        {"mean": MEAN + "\nraise NotImplementedError()"},
+        edit=_what_people_leave,
+        last="exit()",
+    ),
     Case("answer_below_its_test", ("ok", "missing", "ok"), edit=_answer_below_its_test),
     Case("answers_moved_up", OK, edit=_answers_moved_up, keras=True),
     Case(
@@ -669,6 +695,33 @@ CASES = [
         (EITHER, EITHER, EITHER),
         first="import os, threading\nthreading.Timer(0.7, os._exit, (0,)).start()",
         keras=True,
+    ),
+    Case(
+        "left_running_and_open",
+        OK,
+        {
+            "mean": "import subprocess, threading, time\n"
+            "def rest():\n    while True: time.sleep(0.05)\n"
+            "threading.Thread(target=rest).start()\n"
+            "held = [open(f'/tmp/{i}', 'w') for i in range(100)]\n"
+            "process = subprocess.Popen(['sleep', '99'])\n"
+            "threading.Lock().acquire()\n" + MEAN,
+            "stddev": "for i in range(10**5): print(i)\n" + STDDEV,
+        },
+    ),
+    Case(
+        "leaves_little",
+        OK,
+        last="import os, shutil, sys, warnings\n"
+        "np.seterr(all='raise'); warnings.simplefilter('error')\n"
+        "sys.settrace(lambda *a: None)\n"
+        "for place in ('/tmp', '/dev/shm'):\n"
+        "    open(place + '/sitecustomize.py', 'w').write('1 / 0')\n"
+        "for _ in range(80):\n"
+        "    try:\n        if os.fork() == 0: os._exit(0)\n    except OSError: pass\n"
+        "os.chdir('/'); shutil.rmtree('/tmp', ignore_errors=True)\n"
+        "sys.stdout.close(); sys.stderr.close(); os.closerange(0, 3)\n"
+        "del np, mine, mean, he_stddev, network",
     ),
     Case(
         "name_that_is_no_text",

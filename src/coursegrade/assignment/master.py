@@ -118,12 +118,26 @@ class Master:
         return max((task.memory_mb for task in self.tasks.values()), default=1024)
 
 
-def read_master(path):
-    """Read a master from a file; see :func:`parse_master`."""
+def read_text(path):
+    """Return a master's text.
+
+    Raises
+    ------
+    MasterError
+        If there is no such file, or it is in another encoding than UTF-8.
+    """
     path = Path(path)
     if not path.is_file():
         raise MasterError(f"{path}: there is no such file")
-    return parse_master(path.read_text(encoding="utf-8"), path.name)
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise MasterError(f"{path}: not in UTF-8; save it so") from None
+
+
+def read_master(path):
+    """Read a master from a file; see :func:`read_text` and :func:`parse_master`."""
+    return parse_master(read_text(path), Path(path).name)
 
 
 @lru_cache(maxsize=8)
@@ -282,10 +296,14 @@ def _is_like_a_marker(text):
     comment = text[text.find("#") :] if "#" in text else text
     if _SHOUTED.match(comment):
         return True
-    words = " ".join(re.findall(r"\w+", comment.upper()))
-    marks = (mark.removeprefix("### ") for mark in _MARKS)
+    words = _words(comment.upper().replace("START", "BEGIN").replace("STOP", "END"))
     # "# Solution", which is honest, has 0.80; "# hidden tests" has 0.86.
-    return any(SequenceMatcher(None, words, mark).ratio() >= _LIKE for mark in marks)
+    ratios = (SequenceMatcher(None, words, _words(mark)).ratio() for mark in _MARKS)
+    return any(ratio >= _LIKE for ratio in ratios)
+
+
+def _words(text):
+    return " ".join(sorted(re.findall(r"\w+", text)))
 
 
 def _task(name, made, cells, where):

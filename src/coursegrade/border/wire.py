@@ -113,7 +113,7 @@ def _array(array, scalar=False):
     if array.dtype.kind not in _KINDS:
         # bfloat16 and its kin report kind V; their values fit in float32.
         try:
-            if array.dtype.kind == "O":
+            if array.dtype.type in (np.object_, np.void):
                 raise TypeError
             array = array.astype(np.float32)
         except (TypeError, ValueError):

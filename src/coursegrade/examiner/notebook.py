@@ -252,10 +252,11 @@ def _places(master, known):
             # Its last copy, or below the answer where it was deleted.
             yield cell, own[-1] if own else max(mine, default=len(known) - 1) + 1
         elif cell.role in _FIXED:
+            # Above all that may need it, also where it was deleted or moved down.
             later = [
                 spots[other.id][0]
                 for other in master.cells
-                if other.role == "answer" and other.id in spots
+                if other.role in ("answer", "given", "student") and other.id in spots
                 if order[other.id] > order[cell.id]
             ]
             yield cell, min(own[:1] + later, default=len(known))

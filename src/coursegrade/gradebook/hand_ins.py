@@ -79,9 +79,16 @@ def files_in(path):
 
 
 def plain(text):
-    """Return a stranger's text as one printable line, its letters composed."""
-    text = unicodedata.normalize("NFC", str(text))
-    return "".join(c if c.isprintable() else "_" for c in text).strip()
+    """Return a stranger's text as one printable line, its letters composed.
+
+    What nobody sees is left out: marks of a direction, joiners, a byte order mark.
+    """
+    seen = []
+    for c in unicodedata.normalize("NFC", str(text)):
+        kind = unicodedata.category(c)
+        if kind != "Cf":
+            seen.append(c if c.isprintable() else " " if kind == "Zs" else "_")
+    return "".join(seen).strip()
 
 
 def _in_folder(root):
@@ -116,12 +123,12 @@ def _in_zip(archive, opened):
     for entry in archive.infolist():
         # Some tools of Windows write its separator, for folders as well.
         name = _zip_name(entry).replace("\\", "/")
-        parts = tuple(plain(part) for part in name.split("/") if part.strip(". "))
+        parts = [plain(part) or "_" for part in name.split("/") if part.strip(". ")]
         if name.endswith("/"):
             yield (*parts, ""), None, ""
         elif parts:
             problem = _LINK if stat.S_ISLNK(entry.external_attr >> 16) else ""
-            yield parts, opened(entry), problem
+            yield tuple(parts), opened(entry), problem
 
 
 def _told(found, before=(), depth=1):
@@ -209,6 +216,7 @@ def _decoded(name):
     """Return a file's name as text, whatever encoding an old tool gave it."""
     raw = os.fsencode(name)
     try:
-        return plain(raw.decode("utf-8"))
+        text = raw.decode("utf-8")
     except UnicodeDecodeError:
-        return plain(raw.decode("cp1252", "replace"))
+        text = raw.decode("cp1252", "replace")
+    return plain(text) or "_"

@@ -27,7 +27,8 @@ _MONTHS = (
     *("jun juin giu", "jul juil lug", "aug aoû ago", "sep set", "oct okt ott out"),
     *("nov", "dec dez déc dic"),
 )
-_CLOCK = re.compile(r"(\d{1,2})[:.h](\d{2})(?::\d{2})?\s*([ap]\.?m)?", re.IGNORECASE)
+# "11:59 PM", "11:59 p. m."
+_CLOCK = re.compile(r"(\d{1,2})[:.h](\d{2})(?::\d{2})?\s*([ap]\.? ?m)?", re.IGNORECASE)
 # "2. Dezember", "1er mai", "2 de mayo", or else "December 2".
 _DAY_MONTH = re.compile(
     r"(?<![\d:.])(?P<day>\d{1,2})(?:st|nd|rd|th|er|º)?[\s./-]+"

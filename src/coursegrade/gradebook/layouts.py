@@ -115,7 +115,8 @@ def owners(files, assignment, roster=None, holds=lambda file: None):
             label, how = (part, "folder") if inside else (stem(part), "file name")
             if prefix and label.startswith(prefix):
                 how, label = f"{how}, without {prefix!r}", label.removeprefix(prefix)
-            how += f", in {'/'.join(file.parts[:depth])}/" if depth else ""
+            above = "/".join(file.parts[:-1][:depth])
+            how += f", in {above}/" if above else ""
             how += f", unlike {rule}'s" if rule else _DOUBT * (id(file) in doubt)
             look = bool(rule) or id(file) in doubt
             found.append((file, Owner(label, "", part, how, look=look)))
@@ -210,9 +211,10 @@ def _unwrapped(files, assignment, roster, holds):
     Return the files below, those beside with the reason, at which part of a path the
     students stand, and the files of which that is in doubt, by ``id``.
     """
-    beside, depth, doubt = [], 0, set()
+    beside, depth, doubt, stray = [], 0, set(), []
     while True:
         tops, loose = _level(files, depth)
+        other = [file for file in loose if not _BESIDE.fullmatch(file.parts[depth])]
         deep, why = [f for one in tops.values() for f in one], _AMONG
         if "submitted" in tops:
             # nbgrader's course folder: source, release, autograded lie beside it.
@@ -221,9 +223,10 @@ def _unwrapped(files, assignment, roster, holds):
             groups = all(map(_GROUP.fullmatch, tops))
             drive = all(map(_DRIVE.search, tops))
             drive = drive and len({_DRIVE.sub("", top) for top in tops}) == 1
-            alone = all(_BESIDE.fullmatch(file.parts[depth]) for file in loose)
+            # A file that is no answer says nothing of the folder beside it.
+            alone = all(holds(file) is None for file in other)
             if not (tops and alone and (groups or drive or len(tops) == 1)):
-                return files, beside, depth, doubt
+                return files + stray, beside, depth, doubt
             below = [name for one in tops.values() for name in _units(one, depth + 1)]
             # Groups call their work alike, people are called otherwise.
             alike = len(set(below)) < len(below)
@@ -235,8 +238,10 @@ def _unwrapped(files, assignment, roster, holds):
                 # A section of one student looks like a group that hands in together.
                 doubt.update(id(f) for sign, one in signs if sign is None for f in one)
             if not any(sign for sign, _ in signs):
-                return files, beside, depth, doubt
-        kept = set(map(id, deep))
+                return files + stray, beside, depth, doubt
+            # It could be somebody's hand-in all the same.
+            stray += other
+        kept = set(map(id, deep + stray))
         beside += [(file, why) for file in files if id(file) not in kept]
         files, depth = deep, depth + 1
 
@@ -280,7 +285,7 @@ def _level(files, depth):
     for file in files:
         if len(file.parts) > depth + 1:
             folders.setdefault(file.parts[depth], []).append(file)
-        elif file.parts[depth]:
+        elif any(file.parts[depth:]):
             loose.append(file)
     return folders, loose
 
@@ -301,6 +306,6 @@ def _prefix(files, depth, assignment):
     single = single if len(single) > 1 else ()
     names = [*names, *(one for one in single if not _BESIDE.fullmatch(one))]
     words = re.split(r"[-_]", assignment)
-    start = re.compile(f".*?{'[-_ ]?'.join(words)}[-_ ]", re.IGNORECASE)
+    start = re.compile(f".*?{'[-_ ]?'.join(words)}[-_ ]+", re.IGNORECASE)
     match = start.match(os.path.commonprefix(names))
     return match[0] if match else ""

@@ -146,8 +146,12 @@ def write_review(out, entries, marks):
 
 
 def _of_answer(marks, entry, row):
-    """Return the mark of a row's answer and that of another one, None if missing."""
+    """Return the mark of a row's answer and that of another one, None if missing.
+
+    A mark of more points than the task gives is one of another master.
+    """
     mark = marks.get(entry["id"], {}).get(row["task"])
     today = entry.get("answers", {}).get(row["task"], "")
     same = mark and mark.get("answer", "") in ("", today)
+    same = same and (mark["points"] or 0) <= row["of"]
     return (mark, None) if same else (None, mark)

@@ -1,5 +1,6 @@
 """Who is in the class, and what a learning platform calls them."""
 
+import unicodedata
 from dataclasses import dataclass
 
 from coursegrade.gradebook.hand_ins import plain
@@ -42,5 +43,5 @@ def read_roster(path):
 
 
 def folded(text):
-    """Return a text in which case and composition of letters do not count."""
-    return plain(text).casefold()
+    """Return a text in which case, width and composition of letters do not count."""
+    return unicodedata.normalize("NFKC", plain(text)).casefold()

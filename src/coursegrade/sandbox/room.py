@@ -106,5 +106,6 @@ def serve(sock):
             reply = _failure(error)
         try:
             channel.send(sock, {**reply, "nonce": nonce})
-        except channel.BrokenError:
+        except ValueError:
+            # Too much for a message, or a number of more digits than JSON writes.
             channel.send(sock, {"refused": True, "nonce": nonce})

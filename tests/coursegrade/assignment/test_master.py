@@ -116,6 +116,10 @@ def test_grade_that_is_no_mapping(value):
         "x = 1  ### BEGIN SOLUTION",
         "BEGIN SOLUTION",
         "### hidden tests",
+        "### HIDDEN TESTS BEGIN",
+        "### START HIDDEN TESTS",
+        "### STOP HIDDEN TEST",
+        "## solution end",
     ],
 )
 def test_a_marker_with_a_typing_error_publishes_nothing(line):
@@ -133,7 +137,10 @@ def test_a_marker_with_a_typing_error_publishes_nothing(line):
 
 @pytest.mark.parametrize(
     "line",
-    ["# begin with the hidden layer", "# Solution", "# the end of it", "# Endless"],
+    [
+        *("# begin with the hidden layer", "# Solution", "# the end of it"),
+        *("# Endless", "# hidden unit tests", "# start from the solution"),
+    ],
 )
 def test_an_honest_comment_is_no_marker(line):
     assert parse_master(head() + ANSWER.replace("a = 1", f"a = 1\n{line}") + TEST)
@@ -147,6 +154,17 @@ def test_a_text_is_read_once():
 def test_no_such_master(tmp_path):
     with pytest.raises(MasterError, match="no such file"):
         read_master(tmp_path / "none.md")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "cp1252"])
+def test_a_master_in_another_encoding(tmp_path, encoding):
+    path = tmp_path / "one.md"
+    path.write_text(head() + ANSWER + TEST + "\nFür Zoë.\n", encoding=encoding)
+    if encoding == "utf-8-sig":
+        assert read_master(path).tasks
+    else:
+        with pytest.raises(MasterError, match="one.md: not in UTF-8"):
+            read_master(path)
 
 
 @pytest.mark.parametrize("path", [TINY, *MASTERS], ids=lambda path: path.stem)

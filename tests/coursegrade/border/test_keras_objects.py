@@ -11,6 +11,9 @@ def dense(**config):
     return {**made, "config": {"units": 2, **config}}
 
 
+FUNCTION = {"module": "builtins", "class_name": "function", "config": "system"}
+
+
 def stack(count, layer=None):
     config = {"name": "s", "layers": [layer or dense()] * count}
     made = {"module": "keras", "class_name": "Sequential", "registered_name": None}
@@ -37,6 +40,13 @@ def test_initializers_are_no_layers():
         dense(activation={"class_name": "__lambda__", "config": {"value": "4wE="}}),
         {**dense(), "module": "os"},
         {**dense(), "registered_name": "mine>Dense"},
+        {**dense(), "module": "keras..os"},
+        {"class_name": "__typespec__", "spec_name": "x", "module": "os", "config": []},
+        {"class_name": "__slice__", "config": {"value": "(1, 2, 3)"}},
+        {**stack(1, dense()), "compile_config": {"loss": FUNCTION}},
+        dense(units=1e308),
+        dense(units="9" * 5000),
+        dense(activation="os.system"),
         {"class_name": "TFSMLayer", "config": {"filepath": "/etc/passwd"}},
         {"class_name": ["Dense"], "config": {}},
         {"config": {}},

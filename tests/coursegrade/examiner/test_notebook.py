@@ -5,7 +5,6 @@ import json
 import nbformat
 import pytest
 
-from coursegrade.assignment.master import read_master
 from coursegrade.examiner.notebook import (
     LIMIT_MB,
     Submitted,
@@ -18,23 +17,22 @@ from coursegrade.examiner.notebook import (
     unanswered,
 )
 from coursegrade.release import released_notebook
-from submissions import TINY
+from submissions import MASTER
 
 
-def cells_of(master):
-    made = nbformat.writes(released_notebook(master))
+def cells_of():
+    made = nbformat.writes(released_notebook(MASTER))
     return read_notebook(made.encode())
 
 
 def test_plan_restores_what_is_not_the_students():
-    master = read_master(TINY)
-    cells = cells_of(master)
+    cells = cells_of()
     kept = [
         Submitted(cell.id, "mine = [0]" if cell.id == "given_4" else cell.source, True)
         for cell in cells
         if cell.id not in ("given_2", "mean_test")
     ]
-    steps = plan(master, kept, "student_id = 'ann'")
+    steps = plan(MASTER, kept, "student_id = 'ann'")
     run = [step.source for step in steps if step.do == "run"]
     assert any(source.startswith("import keras") for source in run)
     assert "mine = [0]" not in run
@@ -49,11 +47,10 @@ def test_plan_restores_what_is_not_the_students():
 
 
 def test_a_helper_cell_runs_where_the_student_put_it():
-    master = read_master(TINY)
-    cells = cells_of(master)
+    cells = cells_of()
     index = next(i for i, cell in enumerate(cells) if cell.id == "mean")
     cells.insert(index, Submitted("", "helper = 1", True))
-    run = [s.source for s in plan(master, cells, "student") if s.do == "run"]
+    run = [s.source for s in plan(MASTER, cells, "student") if s.do == "run"]
     place = run.index("helper = 1")
     assert (
         "personal_rng(student_id" in run[place - 1] and "Answer mean" in run[place + 1]
@@ -61,24 +58,22 @@ def test_a_helper_cell_runs_where_the_student_put_it():
 
 
 def test_a_copied_answer_cell_runs_after_the_first():
-    master = read_master(TINY)
-    cells = cells_of(master)
+    cells = cells_of()
     cells.append(Submitted("mean", "mean = 2", True))
-    steps = plan(master, cells, "student")
+    steps = plan(MASTER, cells, "student")
     assert steps[-1].source == "mean = 2"
 
 
 def test_unanswered():
-    master = read_master(TINY)
-    cells = cells_of(master)
-    task = master.tasks["mean"]
-    assert "as it was released" in unanswered(master, task, cells)
-    assert "not in the notebook" in unanswered(master, task, [])
+    cells = cells_of()
+    task = MASTER.tasks["mean"]
+    assert "as it was released" in unanswered(MASTER, task, cells)
+    assert "not in the notebook" in unanswered(MASTER, task, [])
     changed = [
         Submitted("mean", "mean = 3", True) if cell.id == "mean" else cell
         for cell in cells
     ]
-    assert unanswered(master, task, changed) == ""
+    assert unanswered(MASTER, task, changed) == ""
 
 
 @pytest.mark.parametrize(
@@ -121,74 +116,113 @@ STDDEV = "def he_stddev(fan_in):\n    return 1.0"
     "first", ["%%time\n{}", "\n{}", "# mine\n{}  ", "%%capture\n# a\n  {}"]
 )
 def test_an_answer_without_metadata_is_known_by_its_line(first):
-    master = read_master(TINY)
-    task = master.tasks["stddev"]
+    task = MASTER.tasks["stddev"]
     line = first.format("# Answer stddev (keep this line)")
     cells = [Submitted("", f"{line}\n{STDDEV}", True)]
-    assert unanswered(master, task, cells) == ""
-    assert plan(master, cells, "student")[-2].task != ""
+    assert unanswered(MASTER, task, cells) == ""
+    assert plan(MASTER, cells, "student")[-2].task != ""
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        None,
+        [],
+        {"id": "x", "outputId": "0f", "colab": {"base_uri": "https://x"}},
+        {"vscode": {"languageId": "python"}},
+        {"_uuid": "8f28", "trusted": True, "execution": {"iopub.status.busy": "x"}},
+        {"cell_id": "0", "deepnote_cell_type": "code"},
+    ],
+)
+def test_a_notebook_that_another_tool_saved(metadata):
+    made = json.loads(nbformat.writes(released_notebook(MASTER)))
+    made |= {"metadata": metadata, "nbformat_minor": 4}
+    for cell in made["cells"]:
+        text = "".join(cell["source"]).replace("raise NotImplementedError()", "pass")
+        text = text.replace("YOUR ANSWER HERE", "Half of them.")
+        cell |= {"metadata": metadata, "source": text.splitlines(keepends=True)}
+        del cell["id"]
+    cells = read_notebook(json.dumps(made).encode())
+    assert not any(cell.id for cell in cells)
+    for task in MASTER.tasks.values():
+        assert len(answers(MASTER, task, cells)) == 1
+        assert unanswered(MASTER, task, cells) == ""
+
+
+def test_an_answer_that_was_split():
+    line = "# Answer mean (keep this line)"
+    for first in (line, f"{line}\ntotal = mine.sum()"):
+        texts = (first, "mean = total / 9")
+        parts = [Submitted("mean" * (text is first), text, True) for text in texts]
+        assert unanswered(MASTER, MASTER.tasks["mean"], parts) == ""
+        steps = plan(MASTER, parts, "student")
+        assert [s.task for s in steps if s.source in texts] == ["mean", "mean"]
+        assert kept_after(steps, "mean")[-2:] == list(texts)
+
+
+def test_cells_that_were_copied_run_as_they_stand():
+    cells = [Submitted("mean", "mean = 1.0", True), Submitted("mean_test", "", True)]
+    texts = kept_after(plan(MASTER, cells * 2, "student"), "mean")
+    assert texts.count("mean = 1.0") == 2
+    # The stub below does not undo what stands above it.
+    stub = Submitted("mean", "# YOUR CODE HERE\nraise NotImplementedError()", True)
+    assert unanswered(MASTER, MASTER.tasks["mean"], [cells[0], stub]) == ""
 
 
 def test_two_answers_in_one_cell():
-    master = read_master(TINY)
     both = "# Answer mean (keep this line)\nmean = 1.0\n"
     both += f"# Answer stddev (keep this line)\n{STDDEV}"
-    cells = cells_of(master)
+    cells = cells_of()
     cells = changed([cell for cell in cells if cell.id != "stddev"], "mean", both)
-    steps = plan(master, cells, "student")
+    steps = plan(MASTER, cells, "student")
     for task in ("mean", "stddev"):
         assert both in kept_after(steps, task)
-        assert unanswered(master, master.tasks[task], cells) == ""
+        assert unanswered(MASTER, MASTER.tasks[task], cells) == ""
 
 
 def test_the_stub_left_and_the_answer_below():
-    master = read_master(TINY)
     for name in ("", "stddev"):
-        cells = cells_of(master)
+        cells = cells_of()
         cells.insert(at(cells, "stddev") + 1, Submitted(name, STDDEV, True))
-        assert unanswered(master, master.tasks["stddev"], cells) == ""
-        steps = plan(master, cells, "student")
+        assert unanswered(MASTER, MASTER.tasks["stddev"], cells) == ""
+        steps = plan(MASTER, cells, "student")
         assert kept_after(steps, "stddev")[-1] == STDDEV
         # It is the task's: the task pays for its time.
         assert [s.task for s in steps if s.source == STDDEV] == ["stddev"]
 
 
 def test_an_answer_pasted_into_a_new_cell():
-    master = read_master(TINY)
     for drop in (("stddev",), ("stddev", "stddev_test")):
-        cells = cells_of(master)
+        cells = cells_of()
         place = at(cells, "stddev")
         cells.insert(place, Submitted("", STDDEV, True))
         cells = [cell for cell in cells if cell.id not in drop]
-        assert unanswered(master, master.tasks["stddev"], cells) == ""
-        assert kept_after(plan(master, cells, "student"), "stddev")[-1] == STDDEV
+        assert unanswered(MASTER, MASTER.tasks["stddev"], cells) == ""
+        assert kept_after(plan(MASTER, cells, "student"), "stddev")[-1] == STDDEV
 
 
 def test_the_released_stub_in_another_cell_is_no_answer():
-    master = read_master(TINY)
-    cells = cells_of(master)
+    cells = cells_of()
     stub = cells[at(cells, "stddev")].source
     cells.append(Submitted("", stub, True))
-    assert "as it was released" in unanswered(master, master.tasks["stddev"], cells)
+    assert "as it was released" in unanswered(MASTER, MASTER.tasks["stddev"], cells)
 
 
 def test_what_was_added_to_a_given_cell_counts_and_no_change_does():
-    master = read_master(TINY)
-    cells = cells_of(master)
+    cells = cells_of()
     for name in ("given_2", "student", "mean_test"):
         old = cells[at(cells, name)].source
         more = f"{old}\nimport math\nEPSILON = 1e-6\nmine = [0]\nstudent_id = 'bob'"
-        steps = plan(master, changed(cells, name, more), "student_id = 'ann'")
+        steps = plan(MASTER, changed(cells, name, more), "student_id = 'ann'")
         texts = [step.source for step in steps if step.do == "run"]
         assert "import math\nEPSILON = 1e-06" in texts, name
         assert not any("mine = [0]" in text or "'bob'" in text for text in texts)
 
 
 def test_an_answer_that_was_moved_up_runs_with_what_it_needs():
-    master = read_master(TINY)
-    cells = cells_of(master)
+    cells = cells_of()
     cells.insert(0, cells.pop(at(cells, "network")))
-    steps = plan(master, cells, "student_id = 'ann'")
+    steps = plan(MASTER, cells, "student_id = 'ann'")
     texts = [step.source for step in steps if step.do == "run"]
     network = next(i for i, text in enumerate(texts) if "def network" in text)
     assert any("import keras" in text for text in texts[:network])
@@ -197,30 +231,38 @@ def test_an_answer_that_was_moved_up_runs_with_what_it_needs():
 
 
 def test_a_given_cell_that_was_moved_down_still_runs_first():
-    master = read_master(TINY)
-    cells = cells_of(master)
+    cells = cells_of()
     cells.append(cells.pop(at(cells, "given_4")))
-    texts = kept_after(plan(master, cells, "student_id = 'ann'"), "mean")
+    texts = kept_after(plan(MASTER, cells, "student_id = 'ann'"), "mean")
     mine = next(i for i, text in enumerate(texts) if text.startswith("mine ="))
     assert mine < next(i for i, text in enumerate(texts) if "Answer mean" in text)
 
 
+@pytest.mark.parametrize("gone", ["given_2", "student"])
+def test_a_cell_that_was_deleted_runs_above_those_that_need_it(gone):
+    cells = cells_of()
+    left = [cell for cell in cells if cell.id != gone]
+    whole, less = (
+        list(filter(None, kept_after(plan(MASTER, one, "student"), "mean")))
+        for one in (cells, left)
+    )
+    assert less == whole
+
+
 def test_a_name_below_its_test_is_found():
-    master = read_master(TINY)
-    cells = cells_of(master)
+    cells = cells_of()
     cells.append(cells.pop(at(cells, "stddev")))
-    steps = plan(master, cells, "student")
+    steps = plan(MASTER, cells, "student")
     assert below(steps, "stddev", "he_stddev") == len(cells)
     assert below(steps, "stddev", "no_such_name") == 0
 
 
 def test_a_text_below_its_cell_is_the_answer():
-    master = read_master(TINY)
-    cells = cells_of(master)
-    assert "as it was released" in unanswered(master, master.tasks["why"], cells)
+    cells = cells_of()
+    assert "as it was released" in unanswered(MASTER, MASTER.tasks["why"], cells)
     cells.insert(at(cells, "why") + 1, Submitted("", "Half of the units.", False))
-    assert unanswered(master, master.tasks["why"], cells) == ""
-    assert [cell.source for cell in answers(master, master.tasks["why"], cells)][
+    assert unanswered(MASTER, MASTER.tasks["why"], cells) == ""
+    assert [cell.source for cell in answers(MASTER, MASTER.tasks["why"], cells)][
         1:
     ] == ["Half of the units."]
 
@@ -253,9 +295,8 @@ def test_an_old_format_is_named():
     ["(" * 5000, "-" * 50_000 + "1", "\0", "def he_stddev(", "x = 1\n" * 30_000],
 )
 def test_a_text_that_cannot_be_parsed_harms_nothing(source):
-    master = read_master(TINY)
-    cells = [*cells_of(master), Submitted("", f"he_stddev\n{source}", True)]
-    assert plan(master, cells, "student")[-1].source == f"he_stddev\n{source}"
+    cells = [*cells_of(), Submitted("", f"he_stddev\n{source}", True)]
+    assert plan(MASTER, cells, "student")[-1].source == f"he_stddev\n{source}"
 
 
 @pytest.mark.parametrize(

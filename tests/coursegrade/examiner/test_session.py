@@ -165,3 +165,13 @@ def test_an_error_that_is_no_text(box, failure):
     with pytest.raises(Failed, match="the cell raised an error|is not JSON") as caught:
         value(made, "one", "x")
     assert caught.value.status == "error"
+
+
+def test_a_number_that_no_message_holds_cannot_be_graded(box):
+    made = session(box, ("one", "x = 10 ** 5000\ndef f(): return [x]"))
+    made.ensure("one")
+    for ask in (lambda: made.get("one", "x"), lambda: made.call("one", "f", (), {})):
+        with pytest.raises(Failed, match="cannot be graded") as caught:
+            ask()
+        assert caught.value.status == "wrong"
+    made.close()

@@ -70,6 +70,32 @@ def test_names_in_other_encodings(tmp_path):
     assert found(taken) == {"z17": "Zoë.ipynb"}
 
 
+@pytest.mark.parametrize(
+    ("name", "listed"),
+    [
+        # Marks of a direction, a joiner, a byte order mark: nobody sees them.
+        ("\u200fעדה\u200e", "עדה"),
+        ("עדה", "\u2067עדה\u2069"),
+        ("می\u200cخواهم", "میخواهم"),
+        ("ada", "\ufeffada"),
+        # Spaces that do not break, and letters of another width.
+        ("ada\u00a0l", "ada l"),
+        ("ａｄａ１", "ada1"),
+    ],
+)
+def test_names_that_look_the_same_are_one(tmp_path, name, listed):
+    roster = tmp_path / "roster.csv"
+    roster.write_text(f"id;submission\r\nx1;{listed}\r\n", encoding="utf-8-sig")
+    write_files(tmp_path / "in", {f"{name}/w.ipynb": RIGHT, "\u200b/w.ipynb": RIGHT})
+    taken = intake.collect(tmp_path / "in", MASTER, read_roster(roster))
+    assert found(taken).keys() == {"x1", "_"} and not taken.absent
+    with zipfile.ZipFile(tmp_path / "in.zip", "w") as archive:
+        archive.writestr(f"{name}.ipynb", RIGHT)
+        archive.writestr("\u200b/w.ipynb", RIGHT)
+    taken = intake.collect(tmp_path / "in.zip", MASTER, read_roster(roster))
+    assert found(taken).keys() == {"x1", "_"} and not taken.absent
+
+
 def test_links_and_empty_folders_have_a_row(tmp_path):
     write_files(tmp_path / "in", {"ada.ipynb": RIGHT})
     (tmp_path / "in/bob").symlink_to(tmp_path / "in")

@@ -67,6 +67,11 @@ def test_an_extension_is_one_students():
         ("lundi 1er juin 2026, 08:05", "2026-06-01T08:05+02:00"),
         ("dijous, 2 d\u2019abril de 2026, 8:05", "2026-04-02T08:05+02:00"),
         ("2-Dec-2025 23:59", "2025-12-02T23:59+01:00"),
+        # Narrow and other spaces, which a newer PHP writes; a mark of the direction.
+        ("Tuesday, 2 December 2025, 11:59\u202fPM", "2025-12-02T23:59+01:00"),
+        ("martes, 2 de diciembre de 2025, 11:59\u00a0p.\u00a0m.",)
+        + ("2025-12-02T23:59+01:00",),
+        ("\u200f2025-12-02 23:59", "2025-12-02T23:59+01:00"),
     ],
 )
 def test_times(text, expected):

@@ -75,6 +75,16 @@ LAYOUTS = {
         {"all/ada.ipynb": RIGHT, "all/bob.ipynb": RIGHT, "names.csv": b"a"},
         {"ada": "all/ada.ipynb", "bob": "all/bob.ipynb"},
     ),
+    "a folder on top, files beside it that are no answers": (
+        {f"week 3/{n}.ipynb": RIGHT for n in ("ada", "bob")}
+        | {"notes.txt": b"x", "cyd.pdf": b"%PDF", "week 3/dan.ipynb": b""},
+        {"ada": "week 3/ada.ipynb", "bob": "week 3/bob.ipynb"}
+        | {"cyd": NONE, "notes": NONE, "dan": "the file is empty"},
+    ),
+    "one student's folder, and another's file": (
+        {"ada/w.ipynb": RIGHT, "ada/notes.txt": b"x", "bob.pdf": b"%PDF"},
+        {"ada": "ada/w.ipynb", "bob": NONE},
+    ),
     "groups": (
         {"group 1.zip": inner(ada__ipynb=RIGHT, bob__ipynb=RIGHT)}
         | {"group 2/cyd.ipynb": RIGHT},
@@ -164,6 +174,23 @@ LAYOUTS = {
             "ada": "tiny-submissions/tiny-ada/w.ipynb",
             "b-o": "tiny-submissions/tiny-b-o/w.ipynb",
         },
+    ),
+    "the assignment and a dash in front": (
+        {"tiny - ada/tiny.ipynb": RIGHT, "tiny - bob/tiny.ipynb": RIGHT},
+        {n: f"tiny - {n}/tiny.ipynb" for n in ("ada", "bob")},
+    ),
+    "zipped twice": (
+        {
+            "all.zip": inner(
+                **{"week 3/ada__zip": inner(**{"tiny/w__ipynb": RIGHT})},
+                **{"week 3/bob__zip": inner(**{"tiny/w__ipynb": RIGHT})},
+            )
+        },
+        {n: f"all/week 3/{n}/tiny/w.ipynb" for n in ("ada", "bob")},
+    ),
+    "alphabets": (
+        {f"{n}/работа.ipynb": RIGHT for n in ("Ада", "עדה", "أحمد", "张伟")},
+        {n: f"{n}/работа.ipynb" for n in ("Ада", "עדה", "أحمد", "张伟")},
     ),
     "endings": (
         {

@@ -62,6 +62,11 @@ def test_a_mark_belongs_to_an_answer(tmp_path):
     assert marks.answer_digest(" a\n text ") == A
     plain = {"bob": {"why": {"points": 1.0, "comment": "", "answer": ""}}}
     assert why(new, marks.merged(kept, plain, {"bob": {"why": B}})) == (1, "wrong")
+    # The master gives less for the task than it did when the answer was read.
+    more = {"bob": {"why": {"points": 3.0, "comment": "good", "answer": B}}}
+    assert why(new, more) == (None, "needs_review")
+    (line,) = rows_of(marks.write_review(tmp_path, new, more))
+    assert (line["points"], line["earlier"]) == ("", "3 points: good")
 
 
 @pytest.mark.parametrize(
