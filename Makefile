@@ -69,9 +69,11 @@ figures: setup
 	    --require-hashes --only-binary :all: -r requirements-test.txt
 	@: > $@
 
-# The workers fill the cores: a second thread of TensorFlow would wait for them, and
-# wait busily (a chapter takes 48 s of CPU time with two threads, 32 s with one).
-one_thread := TF_NUM_INTRAOP_THREADS=1
+# The workers fill the cores: a second thread of TensorFlow or of NumPy's OpenBLAS would
+# wait for them, and wait busily. A chapter takes 48 s of CPU time with two threads of
+# TensorFlow and 32 s with one; the SVD of a matrix of 100 by 100 takes 98 ms with two
+# threads of OpenBLAS beside busy cores, and 1 ms with one.
+one_thread := TF_NUM_INTRAOP_THREADS=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
 # Every check runs, whatever the ones before it said.
 test: book .venv/.tests

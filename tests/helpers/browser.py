@@ -98,7 +98,7 @@ THIN = """() => {
   for (const line of document.querySelectorAll("svg.figure :is(path, use)")) {
     line.remove();
   }
-  const seen = new Set();
+  const kept = new Map();
   const words = document.querySelectorAll(
     "pre span, code span, dl.py :is(span, em, strong)"
   );
@@ -108,8 +108,11 @@ THIN = """() => {
     for (let e = word; e && !e.matches(".bd-article"); e = e.parentElement) {
       kind += `${e.tagName}.${e.className} < `;
     }
-    if (seen.has(kind)) word.replaceWith(word.textContent);
-    seen.add(kind);
+    // the longest of them, for axe looks at no single letter
+    const [shorter, longer] = [word, kept.get(kind) ?? word]
+      .sort((a, b) => a.textContent.length - b.textContent.length);
+    if (kept.has(kind)) shorter.replaceWith(shorter.textContent);
+    kept.set(kind, longer);
   }
 }"""
 WHOLE = "() => { for (const [thin, code] of window.whole) thin.replaceWith(code); }"

@@ -246,6 +246,16 @@ def test_accessible(seen, theme):
     assert getattr(seen, theme) == []
 
 
+def test_a_faint_word_of_code_is_found_and_the_code_stays_whole(desk):
+    page = desk.chromium.new_page()
+    words = "<span class=n>x</span> <span class=n>rate</span> <span class=n>a</span>"
+    page.set_content(f"<style>.n {{ color: #ddd }}</style><main><pre>{words}</pre>")
+    found = browser.violations(browser.axe(), page, COLOURS)
+    assert len(found) == 1 and "color-contrast" in found[0] and ">rate<" in found[0]
+    assert page.locator(".n").count() == 3
+    page.close()
+
+
 def test_fits_on_a_phone(seen):
     assert seen.sideways <= PHONE["width"] and seen.narrow <= NARROW["width"]
     assert seen.cut == []
