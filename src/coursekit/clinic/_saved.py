@@ -101,7 +101,9 @@ def _facts(content):
         return None
     numbers = {f.name for f in fields(Facts) if isinstance(f.default, float)}
     found = {k: _numbers(v) if k in numbers else v for k, v in content.items()}
-    found["hidden"] = tuple(map(_part, content["hidden"]["tuple"]))
+    # a file of an earlier version has no layers that drop units
+    for name in {"hidden", "dropout"} & content.keys():
+        found[name] = tuple(map(_part, content[name]["tuple"]))
     for name in ("head", "optimizer"):
         found[name] = content[name] and _part(content[name])
     return Facts(**found)

@@ -59,7 +59,7 @@ class Remedy:
         The page of the book that shows it working, without its ending.
     layers : dict
         Name of a layer to what its constructor takes instead; "normalize" is the
-        activation behind a BatchNormalization that follows.
+        activation behind a BatchNormalization that follows, "kind" another class.
     """
 
     text: str
@@ -407,8 +407,10 @@ def _initialize(facts, signs):
         wanted = "glorot_uniform" if saturating else "he_normal"
         wanted = "lecun_normal" if part.activation == "selu" else wanted
         kernel, bias = _drawn(part, "kernel"), _drawn(part, "bias")
+        # what is frozen was trained before, unless it was drawn without a scale
+        strict = wanted == "he_normal" and not part.frozen
         fits = kernel["class_name"].startswith(
-            ("He", "Orthogonal") if wanted == "he_normal" else _SCALED
+            ("He", "Orthogonal") if strict else _SCALED
         )
         zero = bias["class_name"] in ("", "Zeros") or bias["config"].get("value") == 0
         # at the output a bias may be that of the frequencies
@@ -502,13 +504,8 @@ def _dropped(facts, signs):
 
 
 def _frozen(facts, signs):
-    """Let train what is frozen, drawn anew where it was not drawn for its place."""
-    frozen = [part for part in _all(facts) if part.frozen]
-    if frozen:
-        for remedy in _initialize(facts, signs):
-            if any(part.name in remedy.layers for part in frozen):
-                yield remedy
-        names = [p.name for p in frozen]
+    names = [part.name for part in _all(facts) if part.frozen]
+    if names:
         yield Remedy(
             f"Let {_span(names)} train: frozen layers learn nothing",
             f"for name in {names}:\n    model.get_layer(name).trainable = True\n"
@@ -688,21 +685,23 @@ def _connect(facts, signs):
 
 
 _ALWAYS = (_clean, _derivative, _batch, _labels, _output)
-_SEEN = (*_ALWAYS, _bound, _relu_output, _scale, _penalty, _dropped, _frozen)
+_SEEN = (*_ALWAYS, _bound, _relu_output, _scale, _penalty, _dropped)
 _ORDER = {
     # healthy gradients, and little was learned: only what is plain
-    "weak": (_pace, _go_on),
+    "weak": (_pace, _go_on, _frozen),
     "vanishing": (_activate, _initialize, _normalize, _raise_once),
     "vanishing in time": (_recurrence, _gates, _cell, _raise_once),
     "exploding": (_unseen, _lower, _initialize, _clip, _normalize),
     "exploding at start": (_unseen, _initialize, _normalize, _lower, _clip),
     "exploding in time": (_unseen, _recurrence, _clip, _lower),
     "dead_units": (_pace, _initialize, _alive, _normalize, _lower),
-    "no_gradient": (_slow_down, _zeros, _connect, _initialize, _alive),
-    "not_learning": (_pace, _gates, _initialize, _activate, _normalize, _raise, _lower),
+    "no_gradient": (_slow_down, _zeros, _connect, _initialize, _frozen, _alive),
+    "not_learning": (
+        *(_pace, _gates, _initialize, _frozen, _activate, _normalize, _raise, _lower),
+    ),
 }
 #: What a trial has to try beside what fits the verdict.
 EVERY = (
     *(_pace, _initialize, _activate, _normalize, _unit_variance, _raise, _lower),
-    *(_clip, _alive, _gates, _recurrence, _cell, _decades),
+    *(_clip, _alive, _gates, _recurrence, _cell, _frozen, _decades),
 )

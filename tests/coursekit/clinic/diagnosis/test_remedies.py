@@ -288,6 +288,15 @@ def test_frozen_layers_train_and_are_drawn_anew_where_they_are_saturated():
     assert "trainable=False" in alive.code
 
 
+def test_a_saved_trace_gives_the_same_advice(tmp_path):
+    trace = trace_of("frozen and dropped")
+    before = answer(trace)
+    before.save(tmp_path / "run.json")
+    after = coursekit.diagnose(coursekit.clinic.load_trace(tmp_path / "run.json"))
+    assert after.remedies == before.remedies
+    assert "Dropout" in before.remedies[0].code
+
+
 def test_an_activation_in_a_layer_of_its_own_is_changed_there():
     model, x, y = CASES["apart"]()
     facts = facts_of(model, x, y)
