@@ -28,9 +28,9 @@ import coursekit  # noqa: E402
 from _ratio import finish, interleave, parser, ratio, row  # noqa: E402
 from lab import bundle  # noqa: E402
 
-DEPTH, WIDTH, STEPS = 20, 64, 20
+DEPTH, WIDTH, STEPS = 20, 64, 100
 #: Short blocks a round, of which the fastest counts: other work on the machine adds.
-BLOCKS = 20
+BLOCKS = 5
 STEP_RATIO, SLIDER_SECONDS = 2.0, 0.1
 CONFIG = """({ data: "digits", depth: 20, width: 64, activation: "tanh",
     initializer: "lecun_normal", stddev: 0.1, rate: 0.01, clip: "none", limit: 1,
