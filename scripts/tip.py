@@ -25,15 +25,16 @@ def main():
     plots.use_style()
     ax = plt.subplots()[1]
     layer = np.arange(1, DEPTH + 1)
-    for stddev, words in (
-        (0.35, "0.35: it explodes"),
-        (CRITICAL, f"{CRITICAL:.3f}: level, the critical value"),
-        (0.06, "0.06: it vanishes"),
+    # the words of the level line end before another line comes near
+    for stddev, place, words in (
+        (0.35, 8, "0.35: it explodes"),
+        (CRITICAL, 3, f"{CRITICAL:.3f}: level, the critical value"),
+        (0.06, 8, "0.06: it vanishes"),
     ):
         values = profile(stddev)
         ax.plot(layer, values, **plots.THEORY)
         side = (0, 7) if stddev >= CRITICAL else (10, -8)
-        ax.annotate(words, (8, values[7]), side, textcoords="offset points")
+        ax.annotate(words, (place, values[place - 1]), side, textcoords="offset points")
         print(f"{stddev:.3f}: {values[0]:.1e} at layer 1")
     ax.set(yscale="log", xlabel="layer (1 reads the input)", ylabel="signal")
     ax.set_xticks([1, 5, 10, 15, 20])

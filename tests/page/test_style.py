@@ -134,3 +134,33 @@ def test_a_caption_stands_beside_its_figure_where_there_is_room():
             words = figure.locator("figcaption .theory").first
             assert words.inner_text().lower() == "theory"
             page.close()
+
+
+#: Where the last of some things ends, or 0 if none is there.
+END = "(all) => Math.max(0, ...all.map((e) => e.getBoundingClientRect().bottom))"
+
+
+@pytest.mark.parametrize("script", [True, False])
+def test_the_first_page_asks_and_leads_on_in_one_screen(script):
+    with browser.server(HTML) as address, browser.chromium() as chromium:
+        ends = {}
+        for width, height in ((1280, 800), (360, 740)):
+            size = {"width": width, "height": height}
+            page = chromium.new_page(viewport=size, java_script_enabled=script)
+            page.goto(f"{address}book/index.html")
+            if script:
+                page.wait_for_selector(".lab-chart svg")
+            for part in (".lab svg", ".start a"):
+                ends[width, part] = page.locator(part).evaluate_all(END)
+            page.close()
+    assert 0 < ends[1280, ".start a"] <= 800
+    assert 0 < ends[360, ".lab svg"] <= 740
+
+
+def test_the_way_to_the_next_chapter_has_room_on_a_phone():
+    with browser.server(HTML) as address, browser.chromium() as chromium:
+        page = chromium.new_page(viewport={"width": 360, "height": 740})
+        page.goto(f"{address}book/vanishing.html")
+        title = page.locator(".right-next .prev-next-title")
+        assert title.bounding_box()["width"] > 100
+        page.close()

@@ -9,6 +9,7 @@ Everything that hangs on the theme's own HTML is in this folder, one idea a modu
 ``accents``     the words "measured" and "theory" in the colour of their lines
 ``folds``       solutions that open without a script
 ``glossary``    what a term means, in the margin, or on hover and on focus
+``tables``      rows of wide tables stacked on a phone
 ``references``  sources in the margin; entries of the bibliography
 ``buttons``     Colab, the notebook, the repository, an issue
 ``head``        description, social card, sitemap, the pages for 404 and /
@@ -32,6 +33,7 @@ from page import (
     maths,
     own_files,
     references,
+    tables,
     verdicts,
 )
 
@@ -43,6 +45,7 @@ MODULES = (
     accents,
     folds,
     glossary,
+    tables,
     references,
     head,
     verdicts,

@@ -34,7 +34,7 @@ GROUPS = (
         + '<path d="m5 5 6 6m0-6-6 6" fill="none" stroke="currentColor" '
         + 'stroke-width="2"/>',
     ),
-    ("none", "show no effect of depth to confirm", DISC),
+    ("none", "have no effect to confirm", DISC),
 )
 HOLDS, WHEN = "holds", "when"
 #: No line ends between a sign and its word.

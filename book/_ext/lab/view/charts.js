@@ -58,9 +58,9 @@ const points = (pairs) => pairs.map(([x, y]) => `${at(x)},${at(y)}`).join(" ");
  * @param {number[] | null} [chart.line] log10 of the bars that theory expects, over
  *   the last
  * @param {boolean} [chart.level] draw where all bars are as high as the last
+ * @param {number} [chart.height] in pixels
  */
-export function layerChart({ width, description, bars, dots = [], line, level = false }) {
-  const height = 220;
+export function layerChart({ width, description, bars, dots = [], line, level = false, height = 220 }) {
   const [tops, rings] = [bars.map(log), dots.map(log)];
   const last = tops.at(-1);
   const expected = line && last !== null ? line.map((value) => value + last) : [];

@@ -241,7 +241,7 @@ class Lab {
     const ends = (name) => `${digits(hidden[0][name])} in layer 1, ${digits(hidden.at(-1)[name])} in layer ${hidden.length}`;
     const charts = {
       gradient: (width) => layerChart({
-        width, bars: pick("delta"), dots: kernel ? pick("kernel") : [], line, level: Boolean(goal),
+        width, height: this.figures.gradient.clientHeight, bars: pick("delta"), dots: kernel ? pick("kernel") : [], line, level: Boolean(goal),
         description: `Log axis. Delta: ${ends("delta")}.${kernel ? ` Kernel gradient: ${ends("kernel")}.` : ""}`,
       }),
       activation: (width) => layerChart({
