@@ -520,7 +520,8 @@ def _products_of_sequences(model):
     An unrolled layer takes its input apart, and its cell multiplies the kernel with
     one time step after the other and adds the bias. None of it needs the step before.
     One product of all, taken apart, is half the graph of a simple cell: it is traced
-    sooner, and a step waits less for threads that share small products.
+    sooner, and a step waits less for threads that share small products. Keras takes
+    both operations from ``tf``, where they are replaced while the model is called.
     """
     if not any(isinstance(part, keras.layers.RNN) for part in model._flatten_layers()):
         yield

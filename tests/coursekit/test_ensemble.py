@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import ensemble as benchmark
 from coursekit import Ensemble, data, models
 
 SEEDS = range(3)
@@ -110,15 +111,16 @@ def _cells(seed):
 
 
 def test_recurrent_layers_of_all_kinds_equal_fit(digits):
-    x, y = np.random.default_rng(0).normal(size=(64, 3, 2)), digits[1][:64]
+    # fit makes float32 of whatever it is given
+    x = np.random.default_rng(0).normal(size=(64, 3, 2)).astype("float32")
+    y = digits[1][:64]
     x[::3, 2:] = 0
     nets = Ensemble(_cells, [0, 1])
     nets.compile(keras.optimizers.SGD(0.1), _loss("float64"))
     nets.fit(x, y, 32, shuffle=False)
     sgd = keras.optimizers.SGD(0.1)
     ((_, wanted, _),) = _alone(_cells, sgd, x, y, "float64", seeds=[1])
-    # after two steps a bias is about 0.01 long, which its distance is relative to
-    _assert_equal(nets, 1, wanted, 1e-7)
+    _assert_equal(nets, 1, wanted)
 
 
 @pytest.mark.parametrize("cell", ["simple_rnn", "lstm", "gru"])
@@ -675,3 +677,28 @@ def test_what_cannot_be_fitted(change, message, digits):
 def test_fit_before_compile(digits):
     with pytest.raises(ValueError, match="compile the ensemble before fit"):
         Ensemble(_dense("float32"), SEEDS).fit(*digits)
+
+
+@pytest.mark.parametrize("together, met", [(8.0, [True, True]), (21.0, [False, False])])
+def test_the_benchmark_of_a_gpu(together, met, monkeypatch):
+    def interleave(ways, rounds, warm):
+        for way in ways.values():
+            way()
+        return {"fits": np.full(rounds, 15.0), "ensemble": np.full(rounds, together)}
+
+    def small(seed):
+        return models.mlp(1, width=2, seed=seed)
+
+    gpus = []
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: gpus)
+    assert benchmark.measure_many(1) == []
+    monkeypatch.setattr(benchmark._ratio, "interleave", interleave)
+    monkeypatch.setattr(benchmark, "mlp", small)
+    for name in ("fit_each", "fit_all"):
+        monkeypatch.setattr(benchmark, name, lambda *_, **__: None)
+    gpus.append("one")
+    limit, fits = benchmark.measure_many(1, members=100, steps=2)
+    # 100 fits of 5 s each; 21 s are 23.8 times as fast
+    assert fits["median"] == 500 / together and limit["median"] == 20 / together
+    assert [limit["met"], fits["met"]] == met
+    assert "100 fits 500 s, scaled from 3 of 5.0 s each" in fits["notes"][0]
