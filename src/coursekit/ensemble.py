@@ -9,6 +9,7 @@ makes of it alone, up to rounding.
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import keras
@@ -493,9 +494,15 @@ class Ensemble:
 
     def _member(self, trainable, other, x, y, classes):
         """Return one member's loss, its other variables, and its share of hits."""
-        outputs, other, losses = self._model.stateless_call(
-            trainable, other, x, training=True, return_losses=True
-        )
+        own = self._model.trainable_variables, self._model.non_trainable_variables
+        pairs = [*zip(own[0], trainable, strict=True), *zip(own[1], other, strict=True)]
+        # as fit calls it: stateless_call forgets all but the last of what a layer
+        # that is called twice has to add to the loss
+        scope = keras.StatelessScope(pairs, collect_losses=True)
+        with scope, _products_of_sequences(self._model):
+            outputs = self._model(x, training=True)
+            losses = self._model.losses
+        other = [scope.get_current_value(variable) for variable in own[1]]
         loss = tf.reduce_mean(self._loss(y, outputs))
         loss = tf.add_n([loss, *[tf.cast(part, loss.dtype) for part in losses]])
         right = tf.constant(0.0)
@@ -504,6 +511,48 @@ class Ensemble:
             hit = answers == tf.cast(tf.reshape(y, tf.shape(answers)), answers.dtype)
             right = tf.reduce_mean(tf.cast(hit, "float32"))
         return loss, other, right
+
+
+@contextmanager
+def _products_of_sequences(model):
+    """Let a recurrent layer multiply its kernel with a sequence, not with each step.
+
+    An unrolled layer takes its input apart, and its cell multiplies the kernel with
+    one time step after the other and adds the bias. None of it needs the step before.
+    One product of all, taken apart, is half the graph of a simple cell: it is traced
+    sooner, and a step waits less for threads that share small products. Keras takes
+    both operations from ``tf``, where they are replaced while the model is called.
+    """
+    if not any(isinstance(part, keras.layers.RNN) for part in model._flatten_layers()):
+        yield
+        return
+    made, first, originals = {}, {}, (tf.matmul, tf.nn.bias_add)
+
+    def of_all(function):
+        def of_one(step, other, **options):
+            whole = step.op if tf.is_symbolic_tensor(step) else None
+            plain = all(value in (None, "NHWC") for value in options.values())
+            if whole is None or whole.type != "Unpack" or not plain:
+                return function(step, other, **options)
+            if step.shape.rank != 2 or whole.get_attr("axis") != 0:
+                return function(step, other, **options)
+            other = tf.convert_to_tensor(other)
+            key, place = (function, whole, other.ref()), step.value_index
+            # a kernel that each step makes anew is multiplied with that step alone
+            if first.setdefault((function, whole), place) == place and key not in made:
+                rows = tf.reshape(whole.inputs[0], [-1, step.shape[1]])
+                found = function(rows, other)
+                shape = [whole.get_attr("num"), -1, found.shape[1]]
+                made[key] = tf.unstack(tf.reshape(found, shape))
+            return made[key][place] if key in made else function(step, other)
+
+        return of_one
+
+    tf.matmul, tf.nn.bias_add = map(of_all, originals)
+    try:
+        yield
+    finally:
+        tf.matmul, tf.nn.bias_add = originals
 
 
 class _Function(keras.losses.Loss):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import ensemble as benchmark
 from coursekit import Ensemble, data, models
 
 SEEDS = range(3)
@@ -59,6 +60,18 @@ def _distance(a, b):
     return np.linalg.norm(a - b) / max(np.linalg.norm(b), 1e-300)
 
 
+def _assert_equal(nets, member, wanted, limit=1e-9):
+    """Hold one member's weights to those of a model; name all that differ."""
+    found = {
+        variable.path: float(_distance(stacked[member], own))
+        for variable, stacked, own in zip(
+            nets.model(member).weights, nets.weights, wanted, strict=True
+        )
+    }
+    off = {path: distance for path, distance in found.items() if not distance <= limit}
+    assert not off, f"member {member}, relative distances above {limit}: {off}"
+
+
 CLIPPING = [
     {},
     {"clipvalue": 0.003},
@@ -80,8 +93,53 @@ def test_members_equal_fit_in_float64(kind, option, digits, rows):
     assert run.clipped.all() == bool(option)
     optimizer = keras.optimizers.SGD(0.1, **option)
     for s, wanted, _ in _alone(build, optimizer, x, y, "float64"):
-        for stacked, own in zip(nets.weights, wanted, strict=True):
-            assert _distance(stacked[s], own) <= 1e-9
+        _assert_equal(nets, s, wanted)
+
+
+def _cells(seed):
+    """Build recurrent layers of three kinds on top of each other, with a mask."""
+    keras.utils.set_random_seed(seed)
+    how = {"unroll": True, "dtype": "float64"}
+    layers = [
+        keras.layers.Masking(dtype="float64"),
+        keras.layers.LSTM(3, return_sequences=True, **how),
+        keras.layers.GRU(4, return_sequences=True, go_backwards=True, **how),
+        keras.layers.SimpleRNN(5, use_bias=False, **how),
+        keras.layers.Dense(10, dtype="float64"),
+    ]
+    return keras.Sequential([keras.Input((3, 2), dtype="float64"), *layers])
+
+
+def test_recurrent_layers_of_all_kinds_equal_fit(digits):
+    # fit makes float32 of whatever it is given
+    x = np.random.default_rng(0).normal(size=(64, 3, 2)).astype("float32")
+    y = digits[1][:64]
+    x[::3, 2:] = 0
+    nets = Ensemble(_cells, [0, 1])
+    nets.compile(keras.optimizers.SGD(0.1), _loss("float64"))
+    nets.fit(x, y, 32, shuffle=False)
+    sgd = keras.optimizers.SGD(0.1)
+    ((_, wanted, _),) = _alone(_cells, sgd, x, y, "float64", seeds=[1])
+    _assert_equal(nets, 1, wanted)
+
+
+@pytest.mark.parametrize("cell", ["simple_rnn", "lstm", "gru"])
+def test_a_sequence_is_multiplied_with_its_kernel_at_once(cell, rows):
+    x, y = rows[0][:32], rows[1][:32]
+    products = []
+    for steps in (3, 4):
+
+        def build(seed, steps=steps):
+            return models.rnn(4, cell=cell, input_shape=(steps, 8), seed=seed)
+
+        nets = Ensemble(build, [0, 1])
+        nets.compile(keras.optimizers.SGD(0.1), _loss("float32"))
+        run = nets._compiled(x[:, :steps], y, 32, "columns").get_concrete_function()
+        functions = run.graph.as_graph_def().library.function
+        kinds = [node.op for function in functions for node in function.node_def]
+        products.append(kinds.count("BatchMatMulV2"))
+    # one more time step: with the state, and its two gradients
+    assert products[1] - products[0] == 3
 
 
 def test_members_equal_fit_when_compiled_by_xla(digits):
@@ -94,8 +152,7 @@ def test_members_equal_fit_when_compiled_by_xla(digits):
     assert nets.fit(x, y, 32, shuffle=False).clipped.all()
     optimizer = keras.optimizers.SGD(0.1, **option)
     for s, wanted, _ in _alone(build, optimizer, x, y, "float64"):
-        for stacked, own in zip(nets.weights, wanted, strict=True):
-            assert _distance(stacked[s], own) <= 1e-9
+        _assert_equal(nets, s, wanted)
 
 
 def _embedded(seed):
@@ -122,8 +179,7 @@ def test_sparse_gradients_and_operations_without_a_map(build, xla):
     nets.compile(keras.optimizers.SGD(0.1), _loss("float64"), jit_compile=xla)
     nets.fit(x, y, 32, shuffle=False)
     for s, wanted, _ in _alone(build, keras.optimizers.SGD(0.1), x, y, "float64"):
-        for stacked, own in zip(nets.weights, wanted, strict=True):
-            assert _distance(stacked[s], own) <= 1e-9
+        _assert_equal(nets, s, wanted)
 
 
 @tf.custom_gradient
@@ -152,6 +208,17 @@ def _masked(seed):
     return keras.Model(i, keras.layers.Dense(1)(seen))
 
 
+def _shared(seed):
+    keras.utils.set_random_seed(seed)
+    i = keras.Input((4,))
+    twice = keras.layers.Dense(4, "tanh", activity_regularizer="l2")
+    inner = keras.Sequential(
+        [keras.Input((4,)), keras.layers.ActivityRegularization(1)]
+    )
+    outputs = keras.layers.Dense(1)(inner(twice(inner(twice(i)))))
+    return keras.Model(i, outputs)
+
+
 def _own(y, outputs):
     return tf.reduce_mean((y - outputs) ** 2, axis=-1)
 
@@ -164,6 +231,8 @@ def _own(y, outputs):
         # a function as the loss: targets of (samples,), and masks
         (_small(), _own, None),
         (_masked, "mse", None),
+        # a layer, and a model, that is called twice and adds to the loss each time
+        (_shared, "mse", None),
         # what fit multiplies the loss by
         (_small(), "mse", 64.0),
     ],
@@ -179,8 +248,7 @@ def test_what_fit_does_beside_the_step(build, loss, scale):
     alone = build(1)
     alone.compile(keras.optimizers.SGD(0.1, loss_scale_factor=scale), loss)
     alone.fit(x, y, 8, epochs=2, shuffle=False, verbose=0)
-    for stacked, own in zip(nets.weights, alone.get_weights(), strict=True):
-        assert _distance(stacked[1], own) <= 1e-5
+    _assert_equal(nets, 1, alone.get_weights(), 1e-5)
 
 
 @pytest.mark.gpu
@@ -200,8 +268,7 @@ def test_members_equal_fit_after_one_step_in_float32(kind, digits, rows):
     nets.fit(x[:32], y[:32], 32, shuffle=False)
     optimizer = keras.optimizers.SGD(0.1)
     for s, wanted, _ in _alone(build, optimizer, x[:32], y[:32], "float32"):
-        for stacked, own in zip(nets.weights, wanted, strict=True):
-            assert _distance(stacked[s], own) <= 1e-5
+        _assert_equal(nets, s, wanted, 1e-5)
 
 
 @pytest.mark.parametrize(
@@ -223,8 +290,7 @@ def test_other_optimizers(optimizer, digits):
     nets.compile(optimizer(), _loss("float64"))
     nets.fit(*digits, 32, shuffle=False)
     for s, wanted, _ in _alone(build, optimizer(), *digits, "float64"):
-        for stacked, own in zip(nets.weights, wanted, strict=True):
-            assert _distance(stacked[s], own) <= 1e-9
+        _assert_equal(nets, s, wanted)
 
 
 def test_penalties_and_a_last_batch_that_is_smaller(digits):
@@ -260,8 +326,7 @@ def test_learning_rates_and_clipping_of_each_member(digits):
     for member, (rate, limit) in enumerate(zip(rates, limits, strict=True)):
         sgd = keras.optimizers.SGD(rate, momentum=0.9, **limit)
         ((_, wanted, _),) = _alone(build, sgd, *digits, "float64", seeds=[0])
-        for stacked, own in zip(nets.weights, wanted, strict=True):
-            assert _distance(stacked[member], own) <= 1e-9
+        _assert_equal(nets, member, wanted)
 
 
 def test_a_member_that_breaks_leaves_the_others_alone(digits):
@@ -612,3 +677,30 @@ def test_what_cannot_be_fitted(change, message, digits):
 def test_fit_before_compile(digits):
     with pytest.raises(ValueError, match="compile the ensemble before fit"):
         Ensemble(_dense("float32"), SEEDS).fit(*digits)
+
+
+@pytest.mark.parametrize("together, met", [(8.0, [True, True]), (21.0, [False, False])])
+def test_the_benchmark_of_a_gpu(together, met, monkeypatch):
+    def interleave(ways, rounds, warm):
+        for way in ways.values():
+            way()
+        return {"fits": np.full(rounds, 15.0), "ensemble": np.full(rounds, together)}
+
+    def small(seed):
+        return models.mlp(1, width=2, seed=seed)
+
+    gpus = []
+    monkeypatch.setattr(
+        tf.config, "list_physical_devices", lambda kind=None: gpus if kind else []
+    )
+    assert benchmark.measure_many(1) == []
+    monkeypatch.setattr(benchmark._ratio, "interleave", interleave)
+    monkeypatch.setattr(benchmark, "mlp", small)
+    for name in ("fit_each", "fit_all"):
+        monkeypatch.setattr(benchmark, name, lambda *_, **__: None)
+    gpus.append("one")
+    limit, fits = benchmark.measure_many(1, members=100, steps=2)
+    # 100 fits of 5 s each; 21 s are 23.8 times as fast
+    assert fits["median"] == 500 / together and limit["median"] == 20 / together
+    assert [limit["met"], fits["met"]] == met
+    assert "100 fits 500 s, scaled from 3 of 5.0 s each" in fits["notes"][0]
