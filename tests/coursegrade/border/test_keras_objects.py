@@ -11,6 +11,7 @@ def dense(**config):
     return {**made, "config": {"units": 2, **config}}
 
 
+NORMAL = {"module": "keras.initializers", "class_name": "RandomNormal"}
 FUNCTION = {"module": "builtins", "class_name": "function", "config": "system"}
 
 
@@ -47,6 +48,8 @@ def test_initializers_are_no_layers():
         dense(units=1e308),
         dense(units="9" * 5000),
         dense(activation="os.system"),
+        dense(dtype="float8_e4m3fn"),
+        dense(kernel_initializer={**NORMAL, "config": {"seed": [1, 2]}}),
         {"class_name": "TFSMLayer", "config": {"filepath": "/etc/passwd"}},
         {"class_name": ["Dense"], "config": {}},
         {"config": {}},
