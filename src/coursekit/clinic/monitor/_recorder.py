@@ -95,6 +95,10 @@ class Recorder:
         Called while the first step is traced, or before: weights that a model
         makes at its first call are there by then.
         """
+        if not tf.executing_eagerly():
+            # a graph that somebody else keeps writes to these variables after the
+            # monitor has gone, and would keep none of them alive
+            tf.compat.v1.get_default_graph().recorder = self
         if self.updates.columns is not None:
             return
         if not any(layer.weights for layer in _taps.leaves(self.model)):
