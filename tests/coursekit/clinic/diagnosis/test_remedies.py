@@ -483,7 +483,7 @@ def test_without_facts_lines_stand_for_a_plain_model():
         layers, heads, probes, learning_rate = ["a", "b", "out"], ["out"], [], np.nan
         total_gradient, update_ratio, first_bad_step = np.ones(3), np.ones((0, 3)), None
         steps, last_step, notes, update = np.arange(3), 2, [], []
-        loss, bad_parts = np.ones(3), {}
+        loss, bad_parts, facts = np.ones(3), {}, None
 
     found = remedies.remedies(Judgement("vanishing", "a", 0), Trace())
     assert found and all(len(set(r.layers) - {"a", "b"}) == 0 for r in found)
