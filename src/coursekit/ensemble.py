@@ -529,14 +529,15 @@ def _products_of_sequences(model):
     made, first, originals = {}, {}, (tf.matmul, tf.nn.bias_add)
 
     def of_all(function):
-        def of_one(step, other, **options):
+        def of_one(*arguments, **options):
+            step = arguments[0] if len(arguments) == 2 else None
             whole = step.op if tf.is_symbolic_tensor(step) else None
+            if whole is None or whole.type != "Unpack" or step.shape.rank != 2:
+                return function(*arguments, **options)
             plain = all(value in (None, "NHWC") for value in options.values())
-            if whole is None or whole.type != "Unpack" or not plain:
-                return function(step, other, **options)
-            if step.shape.rank != 2 or whole.get_attr("axis") != 0:
-                return function(step, other, **options)
-            other = tf.convert_to_tensor(other)
+            if not plain or whole.get_attr("axis") != 0:
+                return function(*arguments, **options)
+            other = tf.convert_to_tensor(arguments[1])
             key, place = (function, whole, other.ref()), step.value_index
             # a kernel that each step makes anew is multiplied with that step alone
             if first.setdefault((function, whole), place) == place and key not in made:

@@ -142,6 +142,25 @@ def test_a_sequence_is_multiplied_with_its_kernel_at_once(cell, rows):
     assert products[1] - products[0] == 3
 
 
+class _Named(keras.layers.Layer):
+    def call(self, x):
+        x = tf.matmul(a=x, b=tf.eye(4))
+        x = tf.nn.bias_add(value=x, bias=tf.zeros(4))
+        return tf.matmul(x, x, True)
+
+
+def test_products_beside_a_sequence_may_be_written_in_any_way(rows):
+    def build(seed):
+        keras.utils.set_random_seed(seed)
+        cells = keras.layers.SimpleRNN(4, unroll=True)
+        body = cells, _Named(), keras.layers.Dense(10)
+        return keras.Sequential([keras.Input((8, 8), batch_size=4), *body])
+
+    nets = Ensemble(build, [0, 1])
+    nets.compile(keras.optimizers.SGD(0.1), _loss("float32"))
+    assert np.isfinite(nets.fit(rows[0][:4], rows[1][:4], 4).loss).all()
+
+
 def test_members_equal_fit_when_compiled_by_xla(digits):
     x, y = digits
     build = _dense("float64")
