@@ -66,7 +66,7 @@ figures: setup
 .venv/.tests: requirements-test.txt | setup
 	@echo 'Installing what the tests need ...'
 	@$(python) -m pip install --quiet --disable-pip-version-check --no-input \
-	    --require-hashes --only-binary :all: -r requirements-test.txt
+	    --no-deps --require-hashes --only-binary :all: -r requirements-test.txt
 	@: > $@
 
 # The workers fill the cores: a second thread of TensorFlow or of NumPy's OpenBLAS would

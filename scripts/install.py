@@ -295,8 +295,10 @@ def make(venv: Environment, python: str, version: str) -> None:
         f"Installing about {venv.count} packages (about 2.7 GB on disk, TensorFlow "
         "most of it) into .venv; this takes a few minutes ..."
     )
-    # The lock has a built package for every machine and Python allowed here.
-    lock = ["--require-hashes", "--only-binary", ":all:", "--retries", "2"]
+    # The lock is whole, and has a built package for every machine and Python
+    # allowed here.
+    lock = ["--require-hashes", "--no-deps", "--only-binary", ":all:"]
+    lock += ["--retries", "2"]
     run_pip(venv, log, version, *lock, "-r", "requirements.txt")
 
 

@@ -156,6 +156,10 @@ def test_weekly_check():
     assert files == ["", "", ".github/constraints/colab.txt"]
     assert [one.get("prerelease") for one in runs] == [None, "allow", None]
     assert "matrix.prerelease" in check["env"]["UV_PRERELEASE"]
+    overrides = [one.get("overrides", "") for one in runs]
+    assert overrides == ["", ".github/constraints/candidates.txt", ""]
+    assert "matrix.overrides" in check["env"]["UV_OVERRIDE"]
+    assert (ROOT / overrides[1]).exists()
     assert workflow["jobs"]["report"]["needs"] == "check"
 
 
