@@ -412,21 +412,16 @@ def _scaled_as_in_training(model, value):
     return value * scale, scale
 
 
-class unchanged:
+@contextmanager
+def unchanged(model):
     """Give back to a model all state that a forward pass may change."""
-
-    def __init__(self, model):
-        trainable = {id(variable) for variable in model.trainable_variables}
-        variables = [*model.variables, *model.metrics_variables]
-        self._kept = [
-            (v, v.numpy().copy()) for v in variables if id(v) not in trainable
-        ]
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        for variable, value in self._kept:
+    trainable = {id(variable) for variable in model.trainable_variables}
+    variables = [*model.variables, *model.metrics_variables]
+    kept = [(v, v.numpy().copy()) for v in variables if id(v) not in trainable]
+    try:
+        yield
+    finally:
+        for variable, value in kept:
             variable.assign(value)
 
 
