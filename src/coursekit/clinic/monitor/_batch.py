@@ -88,10 +88,9 @@ class FirstBatch:
         return 0
 
     def keep(self):
-        """Do nothing: what ``take`` took stays."""
+        """Do nothing: what ``take`` took stays, and these are few samples."""
 
-    def release(self):
-        """Do nothing: these are few samples."""
+    release = keep
 
     @property
     def size_of_one(self):
