@@ -35,12 +35,6 @@ BOUNDS = {
     "soft_sign": (-1.0, 1.0),
     "softsign": (-1.0, 1.0),
 }
-# The same by the names of TensorFlow's operations.
-_OPERATION_BOUNDS = {
-    "Sigmoid": (0.0, 1.0),
-    "Tanh": (-1.0, 1.0),
-    "Softsign": (-1.0, 1.0),
-}
 # Weights of two axes or more that do not mix units: Keras's names for those of a
 # normalization over several axes, and of a PReLU behind a convolution.
 _NO_KERNELS = ("gamma", "beta", "scale", "alpha", "moving_mean", "moving_variance")
@@ -182,8 +176,8 @@ class _Frame:
 
     def bounds(self, tensor):
         """Return the ends of the operation that made ``tensor``, or None."""
-        _, name, _ = self.made.get(id(tensor), (None, None, None))
-        return _OPERATION_BOUNDS.get(name)
+        _, name, _ = self.made.get(id(tensor), (None, "", None))
+        return _operation_bounds(name)
 
 
 class _Chain:
@@ -301,7 +295,7 @@ class _Chain:
             self._known[id(output)] = (output, run, state)
             return
         weighted = len(floats) > len(large) and name not in _LIMITS
-        bounds = _OPERATION_BOUNDS.get(name)
+        bounds = _operation_bounds(name)
         last = ((output, bounds),) if bounds else ()
         self._extend(run, state.then(output, weighted, last=last))
 
@@ -409,7 +403,7 @@ def _replace(taps, layer, name, value):
 
 def leaves(model):
     """Return the layers that do the work: no models, no wrappers of layers."""
-    layers = list(model._flatten_layers())
+    layers = model._flatten_layers()
     return [layer for layer in layers if not isinstance(layer, keras.Model)]
 
 
@@ -450,6 +444,11 @@ def row_name(model, layer):
 
 def _channel_axis(layer):
     return 1 if getattr(layer, "data_format", None) == "channels_first" else -1
+
+
+def _operation_bounds(name):
+    """Return the ends of one of TensorFlow's operations, such as Tanh, or None."""
+    return BOUNDS.get(name.lower())
 
 
 def _function_name(function):

@@ -17,6 +17,8 @@ __all__ = [
 
 #: The text colour of course.mplstyle: on the book's pages it follows the theme.
 INK = "#1a1b1c"
+#: What stands below an axis of layers.
+LAYER = "layer (1 is next to the input)"
 #: What an SVG shall not say of its making.
 UNSIGNED = {"Date": None, "Creator": None}
 #: What is expected: one colour, which no measurement has, and dashes.
@@ -63,18 +65,11 @@ def depth_profile(norms, theory=None, ax=None, ylabel="norm", every=1):
         layer = np.arange(1, values.shape[1] + 1)
         middle = np.exp(np.log(values).mean(axis=0))
         (line,) = ax.plot(layer, middle, label=label, markevery=every)
-        ax.fill_between(
-            layer,
-            values.min(axis=0),
-            values.max(axis=0),
-            color=line.get_color(),
-            alpha=0.25,
-            linewidth=0,
-        )
+        _fill(ax, layer, values.min(axis=0), values.max(axis=0), line.get_color())
     for number, values in enumerate((theory or {}).values()):
         label = "theory" if number == 0 else None
         ax.plot(np.arange(1, len(values) + 1), values, label=label, **THEORY)
-    ax.set(yscale="log", xlabel="layer (1 is next to the input)", ylabel=ylabel)
+    ax.set(yscale="log", xlabel=LAYER, ylabel=ylabel)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.legend()
     return ax
@@ -98,26 +93,14 @@ def seed_band(profiles, centre, sd, ax=None):
     ax = axes_or_new(ax)
     layer = np.arange(1, len(centre) + 1)
     for number, profile in enumerate(profiles):
-        ax.plot(
-            layer,
-            profile,
-            color="C0",
-            marker="",
-            linewidth=1,
-            label="measured, a line a seed" if number == 0 else None,
-        )
+        label = "measured, a line a seed" if number == 0 else None
+        ax.plot(layer, profile, color="C0", marker="", linewidth=1, label=label)
     for width, alpha in ((2, 0.15), (1, 0.25)):
-        ax.fill_between(
-            layer,
-            centre - width * sd,
-            centre + width * sd,
-            color=THEORY["color"],
-            alpha=alpha,
-            linewidth=0,
-            label=f"theory, {width} sd",
-        )
+        low, high = centre - width * sd, centre + width * sd
+        label = f"theory, {width} sd"
+        _fill(ax, layer, low, high, THEORY["color"], alpha, label)
     ax.plot(layer, centre, label="theory, mean", **THEORY)
-    ax.set(xlabel="layer (1 is next to the input)", ylabel="decades above the top")
+    ax.set(xlabel=LAYER, ylabel="decades above the top")
     ax.legend()
     return ax
 
@@ -168,24 +151,14 @@ def layer_change(changes, ax=None):
         ax.plot(layer, values.T, linestyle="", **style)
         middle = np.exp(np.log(values).mean(axis=0))
         ax.plot(layer, middle, color=f"C{number}", label=label)
-    ax.set(
-        yscale="log",
-        xlabel="layer (1 is next to the input)",
-        ylabel="relative change of the kernel",
-    )
+    ax.set(yscale="log", xlabel=LAYER, ylabel="relative change of the kernel")
     ax.set_xticks(layer)
     ax.legend()
     return ax
 
 
 def history(
-    values,
-    theory=None,
-    ax=None,
-    xlabel="step",
-    ylabel="value",
-    band=False,
-    first=0,
+    values, theory=None, ax=None, xlabel="step", ylabel="value", band=False, first=0
 ):
     """Draw values over training steps, one thin line a seed, theory dashed.
 
@@ -210,9 +183,7 @@ def history(
         lines = np.atleast_2d(lines)
         steps = np.arange(first, first + lines.shape[1])
         if band:
-            limits = lines.min(axis=0), lines.max(axis=0)
-            style = {"color": f"C{number}", "alpha": 0.25, "linewidth": 0}
-            ax.fill_between(steps, *limits, **style)
+            _fill(ax, steps, lines.min(axis=0), lines.max(axis=0), f"C{number}")
             lines = np.median(lines, axis=0, keepdims=True)
         style = {"color": f"C{number}", "markevery": max(1, lines.shape[1] // 8)}
         marks = ax.plot(steps, lines.T, **style)
@@ -225,6 +196,10 @@ def history(
     ax.set(yscale="log", xlabel=xlabel, ylabel=ylabel)
     ax.legend()
     return ax
+
+
+def _fill(ax, x, low, high, color, alpha=0.25, label=None):
+    ax.fill_between(x, low, high, color=color, alpha=alpha, linewidth=0, label=label)
 
 
 def axes_or_new(ax):

@@ -6,8 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import keras
 import numpy as np
+import tensorflow as tf
 
+from coursekit import _taps
 from coursekit._norms import stable_norm
 from coursekit._progress import progress
 from coursekit._tables import as_html, as_text
@@ -163,10 +166,6 @@ def probe_with_outputs(
     model, x, y=None, loss=None, sample_weight=None, training=True, verbose=False
 ):
     """Return what :func:`probe` returns, and the outputs of the model."""
-    import keras
-
-    from coursekit import _taps
-
     if not isinstance(model, keras.Model):
         raise TypeError(f"model is a {type(model).__name__}: give a keras.Model")
     x, y, sample_weight = one_batch(model, x, y, sample_weight)
@@ -201,8 +200,6 @@ def probe_with_outputs(
 @contextmanager
 def _eagerly():
     """Run functions eagerly: inside a graph the taps would see symbols."""
-    import tensorflow as tf
-
     before = tf.config.functions_run_eagerly()
     tf.config.run_functions_eagerly(True)
     try:
@@ -213,10 +210,6 @@ def _eagerly():
 
 def _forward_and_back(model, x, value_of, training, bar):
     """Return outputs, loss, loss scale, the rows and the gradients of each."""
-    import tensorflow as tf
-
-    from coursekit import _taps
-
     with unchanged(model), _taps.tapped(model, bar.update) as rows:
         with tf.GradientTape() as tape:
             tape.watch([kernel.value for kernel in _taps.kernels(model)])
@@ -235,8 +228,6 @@ def one_batch(model, x, y, sample_weight=None):
     ValueError
         If they are no batch of arrays, with what to give instead.
     """
-    import keras
-
     if y is None:
         x, y, sample_weight = _first_batch(x, sample_weight)
     if x is None or y is None:
@@ -261,17 +252,12 @@ def one_batch(model, x, y, sample_weight=None):
 
 
 def _is_dataset(data):
-    import keras
-    import tensorflow as tf
-
     kinds = tf.data.Dataset, tf.data.Iterator, keras.utils.PyDataset, Iterator
     return isinstance(data, kinds)
 
 
 def _first_batch(x, sample_weight):
     """Return the first batch of a dataset; of anything else y is missing."""
-    import keras
-
     if not _is_dataset(x):
         return x, None, sample_weight
     batch = x[0] if isinstance(x, keras.utils.PyDataset) else next(iter(x))
@@ -280,8 +266,6 @@ def _first_batch(x, sample_weight):
 
 def _shapes(name, data):
     """Return the shape of every array."""
-    import keras
-
     if _is_dataset(data):
         raise ValueError(
             f"{name} is a {type(data).__name__}: give it as x alone, without y, or "
@@ -317,9 +301,6 @@ def _as_array(data):
 
 def loss_value(model, x, y, outputs, loss, sample_weight):
     """Return the scalar that training would minimize."""
-    import keras
-    import tensorflow as tf
-
     try:
         if loss is None:
             return model.compute_loss(
@@ -333,8 +314,6 @@ def loss_value(model, x, y, outputs, loss, sample_weight):
 
 
 def _unfit(y, outputs, why):
-    import keras
-
     shapes = keras.tree.map_structure(lambda a: tuple(np.shape(a)), (y, outputs))
     return ValueError(
         f"the loss cannot be computed from y of shape {shapes[0]} and outputs "
@@ -344,8 +323,6 @@ def _unfit(y, outputs, why):
 
 def _check_labels(model, y, outputs, loss):
     """Refuse labels that are no classes: a GPU makes NaN of them without a word."""
-    import keras
-
     loss = getattr(model, "loss", None) if loss is None else loss
     names = getattr(model, "output_names", [])
     names = sorted(outputs) if isinstance(outputs, dict) else names
@@ -369,16 +346,12 @@ def _check_labels(model, y, outputs, loss):
 
 def _of_outputs(tree, names):
     """Return a tree's parts in the order of the model's outputs."""
-    import keras
-
     if isinstance(tree, dict):
         return [tree.get(name) for name in names]
     return keras.tree.flatten(tree)
 
 
 def _takes_classes(loss):
-    import keras
-
     kind = keras.losses.SparseCategoricalCrossentropy
     return (
         isinstance(loss, kind) or loss is keras.losses.sparse_categorical_crossentropy
@@ -387,8 +360,6 @@ def _takes_classes(loss):
 
 def _is_sum(loss):
     """Tell whether a loss adds the samples up rather than averaging them."""
-    import keras
-
     kinds = {getattr(part, "reduction", "mean") for part in keras.tree.flatten(loss)}
     if "sum" in kinds and len(kinds) > 1 or kinds & {None, "none"}:
         raise ValueError(
@@ -400,8 +371,6 @@ def _is_sum(loss):
 
 def _scaled_as_in_training(model, value):
     """Scale the loss as a mixed-precision optimizer does; return the scale."""
-    import keras
-
     optimizer = getattr(model, "optimizer", None)
     if not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         return value, 1.0
@@ -412,28 +381,21 @@ def _scaled_as_in_training(model, value):
     return value * scale, scale
 
 
-class unchanged:
+@contextmanager
+def unchanged(model):
     """Give back to a model all state that a forward pass may change."""
-
-    def __init__(self, model):
-        trainable = {id(variable) for variable in model.trainable_variables}
-        variables = [*model.variables, *model.metrics_variables]
-        self._kept = [
-            (v, v.numpy().copy()) for v in variables if id(v) not in trainable
-        ]
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        for variable, value in self._kept:
+    trainable = {id(variable) for variable in model.trainable_variables}
+    variables = [*model.variables, *model.metrics_variables]
+    kept = [(v, v.numpy().copy()) for v in variables if id(v) not in trainable]
+    try:
+        yield
+    finally:
+        for variable, value in kept:
             variable.assign(value)
 
 
 def _gradients(tape, loss, rows):
     """Return for each row its gradients: (dL/dz, dL/dW, dL/dh_t)."""
-    import tensorflow as tf
-
     sources = [
         (row.pre_activations, [k.value for k in row.kernels], row.states)
         for row in rows
@@ -444,8 +406,6 @@ def _gradients(tape, loss, rows):
 
 def _report(rows, gradients, per_sample, scale, loss, bar):
     """Sum the rows up, and let go of the tensors of each that is done."""
-    from coursekit import _taps
-
     found, names, time_norm = defaultdict(list), [], {}
     for row in rows:
         dz, dw, dh = gradients.pop(0)

@@ -7,17 +7,6 @@ import numpy as np
 __all__ = ["mean_sd", "probe_seeds", "reproducible"]
 
 
-# What a ProbeReport has of each layer.
-PROBED = (
-    "activation_ms",
-    "delta_norm",
-    "kernel_gradient_norm",
-    "dead_fraction",
-    "saturated_fraction",
-    "zero_gradients",
-)
-
-
 def reproducible(seed):
     """Make what follows repeatable: seed everything, allow no chance, round alike.
 
@@ -90,7 +79,8 @@ def probe_seeds(build, seeds, x, y, loss):
         raise ValueError(
             "seeds: give one or more, and networks that differ in their seed alone"
         )
-    return {name: np.stack([getattr(r, name) for r in reports]) for name in PROBED}
+    columns = [n for n, v in vars(reports[0]).items() if isinstance(v, np.ndarray)]
+    return {name: np.stack([getattr(r, name) for r in reports]) for name in columns}
 
 
 def mean_sd(values, digits=2):

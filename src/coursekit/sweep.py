@@ -1,7 +1,10 @@
 """One architecture, many sets of weights: the gradient of each, at once."""
 
+import keras
 import numpy as np
+import tensorflow as tf
 
+from coursekit import _taps
 from coursekit._norms import member_norm
 
 # Members a call: enough to share the cost of a call, few enough for the memory
@@ -40,11 +43,6 @@ def delta_sweep(model, weights, x, y, loss):
     ValueError
         If the weights do not fit the model, or it has none.
     """
-    import keras
-    import tensorflow as tf
-
-    from coursekit import _taps
-
     if not isinstance(model, keras.Model):
         raise TypeError(f"model is a {type(model).__name__}: give a keras.Model")
     if not model.built or not _taps.kernels(model):
@@ -71,10 +69,6 @@ def delta_sweep(model, weights, x, y, loss):
 
 def _member(model, x, y, loss):
     """Return the function of one member's weights that gives its deltas."""
-    import tensorflow as tf
-
-    from coursekit import _taps
-
     order = {id(v): n for n, v in enumerate(model.weights)}
     trained = [order[id(v)] for v in model.trainable_variables]
     # seeds of dropout are variables, but no weights

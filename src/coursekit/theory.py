@@ -159,21 +159,12 @@ def _gaussian_mean(function, q):
 # --- initializers ---------------------------------------------------------
 
 
-def _truncation_variance():
-    """Variance of a standard normal cut at two standard deviations."""
-    return float(stats.truncnorm.var(-2, 2))
-
-
 # scale and mode of the VarianceScaling that each of Keras's names stands for.
 _VARIANCE_SCALING = {
     "Glorot": (1.0, "fan_avg"),
     "He": (2.0, "fan_in"),
     "Lecun": (1.0, "fan_in"),
 }
-
-
-def _snake_to_camel(name):
-    return "".join(part.capitalize() for part in name.split("_"))
 
 
 def initializer_variance(initializer, fan_in, fan_out):
@@ -205,7 +196,8 @@ def initializer_variance(initializer, fan_in, fan_out):
         if not fan >= 1:
             raise ValueError(f"{name}={fan!r}: give a number of units, 1 or more")
     if isinstance(initializer, str):
-        name, config = _snake_to_camel(initializer), {}
+        name = "".join(part.capitalize() for part in initializer.split("_"))
+        config = {}
     else:
         name = type(initializer).__name__
         config = getattr(initializer, "get_config", dict)()
@@ -219,8 +211,9 @@ def initializer_variance(initializer, fan_in, fan_out):
         return scale / _fan(mode, fan_in, fan_out)
     if name in ("RandomNormal", "TruncatedNormal"):
         variance = config.get("stddev", 0.05) ** 2
+        # a normal distribution cut at two standard deviations
         cut = name == "TruncatedNormal"
-        return variance * _truncation_variance() if cut else variance
+        return variance * float(stats.truncnorm.var(-2, 2)) if cut else variance
     if name == "RandomUniform":
         low, high = config.get("minval", -0.05), config.get("maxval", 0.05)
         return (high - low) ** 2 / 12
@@ -449,12 +442,10 @@ def critical_gain(activation, depth=None, q0=None):
         If no gain between .01 and 100 is critical, or the answer depends on
         ``q0`` and that is not given.
     """
+    if q0 is None and depth is not None:
+        q0 = 1.0
     if q0 is not None:
-        q0 = _positive("q0", q0)
-    if depth is not None:
-        return _critical(activation, depth, 1.0 if q0 is None else q0)
-    if q0 is not None:
-        return _critical(activation, None, q0)
+        return _critical(activation, depth, _positive("q0", q0))
     small = _critical(activation, None, _Q_RANGE[0])
     large = _critical(activation, None, _LARGE, xtol=1e-5)
     # where they differ it is by tens of percent

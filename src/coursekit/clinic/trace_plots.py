@@ -8,8 +8,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from coursekit._tables import as_text
-from coursekit.clinic.trace import Trace, trace_of
-from coursekit.plots import THEORY, axes_or_new
+from coursekit.clinic.trace import Trace, reached, trace_of
+from coursekit.plots import LAYER, THEORY, axes_or_new
 from coursekit.probing import ProbeReport
 
 __all__ = [
@@ -105,9 +105,7 @@ def delta_profile(trace, theory=None, ax=None):
             )
         scaled = theory / theory[-1] * first[len(theory) - 1]
         ax.plot(np.arange(1, len(theory) + 1), scaled, label="theory", **THEORY)
-    ax.set(
-        yscale="log", xlabel="layer (1 is next to the input)", ylabel="size of delta"
-    )
+    ax.set(yscale="log", xlabel=LAYER, ylabel="size of delta")
     ax.legend()
     return ax
 
@@ -139,11 +137,10 @@ def time_profile(trace, ax=None):
         raise ValueError("the trace holds no recurrent layer that was probed")
     ax = axes_or_new(ax)
     for (name, values), mark in zip(norms.items(), "os^Dv" * len(norms), strict=False):
-        reached = np.flatnonzero(values)
-        first, last = reached[[0, -1]] if len(reached) else (0, -1)
+        span = reached(values) if values.any() else values[-1:]
         with np.errstate(divide="ignore", invalid="ignore"):
-            relative = np.where(values > 0, values / values[last], np.nan)
-            factor = (values[first] / values[last]) ** (1 / max(1, last - first))
+            relative = np.where(values > 0, values / span[-1], np.nan)
+            factor = (span[0] / span[-1]) ** (1 / max(1, len(span) - 1))
         ax.plot(
             np.arange(1, len(values) + 1),
             relative,

@@ -61,6 +61,9 @@ class FirstBatch:
 
     def take(self, batch, alone):
         """Keep samples and targets of this batch while there is room."""
+        known = self._structure
+        if _missing(batch) != _missing(known) or not _fit(batch, known):
+            return
         parts, targets = (
             [tf.convert_to_tensor(leaf) for leaf in _leaves(tree)]
             for tree in (batch, batch[1])
@@ -85,10 +88,9 @@ class FirstBatch:
         return 0
 
     def keep(self):
-        """Do nothing: what ``take`` took stays."""
+        """Do nothing: what ``take`` took stays, and these are few samples."""
 
-    def release(self):
-        """Do nothing: these are few samples."""
+    release = keep
 
     @property
     def size_of_one(self):
@@ -102,9 +104,9 @@ class FirstBatch:
 
     def numpy(self):
         """Return (x, y, sample_weight) as arrays, or None before any batch."""
-        if self.size_of_one is None:
-            return None
         arrays = [slot.numpy() for slot in self._one] or self._kept.numpy()
+        if self.size_of_one is None or not arrays:
+            return None
         pairs = zip(arrays, self._types, strict=True)
         return _packed(self._structure, [array.astype(kind) for array, kind in pairs])
 
@@ -112,16 +114,17 @@ class FirstBatch:
 class _Room:
     """Room on the device for the first so many rows of arrays.
 
-    One row more takes what there is no room for. Integers and what is smaller than
-    float32 are kept in 64 and 32 bits: of TensorFlow's variables of int32, a step that
-    XLA compiled for a GPU can write none, for the host's memory holds them.
+    One row more takes what there is no room for. What was never written can be told
+    from data: a probe of zeros would find no gradient in a healthy model. Integers
+    are kept in 64 bits (see ``_device``), and what is smaller than float32 in 32.
     """
 
     def __init__(self, arrays, rows):
         self.rows, self._size = rows, variable(_zero())
+        kinds = [_wide(array.dtype) for array in arrays]
         self._slots = [
-            variable(tf.zeros([rows + 1, *array.shape[1:]], _wide(array.dtype)))
-            for array in arrays
+            variable(tf.fill([rows + 1, *array.shape[1:]], tf.cast(kind.min, kind)))
+            for array, kind in zip(arrays, kinds, strict=True)
         ]
 
     def take(self, arrays, size):
@@ -136,9 +139,12 @@ class _Room:
         return self._size.assign(tf.minimum(self._size + size, self.rows)) < self.rows
 
     def numpy(self):
-        """Return the rows that are there."""
+        """Return the rows that are there; nothing if one was not written."""
         size = int(self._size.numpy())
-        return [slot.numpy()[:size] for slot in self._slots]
+        arrays = [slot.numpy()[:size] for slot in self._slots]
+        empty = [array == tf.as_dtype(array.dtype).min for array in arrays]
+        missing = any(e.reshape(size, -1).all(axis=1).any() for e in empty if e.size)
+        return [] if missing else arrays
 
 
 class LatestBatch:
@@ -155,55 +161,46 @@ class LatestBatch:
 
     def __init__(self, batch, samples):
         self._structure, self._samples = batch, samples
-        self.slots = [
-            None if leaf is None else _any_size(leaf)
-            for leaf in keras.tree.flatten(batch)
-        ]
+        self.slots = [_any_size(leaf) for leaf in _leaves(batch)]
         self._kept, self._full = None, False
         self._targets, self._wanted, self.size_of_one = [], TARGET_NUMBERS, None
 
     def take(self, batch, alone):
         """Point to this batch; XLA could not."""
-        if not alone:
+        if not alone or _missing(batch) != _missing(self._structure):
             return
-        for slot, leaf in zip(self.slots, keras.tree.flatten(batch), strict=True):
-            if slot is not None:
-                slot.assign(tf.cast(leaf, slot.dtype))
+        for slot, leaf in zip(self.slots, _leaves(batch), strict=True):
+            slot.assign(tf.cast(leaf, slot.dtype))
 
     def keep(self):
         """Keep of the batch that is there what is wanted; call it after a step."""
         more = len(self._targets) < TARGET_BATCHES and self._wanted > 0
         if self._full and not more:
             return
-        now = [None if slot is None else slot.numpy() for slot in self.slots]
-        if not any(a is not None and len(a) for a in now):
+        now = [slot.numpy() for slot in self.slots]
+        if not any(map(len, now)):
             return
         if not self._full:
             self._extend(now)
         if more:
-            targets = _leaves(keras.tree.pack_sequence_as(self._structure, now)[1])
+            targets = _leaves(_packed(self._structure, now)[1])
             self._wanted -= sum(target.size for target in targets)
             self._targets.append(targets)
 
     def _extend(self, now):
-        before = self._kept or [None if a is None else a[:0] for a in now]
+        before = self._kept or [a[:0] for a in now]
         if self.size_of_one is None:
-            self.size_of_one = max(len(a) for a in now if a is not None)
-        pairs = [(a, b) for a, b in zip(before, now, strict=True) if b is not None]
+            self.size_of_one = max(map(len, now))
+        pairs = list(zip(before, now, strict=True))
         alike = all(a.shape[1:] == b.shape[1:] for a, b in pairs)
         if alike:
-            self._kept = [
-                None if b is None else np.concatenate([a, b])[: self._samples]
-                for a, b in zip(before, now, strict=True)
-            ]
-        size = max(len(a) for a in self._kept if a is not None)
-        self._full = not alike or size >= self._samples
+            self._kept = [np.concatenate(pair)[: self._samples] for pair in pairs]
+        self._full = not alike or max(map(len, self._kept)) >= self._samples
 
     def release(self):
         """Let the device's batch go."""
         for slot in self.slots:
-            if slot is not None:
-                slot.assign(tf.zeros([0], slot.dtype))
+            slot.assign(tf.zeros([0], slot.dtype))
 
     @property
     def targets(self):
@@ -217,9 +214,7 @@ class LatestBatch:
 
     def numpy(self):
         """Return (x, y, sample_weight) as arrays, or None before any batch."""
-        if self._kept is None:
-            return None
-        return keras.tree.pack_sequence_as(self._structure, self._kept)
+        return self._kept and _packed(self._structure, self._kept)
 
 
 def target_rows(leaves):
@@ -240,6 +235,22 @@ def _packed(structure, arrays):
     flat = [leaf if leaf is None else next(found, None) for leaf in flat]
     known = [leaf for leaf in flat if leaf is not None]
     return keras.tree.pack_sequence_as(structure, flat) if known else None
+
+
+def _missing(batch):
+    """Tell of each part whether it is missing: a second training may have others."""
+    return [leaf is None for leaf in keras.tree.flatten(batch)]
+
+
+def _fit(batch, known):
+    """Tell whether samples have the shapes of those that there is room for."""
+    pairs = zip(_leaves(batch), _leaves(known), strict=True)
+    shapes = [(tuple(a.shape[1:]), tuple(b.shape[1:])) for a, b in pairs]
+    return all(
+        len(own) == len(room)
+        and all(r in (None, size) for size, r in zip(own, room, strict=True))
+        for own, room in shapes
+    )
 
 
 def _changes(leaf):

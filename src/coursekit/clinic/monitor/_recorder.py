@@ -278,12 +278,9 @@ class Recorder:
         if kept is None and isinstance(self._data, tuple | list):
             # a first step that ran eagerly and did not end
             data = keras.utils.unpack_x_y_sample_weight(self._data)
-            parts = [a for a in keras.tree.flatten(data) if a is not None]
-            if all(hasattr(a, "numpy") for a in parts):
-                first = [a.numpy()[: _batch.SAMPLES] for a in parts]
-                parts = iter(first)
+            if all(a is None or hasattr(a, "numpy") for a in keras.tree.flatten(data)):
                 return keras.tree.map_structure(
-                    lambda a: a if a is None else next(parts), data
+                    lambda a: a if a is None else a.numpy()[: _batch.SAMPLES], data
                 )
         return kept
 

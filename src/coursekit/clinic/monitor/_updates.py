@@ -1,8 +1,7 @@
 """How far a step moved the weights: measured now and then, in two ways.
 
 Inside the compiled step where Python does not see every step, between two steps
-otherwise, where it costs the step nothing. Both forms keep the same schedule and
-have the same methods; those that a form has no use for do nothing.
+otherwise, where it costs the step nothing. Both forms keep the same schedule.
 """
 
 import numpy as np
@@ -44,7 +43,7 @@ def restarted(updates, optimizer, inside):
 
 
 class Updates:
-    """What both forms share.
+    """What both forms share; a method that a form has no use for does nothing.
 
     Attributes
     ----------
@@ -63,17 +62,23 @@ class Updates:
         """Take the watched layers; ``late`` if their weights have no values yet."""
         self.columns = columns
 
+    def restart(self):
+        """Count from the first step of a training."""
+
     def in_step(self, step):
-        """Measure in the step that is being traced, after its update."""
+        """Measure in the step that is being traced, after its update.
+
+        ``step`` is the variable that counts the recorded steps.
+        """
 
     def before_batch(self, done):
         """Keep the weights if the next step's change is wanted."""
 
     def after_batch(self, done, step):
-        """Measure the change if the weights of before were kept.
+        """Measure the change if the weights of before were kept."""
 
-        ``step`` is the variable that counts the recorded steps.
-        """
+    def unread(self):
+        """Return the rows that are there since the last call."""
 
 
 class BetweenSteps(Updates):
@@ -85,11 +90,9 @@ class BetweenSteps(Updates):
         self.restart()
 
     def restart(self):
-        """Count from the first step of a training."""
         self._before, self._kept_at, self._next = None, 0, 0
 
     def before_batch(self, done):
-        """Keep the weights if the next step's change is wanted."""
         # a model has no columns while its first step has not made its weights
         if self.columns and self._before is None and done >= self._next:
             # until an update writes over them, these share the weights' memory
@@ -97,7 +100,6 @@ class BetweenSteps(Updates):
             self._kept_at = done
 
     def after_batch(self, done, step):
-        """Measure the change if the weights of before were kept."""
         if self._before is None or done != self._kept_at + self.window:
             return
         before, self._before = iter(self._before), None
@@ -114,7 +116,6 @@ class BetweenSteps(Updates):
         self._rows.append(row)
 
     def unread(self):
-        """Return the rows that are there since the last call."""
         rows, self._rows = self._rows, []
         kind = _rows.update_type(len(self.columns.weights))
         return np.concatenate(rows) if rows else np.empty(0, kind)
@@ -130,13 +131,11 @@ class InsideTheStep(Updates):
         self._done = variable(tf.zeros([], tf.int64))
 
     def restart(self):
-        """Count from the first step of a training."""
         self._done.assign(0)
         if self.columns is not None:
             self._keep()
 
     def prepare(self, columns, late):
-        """Take the watched layers, and copy the weights that they start from."""
         super().prepare(columns, late)
         # without values at the start, the first change cannot be measured
         self._late = late
@@ -147,17 +146,13 @@ class InsideTheStep(Updates):
     def _keep(self):
         for shadow, weight in zip(self._shadow, self._floats(), strict=True):
             shadow.assign(weight)
+        return 0
 
     def _floats(self):
         return [tf.cast(w.value, tf.float32) for w in self.columns.flat]
 
     def in_step(self, step):
-        """Measure in the step that is being traced, after its update."""
         done = self._done.assign_add(1)
-
-        def keep():
-            self._keep()
-            return 0
 
         def measure():
             row = [tf.cast(step, tf.float64), *self._changes()]
@@ -166,7 +161,7 @@ class InsideTheStep(Updates):
 
         since = done - self.window
         tf.cond(self._due(since) & (since >= int(self._late)), measure, lambda: 0)
-        tf.cond(self._due(done), keep, lambda: 0)
+        tf.cond(self._due(done), self._keep, lambda: 0)
 
     def _due(self, done):
         """Tell whether the update after ``done`` steps is one to measure."""
@@ -175,18 +170,15 @@ class InsideTheStep(Updates):
         return tf.equal(done % tf.cast(every, tf.int64), 0)
 
     def _changes(self):
-        pairs = iter(zip(self._floats(), self._shadow, strict=True))
+        now, before = iter(self._floats()), iter(self._shadow)
         changes, sizes = [], []
         for group in self.columns.weights:
-            now, before = zip(*[next(pairs) for _ in group], strict=True)
-            changes.append(
-                exact_norm([w - v for w, v in zip(now, before, strict=True)])
-            )
-            sizes.append(exact_norm(now))
+            pairs = [(next(now), next(before)) for _ in group]
+            changes.append(exact_norm([after - then for after, then in pairs]))
+            sizes.append(exact_norm([after for after, _ in pairs]))
         return changes + sizes
 
     def unread(self):
-        """Return the rows that are there since the last call."""
         return _rows.updates_from_device(self._ring.unread()[1])
 
 

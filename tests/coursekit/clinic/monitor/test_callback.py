@@ -249,7 +249,7 @@ def test_nothing_of_the_data_stays_on_the_device():
     """With XLA, and on a GPU, the first samples do."""
     model, monitor = _mlp(), GradientMonitor()
     model.fit(X, Y, callbacks=[monitor], **FIT)
-    assert all(s is None or tf.size(s) == 0 for s in monitor._recorder._batch.slots)
+    assert all(tf.size(slot) == 0 for slot in monitor._recorder._batch.slots)
 
 
 def test_zero_is_zero_only_when_every_entry_is():
@@ -859,6 +859,32 @@ def test_samples_of_changing_sizes_are_those_of_one_batch():
     room.take((2 * x[:, :3], 2 * y, None), False)
     assert [a.tolist() for a in room.numpy()[:2]] == [[[1.0] * 4] * 2, [1, 1]]
     assert room.targets.tolist() == [1, 1, 1, 2, 2, 2]
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_batches_with_other_parts_or_shapes_are_left_out(alone):
+    """As those of a second training may be: they must not end it."""
+    x, y, weights = tf.ones([2, 3]), tf.ones([2, 1]), tf.ones([2])
+    later = [(x, None, None), (x, y, None), ([x, x], y, weights)]
+    later += [] if alone else [(tf.ones([2, 4]), y, weights), (x, y[:, 0], weights)]
+    room = _batch.room_for((x, y, weights), 8, alone, False)
+    for batch in ((x, y, weights), *later):
+        room.take(batch, alone)
+        room.keep()
+        room.release()
+    assert [len(part) for part in room.numpy()] == [2, 2, 2]
+
+
+def test_room_that_was_not_written_is_no_batch_of_zeros():
+    """A probe of zeros finds no gradient in a healthy model."""
+    batch = tf.ones([4, 3]), tf.ones([4, 2], tf.int32), None
+    room = _batch.FirstBatch(batch, 8)
+    room.take(batch, False)
+    assert room.numpy()[1].tolist() == [[1, 1]] * 4
+    for part in (room._kept, room._targets):
+        part._size.assign(6)
+    assert room.numpy() is None
+    assert room.targets is None
 
 
 def test_a_copy_is_told_from_the_monitor_that_trained():
