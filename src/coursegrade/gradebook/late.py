@@ -70,7 +70,7 @@ class Deadline:
         if due is None or entry.get("absent"):
             return 0
         if time := self.handed_in(entry):
-            return max(0, math.ceil((time - due).total_seconds() / 86_400))
+            return _days_begun(due, time, self.zone)
         if entry.get("late") is None:
             return None
         extended = entry["id"] in self.extensions
@@ -128,6 +128,14 @@ def read_times(path, column, zone=None):
             except ValueError as error:
                 raise sheet.error(number, error) from None
     return made
+
+
+def _days_begun(due, time, zone):
+    """Return the days begun by the clock on the wall: one day has 25 hours a year."""
+    if time <= due:
+        return 0
+    late, on_time = (one.astimezone(zone).replace(tzinfo=None) for one in (time, due))
+    return max(1, math.ceil((late - on_time).total_seconds() / 86_400))
 
 
 def _long_date(text):
