@@ -69,7 +69,7 @@ def files_in(path):
         except Exception as error:
             raise IntakeError(
                 f"{path}: neither a folder nor a zip that can be read ({error}): "
-                "download it again, or unpack another kind of archive and name the folder"
+                "download it again, or unpack another archive and name the folder"
             ) from None
         # It stays open: a class's zip has a long directory.
         found = _told(_in_zip(archive, lambda entry: partial(archive.open, entry)))
@@ -198,8 +198,7 @@ def _read(opened):
         said = getattr(error, "strerror", None)
         said = f"cannot be read: {said}" if said else ""
         raise UnreadableError(
-            said
-            or "damaged inside the zip, or with a password: hand in the .ipynb file itself"
+            said or "damaged inside the zip, or with a password: hand in the notebook"
         ) from None
 
 
