@@ -26,6 +26,8 @@ IMPORTS = (
     "keras",
     "matplotlib.pyplot",
     "matplotlib_inline.backend_inline",
+    # What IPython shows an error with.
+    "stack_data",
     "tensorflow",
 )
 WATCH_SECONDS = 0.2
