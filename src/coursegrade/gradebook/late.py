@@ -8,7 +8,7 @@ import contextlib
 import math
 import re
 from dataclasses import dataclass, field
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, tzinfo
 
 from coursegrade.gradebook.hand_ins import plain
 from coursegrade.gradebook.sheets import read_sheet
@@ -107,6 +107,9 @@ def parse_time(text, zone: tzinfo | None = None):
         if time.tzinfo is None:
             time = time.replace(tzinfo=zone) if zone else time.astimezone()
         time.timestamp()
+        if not 1 < time.year < 9999:
+            # In another zone, it may have no year.
+            raise OverflowError
     except (OverflowError, OSError, ValueError):
         raise ValueError(f"{text!r} is out of range") from None
     return time
@@ -144,12 +147,17 @@ def _long_date(text):
     date = _DAY_MONTH.search(text) or _MONTH_DAY.search(text)
     if not (clock and year and date):
         return None
+    zone = re.search(r"\b[A-Z]{2,5}\b", text[clock.end() :])
+    if zone and zone[0] not in ("GMT", "UTC"):
+        # Too many zones have the same letters.
+        return None
     name, hour = date["month"].casefold(), int(clock[1])
     starts = (name.startswith(tuple(one.split())) for one in _MONTHS)
     month = next((number for number, it_is in enumerate(starts, 1) if it_is), 0)
     if clock[3]:
         hour = hour % 12 + 12 * (clock[3][0] in "pP")
     try:
-        return datetime(int(year[0]), month, int(date["day"]), hour, int(clock[2]))
+        time = datetime(int(year[0]), month, int(date["day"]), hour, int(clock[2]))
     except ValueError:
         return None
+    return time.replace(tzinfo=UTC) if zone else time

@@ -95,6 +95,7 @@ def test_an_extension_is_one_students():
         ("martes, 2 de diciembre de 2025, 11:59\u00a0p.\u00a0m.",)
         + ("2025-12-02T23:59+01:00",),
         ("\u200f2025-12-02 23:59", "2025-12-02T23:59+01:00"),
+        ("Fri, 04 Dec 2026 10:00:00 GMT", "2026-12-04T10:00+00:00"),
     ],
 )
 def test_times(text, expected):
@@ -110,11 +111,18 @@ def test_times(text, expected):
         "31 February 2026, 10:00",
         "2 2026 10:00",
         "2 brumaire 2026, 10:00",
+        "2 December 2026, 10:00 EST",
     ],
 )
 def test_what_is_no_time(text):
     with pytest.raises(ValueError, match="no time"):
         parse_time(text)
+
+
+@pytest.mark.parametrize("year", ["0001", "9999"])
+def test_a_year_that_another_zone_does_not_have(year):
+    with pytest.raises(ValueError, match="out of range"):
+        parse_time(f"{year}-12-31T23:59", BERLIN)
 
 
 def test_a_time_without_a_zone_is_this_machines():
