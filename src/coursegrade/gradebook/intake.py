@@ -7,7 +7,6 @@ from pathlib import Path
 
 from coursegrade.assignment.master import marker
 from coursegrade.examiner.notebook import (
-    LIMIT_MB,
     UnreadableError,
     answers,
     match,
@@ -21,7 +20,7 @@ from coursegrade.gradebook.hand_ins import File, IntakeError, files_in, plain
 from coursegrade.gradebook.roster import folded
 from coursegrade.gradebook.sheets import write_sheet
 
-_MOST_MB = 5 * LIMIT_MB  # of notebooks of one student that are opened
+_MOST_MB = 100  # of notebooks of one student that are opened
 OTHER_ID = "the notebook's student_id is"
 _NO_NOTEBOOK = "not a notebook"
 # Names that no file can have on Windows.
