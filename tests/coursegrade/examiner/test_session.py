@@ -166,6 +166,15 @@ def test_names_are_as_they_were_at_their_task(box):
     made.close()
 
 
+def test_a_copy_of_the_process_answers_nothing(box):
+    """Code that forks and comes back twice costs no later question."""
+    forks = "import os\ndef f(): os.fork(); return 1"
+    made = session(box, ("one", forks), ("two", "def g(): return 2"))
+    made.ensure("one")
+    assert made.call("one", "f", (), {}) == 1 and made.call("two", "g", (), {}) == 2
+    made.close()
+
+
 def test_a_name_below_its_test_says_where(box):
     made = session(box, ("one", "x = 1"), "y = 2")
     made.steps[-1] = Step("run", "y = 2", "", 7)

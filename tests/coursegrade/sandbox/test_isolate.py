@@ -61,6 +61,18 @@ def test_what_notebooks_do_passes_the_filter(room):
     assert "error" not in room.ask("run", source=honest)
 
 
+def test_a_room_has_room_for_threads(box):
+    """What each reserves for itself is not counted as memory that it needs."""
+    many = "import threading\ngo, count = threading.Event(), 0\n"
+    many += "def work():\n    x = [bytes(10**5) for _ in range(5)]\n    go.wait()\n"
+    many += "for _ in range(50):\n    threading.Thread(target=work).start()\n"
+    many += "    count += 1\ngo.set()"
+    room = Room(lambda: box.room(**{**LIMITS, "memory_mb": 1024}))
+    room.allow(30)
+    assert "error" not in room.ask("run", source=many)
+    room.close()
+
+
 def test_no_capability_is_left(room):
     caps = "[l for l in open('/proc/self/status') if l.startswith('Cap') and '1' in l]"
     assert seen(room, caps) == "[]"
