@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from coursegrade.assignment import needs
 from coursegrade.assignment.master import marker, released_source
 
-LIMIT_MB = 20
+# Figures and training logs make large notebooks; texts and lists, not bytes, fill the
+# memory: eight million take half a GB.
+LIMIT_MB = 64
+MAX_PARTS = 8_000_000
 MAX_CELLS = 20_000
 # No longer cell's text is looked into for names.
 MAX_TREE = 100_000
@@ -54,6 +57,11 @@ def read_notebook(data):
     if len(data) > LIMIT_MB * 2**20:
         raise UnreadableError(
             f"larger than {LIMIT_MB} MB: clear the notebook's outputs and hand it "
+            "in again"
+        )
+    if sum(map(data.count, (b"[", b"{", b'"'))) > MAX_PARTS:
+        raise UnreadableError(
+            "too many texts and lists in it: clear the notebook's outputs and hand it "
             "in again"
         )
     if not data.strip():

@@ -19,7 +19,7 @@ _INNER_MB, _INNER_FILES, _DEPTH = 100, 2000, 3
 _NAME = 255
 _LINK = "not a file of its own, but a link"
 _TOOLS = re.compile(
-    r"\..+|__MACOSX|__pycache__|Thumbs\.db|desktop\.ini|Icon\r|node_modules|venv",
+    r"\.(?!ipynb$).+|__MACOSX|__pycache__|Thumbs\.db|desktop\.ini|Icon\r|node_modules|venv",
     re.IGNORECASE,
 )
 
@@ -69,7 +69,7 @@ def files_in(path):
         except Exception as error:
             raise IntakeError(
                 f"{path}: neither a folder nor a zip that can be read ({error}): "
-                "download it again"
+                "download it again, or unpack another archive and name the folder"
             ) from None
         # It stays open: a class's zip has a long directory.
         found = _told(_in_zip(archive, lambda entry: partial(archive.open, entry)))
@@ -198,7 +198,7 @@ def _read(opened):
         said = getattr(error, "strerror", None)
         said = f"cannot be read: {said}" if said else ""
         raise UnreadableError(
-            said or "damaged inside the zip, or with a password"
+            said or "damaged inside the zip, or with a password: hand in the notebook"
         ) from None
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from coursegrade.assignment.master import marker
 from coursegrade.examiner.notebook import (
-    LIMIT_MB,
     UnreadableError,
     answers,
     match,
@@ -21,9 +20,11 @@ from coursegrade.gradebook.hand_ins import File, IntakeError, files_in, plain
 from coursegrade.gradebook.roster import folded
 from coursegrade.gradebook.sheets import write_sheet
 
-_MOST_MB = 5 * LIMIT_MB  # of notebooks of one student that are opened
+_MOST_MB = 100  # of notebooks of one student that are opened
 OTHER_ID = "the notebook's student_id is"
 _NO_NOTEBOOK = "not a notebook"
+# Names that no file can have on Windows.
+_DEVICE = re.compile(r"(?i)con|prn|aux|nul|(com|lpt)\d")
 _ID = re.compile(r"""^student_id\s*=\s*(["'])(.+?)\1\s*(?:#.*)?$""", re.MULTILINE)
 
 
@@ -157,16 +158,19 @@ def write_intake(out, intake):
 def file_name(student):
     """Return a name for a student's file that every file system takes."""
     short = re.sub(r"[^A-Za-z0-9-]+", "_", student).strip("_")[:60] or "student"
-    if short == student:
+    if short == student and not _DEVICE.fullmatch(short):
         return short
     return f"{short}-{hashlib.sha256(student.encode()).hexdigest()[:8]}"
 
 
 def _submission(student, members, master, notes, wanted):
     """Return one student's submission and the lines of its files."""
-    owner = next((one for _, one in members if not one.look), members[0][1])
     opened = _all_opened([file for file, _ in members], master)
     best, problem, asked = _best(list(opened.values()), wanted)
+    # Of several hand-ins of one student, the graded one says when it came.
+    first = [one for file, one in members if best and file is best.file]
+    sure = [one for one in (*first, *(one for _, one in members)) if not one.look]
+    owner = (sure or [members[0][1]])[0]
     if best:
         notes = [*notes, *_other_id(student, owner, best, master)]
         notes += [] if best.held else ["holds no cell of the assignment"]

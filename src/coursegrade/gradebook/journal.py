@@ -48,7 +48,8 @@ def write_atomically(path, content):
     """Write text or bytes so that a reader finds the old file or the new one, whole."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
+    # Two runs at once write two files, and the last one stays.
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     with open(part, "wb") as file:
         file.write(content if isinstance(content, bytes) else content.encode())
         file.flush()

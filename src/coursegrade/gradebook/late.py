@@ -8,7 +8,7 @@ import contextlib
 import math
 import re
 from dataclasses import dataclass, field
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, tzinfo
 
 from coursegrade.gradebook.hand_ins import plain
 from coursegrade.gradebook.sheets import read_sheet
@@ -70,7 +70,7 @@ class Deadline:
         if due is None or entry.get("absent"):
             return 0
         if time := self.handed_in(entry):
-            return max(0, math.ceil((time - due).total_seconds() / 86_400))
+            return _days_begun(due, time, self.zone)
         if entry.get("late") is None:
             return None
         extended = entry["id"] in self.extensions
@@ -107,6 +107,9 @@ def parse_time(text, zone: tzinfo | None = None):
         if time.tzinfo is None:
             time = time.replace(tzinfo=zone) if zone else time.astimezone()
         time.timestamp()
+        if not 1 < time.year < 9999:
+            # In another zone, it may have no year.
+            raise OverflowError
     except (OverflowError, OSError, ValueError):
         raise ValueError(f"{text!r} is out of range") from None
     return time
@@ -130,11 +133,23 @@ def read_times(path, column, zone=None):
     return made
 
 
+def _days_begun(due, time, zone):
+    """Return the days begun by the clock on the wall: one day has 25 hours a year."""
+    if time <= due:
+        return 0
+    late, on_time = (one.astimezone(zone).replace(tzinfo=None) for one in (time, due))
+    return max(1, math.ceil((late - on_time).total_seconds() / 86_400))
+
+
 def _long_date(text):
     """Return the time of a date in words, or None."""
     clock, year = _CLOCK.search(text), re.search(r"\b20\d\d\b", text)
     date = _DAY_MONTH.search(text) or _MONTH_DAY.search(text)
     if not (clock and year and date):
+        return None
+    zone = re.search(r"\b[A-Z]{2,5}\b", text[clock.end() :])
+    if zone and zone[0] not in ("GMT", "UTC"):
+        # Too many zones have the same letters.
         return None
     name, hour = date["month"].casefold(), int(clock[1])
     starts = (name.startswith(tuple(one.split())) for one in _MONTHS)
@@ -142,6 +157,7 @@ def _long_date(text):
     if clock[3]:
         hour = hour % 12 + 12 * (clock[3][0] in "pP")
     try:
-        return datetime(int(year[0]), month, int(date["day"]), hour, int(clock[2]))
+        time = datetime(int(year[0]), month, int(date["day"]), hour, int(clock[2]))
     except ValueError:
         return None
+    return time.replace(tzinfo=UTC) if zone else time

@@ -36,6 +36,11 @@ LAYOUTS = {
     "Blackboard": re.compile(
         r"(?P<place>.+?_(?P<id>[^_]+)_attempt_(?P<time>20\d\d(?:-\d\d){5})).*"
     ),
+    # "12345-678 - Ada Lovelace - Dec 1, 2026 1159 PM", a folder or in front of a file.
+    "Brightspace": re.compile(
+        r"(?P<place>(?P<id>\d+)-\d+ - (?P<name>.+?) ?- "
+        r"(?P<time>\w+\.? \d{1,2}, 20\d\d \d{3,4} [AP]M)).*"
+    ),
     # "submission_12345678"; who that is stands in submission_metadata.yml beside it.
     "Gradescope": re.compile(r"(?P<place>submission_(?P<id>\d+))"),
 }
@@ -120,7 +125,26 @@ def owners(files, assignment, roster=None, holds=lambda file: None):
             how += f", unlike {rule}'s" if rule else _DOUBT * (id(file) in doubt)
             look = bool(rule) or id(file) in doubt
             found.append((file, Owner(label, "", part, how, look=look)))
+    if rule == "Blackboard":
+        found = _apart(found)
     return found, beside
+
+
+def _apart(found):
+    """Return Blackboard's owners, with whole ids where parts of them are alike.
+
+    What the names share is the assignment's; an id may have a "_" as well.
+    """
+    heads = {one.where.partition("_attempt_")[0] for _, one in found if not one.look}
+    if len(heads) == len({one.label for _, one in found if not one.look}):
+        return found
+    shared = os.path.commonprefix(list(heads)).rpartition("_")[0] + "_"
+    return [
+        (file, one)
+        if one.look
+        else (file, replace(one, label=one.where[len(shared) :].split("_attempt_")[0]))
+        for file, one in found
+    ]
 
 
 def stem(name):
@@ -138,6 +162,8 @@ def _on_platform(part, rule):
     time = re.sub(r" ?UTC$", "+00:00", groups["time"].strip())
     # Blackboard writes hyphens only: 2026-12-01-11-59-02.
     time = re.sub(r"^(\S{10})-(\d\d)-(\d\d)-(\d\d)$", r"\1T\2:\3:\4", time)
+    # Brightspace writes no colon: 1159 PM.
+    time = re.sub(r"(\d\d [AP]M)$", r":\1", time)
     known = {"late": late, "platform": rule, "time": time}
     return Owner(groups["id"], groups["name"], groups["place"], rule, **known)
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from coursegrade.gradebook.hand_ins import plain
 from coursegrade.gradebook.journal import write_atomically
 
+# How files of Excel, LibreOffice and Numbers begin.
+_BOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 
 
@@ -59,16 +61,20 @@ def read_sheet(path, needed=()):
     Raises
     ------
     SheetError
-        If there is no such file or a column is missing.
+        If there is no such file, it is no CSV, or a column is missing; if a line has a
+        quotation mark that is not closed or, in a table of ours, more cells than there
+        are columns.
     """
     path = Path(path)
     if not path.is_file():
         raise SheetError(f"{path}: there is no such file")
-    text, separators = _decoded(path.read_bytes()), ",;\t"
+    data, separators = path.read_bytes(), ",;\t"
+    if data.startswith(_BOOKS):
+        raise SheetError(f"{path}: a spreadsheet's own format; save the table as CSV")
+    text = _decoded(data)
     if said := re.match(r"(?i)\s*sep=(.)\s*\n", text):
         text, separators = text[said.end() :], said[1]
-    parsed = (_parsed(text, separator, path) for separator in separators)
-    names, lines = max(parsed, key=lambda one: len(one[0]))
+    names, lines = _parsed(text, separators, path)
     if needed:
         names = [name.lower() for name in names]
         if absent := sorted(set(needed) - set(names)):
@@ -76,10 +82,18 @@ def read_sheet(path, needed=()):
                 f"{path}: no column {', '.join(absent)}; its first line names "
                 f"{', '.join(filter(None, names)) or 'none'}"
             )
+        if twice := [name for name in needed if names.count(name) > 1]:
+            raise SheetError(f"{path}: two columns {twice[0]}; keep one")
         lines = [(number, list(map(_unguarded, cells))) for number, cells in lines]
     rows = []
     for number, cells in lines:
         if any(cells):
+            if needed and any(cells[len(names) :]):
+                raise SheetError(
+                    f"{path}, line {number}: {len(cells)} cells under {len(names)} "
+                    "columns; put what has a separator in it, 2,5 say, into quotation "
+                    "marks"
+                )
             cells = cells + [""] * (len(names) - len(cells))
             rows.append((number, dict(zip(names, cells, strict=False))))
     return Sheet(path, tuple(names), tuple(rows))
@@ -126,8 +140,15 @@ def _decoded(data):
         return data.decode("cp1252", "replace")
 
 
-def _parsed(text, separator, path):
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+def _parsed(text, separators, path):
+    """Return the names and the lines, with the separator that makes most columns."""
+
+    def reader_of(separator):
+        # Strict: a mark that is not closed would swallow the lines below.
+        file = io.StringIO(text, newline="")
+        return csv.reader(file, delimiter=separator, strict=True)
+
+    reader = reader_of(max(separators, key=lambda one: _columns(reader_of(one))))
     try:
         names, *lines = [
             (reader.line_num, [cell.strip() for cell in cells]) for cells in reader
@@ -135,3 +156,10 @@ def _parsed(text, separator, path):
     except csv.Error as error:
         raise SheetError(f"{path}, line {reader.line_num}: {error}") from None
     return names[1], lines
+
+
+def _columns(reader):
+    try:
+        return len(next(reader, ()))
+    except csv.Error:
+        return 0

@@ -76,7 +76,8 @@ class Sandbox:
         command = [*command, "--trust"] if trust else [*_bubblewrap(), *command]
         self.process = subprocess.Popen(
             command,
-            env=start.environment(inside=not trust),
+            # Each thread would take 128 MB of what a room may map, and use none of it.
+            env=start.environment(inside=not trust) | {"MALLOC_ARENA_MAX": "2"},
             pass_fds=[there.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

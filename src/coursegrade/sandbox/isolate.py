@@ -21,15 +21,19 @@ PR_SET_DUMPABLE, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 4, 24, 38
 KEYCTL, KEYCTL_JOIN_SESSION_KEYRING = {"x86_64": 250, "aarch64": 219}, 1
 LAST_CAPABILITY = 63
 FIRST_USER = 2_000
+MOST_FILES = 50_000
 # seccomp.h: SCMP_ACT_ALLOW, SCMP_ACT_ERRNO(ENOSYS), what to do for a foreign
 # architecture, a name that this machine does not have.
 ALLOW, NO_SUCH_CALL = 0x7FFF0000, 0x00050000 | errno.ENOSYS
 BAD_ARCHITECTURE, NO_NUMBER = 2, -1
-#: System calls that no notebook needs and that have led into kernels: those that
-#: Docker's default profile keeps for privileged containers, and io_uring.
+#: System calls that no notebook needs and that have led into kernels, or around limits:
+#: those that Docker's default profile keeps for privileged containers, io_uring, and
+#: what is named below.
 DENIED = (
     *("io_uring_setup", "io_uring_enter", "io_uring_register"),
     *("add_key", "keyctl", "request_key"),
+    # Memory that no process maps; a file of it can hang in a socket, held by nobody.
+    *("memfd_create", "memfd_secret", "shmget", "semget", "msgget", "mq_open"),
     *("ptrace", "process_vm_readv", "process_vm_writev", "pidfd_getfd", "kcmp"),
     *("mount", "umount2", "pivot_root", "chroot", "unshare", "setns"),
     *("open_tree", "move_mount", "mount_setattr", "fsopen", "fsconfig", "fsmount"),
@@ -75,7 +79,9 @@ def own_files(size_mb, keep=()):
             for path in keep
             if path.startswith(place + "/")
         }
-        _mount("tmpfs", place, "tmpfs", flags, f"size={size_mb}m,mode=1777")
+        # An empty file takes memory, too.
+        most = f"size={size_mb}m,nr_inodes={MOST_FILES}"
+        _mount("tmpfs", place, "tmpfs", flags, f"{most},mode=1777")
         for path, folder in kept.items():
             os.makedirs(path)
             # Under the new mount, the old one can only be named by its number.
@@ -91,7 +97,8 @@ def own_files(size_mb, keep=()):
         # Where a container hides parts of /proc, none is better than its own.
         _mount("tmpfs", "/proc", "tmpfs", flags | MS_NOEXEC, "size=4k,mode=0555")
     # Memory of System V that no process maps would not be counted.
-    _write("/proc/sys/kernel/shmmni", "0")
+    for name, most in (("shmmni", "0"), ("msgmni", "0"), ("sem", "0 0 0 0")):
+        _write(f"/proc/sys/kernel/{name}", most)
 
 
 def unused_user(number):

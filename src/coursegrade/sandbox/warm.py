@@ -26,11 +26,16 @@ IMPORTS = (
     "keras",
     "matplotlib.pyplot",
     "matplotlib_inline.backend_inline",
+    # What IPython shows an error with.
+    "stack_data",
     "tensorflow",
 )
 WATCH_SECONDS = 0.2
 ASKED_SECONDS = 5
 _TICKS = os.sysconf("SC_CLK_TCK")
+_BUFFER = Path("/proc/sys/net/core/wmem_max")
+# Most bytes that may wait in a socket; the kernel doubles its setting.
+SOCKET_BYTES = 2 * int(_BUFFER.read_bytes() if _BUFFER.exists() else 212_992)
 
 
 def main(argv):
@@ -261,7 +266,7 @@ def _memory_mb(pids):
     """Return the memory of processes, MiB: what only they map, and nobody's files.
 
     A file without a name is in memory as long as somebody holds it, and nobody
-    has to map it.
+    has to map it; nor what is on its way through a socket.
     """
     nameless = {}
     for pid in pids:
@@ -275,12 +280,14 @@ def _private_kib(pid):
         rollup = Path(f"/proc/{pid}/smaps_rollup").read_bytes()
     except OSError:
         return 0
-    mine = (b"Private_Dirty:", b"Private_Clean:", b"Swap:")
+    # What two processes share is private to neither: of it the share of each. Memory
+    # that could be shared and is not counts twice, which a notebook hardly has.
+    mine = (b"Private_Dirty:", b"Private_Clean:", b"Swap:", b"Pss_Shmem:")
     return sum(int(n.split()[1]) for n in rollup.splitlines() if n.startswith(mine))
 
 
 def _nameless(pid):
-    """Return the bytes of the files in memory that a process holds, by file."""
+    """Return the bytes of the files in memory and sockets that a process holds."""
     found = {}
     try:
         numbers = os.listdir(f"/proc/{pid}/fd")
@@ -293,6 +300,8 @@ def _nameless(pid):
             continue
         if stat.S_ISREG(held.st_mode) and held.st_nlink == 0:
             found[held.st_dev, held.st_ino] = held.st_blocks * 512
+        elif stat.S_ISSOCK(held.st_mode):
+            found[held.st_dev, held.st_ino] = SOCKET_BYTES
     return found
 
 

@@ -86,11 +86,20 @@ def test_unanswered():
         (b"\xff\xfe", "not a notebook"),
         (b" " * (LIMIT_MB * 2**20 + 1), "larger than"),
         (json.dumps({"cells": [1] * 20_001}).encode(), "more than"),
+        (b"[" * 8_000_001, "too many texts and lists"),
     ],
 )
 def test_unreadable_notebooks_say_why(data, said):
     with pytest.raises(UnreadableError, match=said):
         read_notebook(data)
+
+
+def test_large_outputs_cost_nothing():
+    made = {"cell_type": "code", "source": "x = 1", "metadata": {}}
+    made["outputs"] = [{"output_type": "stream", "text": ["x" * 79 + "\n"] * 640_000}]
+    data = json.dumps({"cells": [made]}).encode()
+    assert len(data) > 50 * 2**20
+    assert read_notebook(data) == [Submitted("", "x = 1", True)]
 
 
 def changed(cells, name, source):

@@ -1,6 +1,7 @@
 """A submission's room: its time, and which of its cells is to blame for a loss."""
 
 import select
+import threading
 
 import pytest
 
@@ -49,6 +50,29 @@ def test_time_is_the_time_of_all_processes(box):
     # A little less than 2 x 0.5 s is counted in whole ticks of 10 ms.
     assert room.used() > 0.9
     room.close()
+
+
+def test_eighty_processes_of_a_neighbour_cost_no_time(box):
+    """The others use the cores: what is allowed is the own CPU time."""
+    hog, victim = (Room(lambda: box.room(**LIMITS | {"processes": 96})) for _ in "ab")
+    many = "import os\nfor _ in range(80):\n    if os.fork() == 0:\n"
+    many += "        os.setsid()\n        while True: pass\nwhile True: pass"
+    hog.allow(5)
+    victim.allow(2)
+    lost = []
+
+    def ask():
+        with pytest.raises(Lost) as caught:
+            hog.ask("run", source=many)
+        lost.append(caught.value.status)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    # On two cores this takes three seconds, as long as the neighbour lives.
+    assert "error" not in victim.ask("run", source=BURN.format(0.5))
+    thread.join(300)
+    assert lost == ["timeout"]
+    victim.close()
 
 
 @pytest.mark.parametrize(
@@ -139,6 +163,15 @@ def test_names_are_as_they_were_at_their_task(box):
     assert made.call("two", "h", (), {}) == 8
     assert made.call("one", "g", (), {}) == 3 and made.call("one", "f", (), {}) == 30
     assert made.call("two", "f", (), {}) == -1 and made.get("one", "n") == (True, 2)
+    made.close()
+
+
+def test_a_copy_of_the_process_answers_nothing(box):
+    """Code that forks and comes back twice costs no later question."""
+    forks = "import os\ndef f(): os.fork(); return 1"
+    made = session(box, ("one", forks), ("two", "def g(): return 2"))
+    made.ensure("one")
+    assert made.call("one", "f", (), {}) == 1 and made.call("two", "g", (), {}) == 2
     made.close()
 
 

@@ -100,6 +100,8 @@ def test_an_id_that_stands_in_the_path_is_looked_at(tmp_path):
 def test_file_names_stay_apart_and_plain():
     names = [intake.file_name(x) for x in ("a b", "a_b", "a/b", "../a", "é", "", "..")]
     names += [intake.file_name("a" * 80 + end) for end in "bc"]
+    names += [f"{intake.file_name(one)}-" for one in ("con", "lpt1")]
+    assert not {"con-", "lpt1-"} & {*names}
     assert len(set(names)) == len(names)
     assert all(
         set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789_-") for name in names

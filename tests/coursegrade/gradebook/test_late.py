@@ -26,6 +26,29 @@ def test_each_day_that_began_is_late(after, days):
     assert deadline.total(10, days) == pytest.approx(max(0, 10 - days))
 
 
+@pytest.mark.parametrize(
+    ("due", "came", "days"),
+    [
+        # The clocks go back, and forth: the day in Berlin has 25 and 23 hours.
+        ("2026-10-24T23:59", "2026-10-25T23:59", 1),
+        ("2026-10-24T23:59", "2026-10-25T22:59Z", 1),
+        ("2026-10-24T21:59Z", "2026-10-25T23:59", 1),
+        ("2026-10-24T23:59", "2026-10-26T00:00", 2),
+        ("2026-03-28T23:59", "2026-03-29T23:59", 1),
+        ("2026-03-28T22:59Z", "2026-03-29T21:59:01Z", 2),
+        # 2:30 comes twice: first when it is due, then 15 minutes before, and late.
+        ("2026-10-25T02:30", "2026-10-25T01:15Z", 1),
+        ("2026-10-25T02:30", "2026-10-25T00:30Z", 0),
+        ("2026-12-01T23:59-12:00", "2026-12-02T11:59Z", 0),
+        ("2026-12-01T23:59-12:00", "2026-12-02T12:59:01+01:00", 1),
+    ],
+)
+def test_one_moment_is_as_late_however_it_is_written(due, came, days):
+    due, came = parse_time(due, BERLIN), parse_time(came, BERLIN)
+    deadline = Deadline(due, 0.1, times={"ada": came}, zone=BERLIN)
+    assert deadline.late_days(entry()) == days
+
+
 def test_who_says_so():
     deadline = Deadline(DUE, 0.1)
     assert Deadline().late_days(entry()) == 0
@@ -72,6 +95,7 @@ def test_an_extension_is_one_students():
         ("martes, 2 de diciembre de 2025, 11:59\u00a0p.\u00a0m.",)
         + ("2025-12-02T23:59+01:00",),
         ("\u200f2025-12-02 23:59", "2025-12-02T23:59+01:00"),
+        ("Fri, 04 Dec 2026 10:00:00 GMT", "2026-12-04T10:00+00:00"),
     ],
 )
 def test_times(text, expected):
@@ -87,11 +111,18 @@ def test_times(text, expected):
         "31 February 2026, 10:00",
         "2 2026 10:00",
         "2 brumaire 2026, 10:00",
+        "2 December 2026, 10:00 EST",
     ],
 )
 def test_what_is_no_time(text):
     with pytest.raises(ValueError, match="no time"):
         parse_time(text)
+
+
+@pytest.mark.parametrize("year", ["0001", "9999"])
+def test_a_year_that_another_zone_does_not_have(year):
+    with pytest.raises(ValueError, match="out of range"):
+        parse_time(f"{year}-12-31T23:59", BERLIN)
 
 
 def test_a_time_without_a_zone_is_this_machines():

@@ -2,10 +2,12 @@
 
 import io
 import zipfile
+from datetime import UTC, datetime
 
 import pytest
 
 from coursegrade.gradebook import intake
+from coursegrade.gradebook.late import parse_time
 from coursegrade.gradebook.roster import Roster
 from submissions import MASTER, RIGHT, SCRATCH, TINY, WRONG, found, solved, write_files
 
@@ -24,6 +26,7 @@ EMPTY = solved(
     },
 )
 M = "_assignsubmission_file_"
+B = "2025-12-01-10-00-00"
 Q = "asked"
 NONE = "no notebook"
 
@@ -375,9 +378,32 @@ LAYOUTS = {
         | {"bob+tiny+2025-12-01 10:00:00.1 UTC/tiny.ipynb": RIGHT},
         {"ada": "ada+tiny+2025-12-02", "bob": "bob+tiny+2025-12-01"},
     ),
+    "Blackboard, ids with the same end": (
+        {f"T_1_{n}_attempt_{B}_w.ipynb": RIGHT for n in ("a_o", "b_o", "cyd")}
+        | {f"T_1_a_o_attempt_{B}.txt": b"Name: A O (a_o)"},
+        {n: f"T_1_{n}_attempt" for n in ("a_o", "b_o", "cyd")},
+    ),
+    "Brightspace's folders, one handed in twice": (
+        {"index.html": b"<p>", "12-3 - Ada L - Dec 1, 2025 1000 AM/w.ipynb": EMPTY}
+        | {"12-3 - Ada L - Dec 2, 2025 905 PM/w.ipynb": RIGHT}
+        | {"14-3 - Bob O'N-S - Dec 1, 2025 1000 AM/12-3 - Ada L.ipynb": RIGHT},
+        {"12": "12-3 - Ada L - Dec 2", "14": "14-3 - Bob O'N-S"},
+    ),
+    "Brightspace's files": (
+        {"index.html": b"<p>", "12-3 - Ada L- Dec 1, 2025 1000 AM - w.ipynb": RIGHT}
+        | {
+            "14-3 - Mal - Dec 1, 2025 1000 AM - 12-3 - Ada L - "
+            "Dec 2, 2025 1000 AM - w.ipynb": WRONG
+        },
+        {"12": "12-3 - Ada L", "14": "14-3 - Mal"},
+    ),
     "a page beside the folders": (
-        {"index.html": b"<p>", "12-3 - Ada L - Dec 1, 2025 1000 AM/w.ipynb": RIGHT},
-        {"12-3 - Ada L - Dec 1, 2025 1000 AM": "12-3 - Ada L"},
+        {"index.html": b"<p>", "ada/w.ipynb": RIGHT, "bob/w.ipynb": RIGHT},
+        {n: f"{n}/w.ipynb" for n in ("ada", "bob")},
+    ),
+    "a file that is an ending alone": (
+        {"ada/.ipynb": RIGHT, "bob/.w.ipynb": RIGHT, "bob/w.ipynb": WRONG},
+        {"ada": "ada/.ipynb", "bob": "bob/w.ipynb"},
     ),
     "not a notebook, an empty one": (
         {"ada.ipynb": b"{}", "bob.ipynb": b"", "cyd.ipynb": RIGHT},
@@ -471,6 +497,16 @@ def test_times_that_stand_in_names(tmp_path):
     files = LAYOUTS["nbgrader's exchange, handed in twice"][0]
     taken = intake.collect(write_files(tmp_path / "a", files), MASTER).submissions
     assert taken[1].owner.time == "2025-12-01 10:00:00.1+00:00"
+    # Of two hand-ins the graded one counts, which is the later one here.
+    assert taken[0].owner.time == "2025-12-02 10:00:00.1+00:00"
+    files = {"a_11_901_w.ipynb": EMPTY, "a_LATE_11_902_w-1.ipynb": RIGHT}
+    taken = intake.collect(write_files(tmp_path / "d", files), MASTER).submissions
+    assert taken[0].owner.late and taken[0].owner.where == "a_LATE_11_902_"
+    files = LAYOUTS["Brightspace's folders, one handed in twice"][0]
+    taken = intake.collect(write_files(tmp_path / "e", files), MASTER).submissions
+    assert parse_time(taken[0].owner.time, UTC) == datetime(
+        2025, 12, 2, 21, 5, 0, 0, UTC
+    )
     files = LAYOUTS["Blackboard's zip"][0]
     taken = intake.collect(write_files(tmp_path / "b", files), MASTER).submissions
     assert taken[0].owner.time == "2025-12-01T10:00:00"

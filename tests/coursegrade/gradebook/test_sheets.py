@@ -34,6 +34,21 @@ def test_a_table_that_cannot_be_used(tmp_path):
     path.write_text("id,points\n")
     with pytest.raises(SheetError, match="a.csv: no column task; .* names id, points"):
         read_sheet(path, ("id", "points", "task"))
+    for text, said in (
+        # A mark that is not closed, a decimal comma: marks of others would be lost.
+        ('id,points\nann,"2\nbob,3\n', "line 3: unexpected end"),
+        ("id,points\n\nann,2,5\n", "line 3: 3 cells under 2 columns"),
+        ("id,points,points\nann,2,3\n", "two columns points"),
+    ):
+        path.write_text(text)
+        with pytest.raises(SheetError, match=f"a.csv.*{said}"):
+            read_sheet(path, ("id", "points"))
+    path.write_text('"L, A";id\n"M, B";bob;;\n')
+    assert read_sheet(path, ("id",)).lines[0][1]["id"] == "bob"
+    for start in (b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1"):
+        path.write_bytes(start + b"x")
+        with pytest.raises(SheetError, match="a.csv: .* save the table as CSV"):
+            read_sheet(path)
     path.write_text("")
     with pytest.raises(SheetError, match="names none"):
         read_sheet(path, ("id",))

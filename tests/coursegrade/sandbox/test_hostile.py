@@ -14,7 +14,7 @@ import hostile
 import processes
 from coursegrade.assignment.master import parse_master
 from coursegrade.examiner import client
-from coursegrade.examiner.notebook import Step
+from coursegrade.examiner.notebook import LIMIT_MB, Step
 from coursegrade.examiner.session import Session
 from coursegrade.gradebook import feedback, intake, tables, whole_class
 from coursegrade.release import released_notebook
@@ -127,7 +127,7 @@ def test_grade(graded, case):
 
 def test_files_that_are_tricks(graded):
     entries = graded["entries"]
-    for name, text in (("link", "a link"), ("two_gigabytes", "larger than 20 MB")):
+    for name, text in (("link", "a link"), ("two_gigabytes", "larger than 64 MB")):
         assert statuses(entries[name]) == ("unreadable",) * 3
         assert text in entries[name]["rows"][0]["message"]
     (odd,) = [name for name in entries if name.startswith("=cmd")]
@@ -196,7 +196,7 @@ def test_zip_bomb(tmp_path):
     bomb = tmp_path / "all.zip"
     with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
         with archive.open("ada.ipynb", "w", force_zip64=True) as file:
-            for _ in range(64):
+            for _ in range(LIMIT_MB + 1):
                 file.write(bytes(2**20))
         archive.writestr("../../bob.ipynb", "{}")
         archive.writestr("/etc/cy.ipynb", "{}")

@@ -61,35 +61,94 @@ def test_what_notebooks_do_passes_the_filter(room):
     assert "error" not in room.ask("run", source=honest)
 
 
+def test_a_room_has_room_for_threads(box):
+    """What each reserves for itself is not counted as memory that it needs."""
+    many = "import threading\ngo, count = threading.Event(), 0\n"
+    many += "def work():\n    x = [bytes(10**5) for _ in range(5)]\n    go.wait()\n"
+    many += "for _ in range(50):\n    threading.Thread(target=work).start()\n"
+    many += "    count += 1\ngo.set()"
+    room = Room(lambda: box.room(**{**LIMITS, "memory_mb": 1024}))
+    room.allow(30)
+    assert "error" not in room.ask("run", source=many)
+    room.close()
+
+
 def test_no_capability_is_left(room):
     caps = "[l for l in open('/proc/self/status') if l.startswith('Cap') and '1' in l]"
     assert seen(room, caps) == "[]"
     assert seen(room, f"[l for l in {caps} if 'f' in l]") == "[]"
 
 
-@pytest.mark.parametrize(
-    "source",
-    [
-        # Memory that no process maps.
-        "import os, time\npiece, held = bytes(2**20), []\n"
-        "for _ in range(12):\n    held.append(os.memfd_create('m'))\n"
-        "    for _ in range(60): os.write(held[-1], piece)\ntime.sleep(20)",
-        # The same, spread over children.
-        "import os, time\npiece = bytes(2**20)\nfor _ in range(12):\n"
-        "    if os.fork() == 0:\n        fd = os.memfd_create('m')\n"
-        "        for _ in range(60): os.write(fd, piece)\n        time.sleep(20)\n"
-        "time.sleep(20)",
-    ],
-)
-def test_memory_that_no_process_maps_counts(room, source):
+# Each holds more than the room of 100 MB below may, and no process maps it alone.
+UNMAPPED = {
+    "files without a name": """
+for place in ("/tmp", "/dev/shm"):
+    held = open(place + "/x", "wb")
+    os.unlink(held.name)
+    kept = [held, *globals().get("kept", ())]
+    for _ in range(58): held.write(bytes(2**20))
+    held.flush()
+""",
+    "the same of children": """
+for place in ("/tmp", "/dev/shm"):
+    if os.fork() == 0:
+        held = open(place + "/x", "wb")
+        os.unlink(held.name)
+        for _ in range(58): held.write(bytes(2**20))
+        held.flush()
+        time.sleep(20)
+""",
+    "memory that two share": """
+os.fork()  # twice: a process may not map that much alone
+shared = mmap.mmap(-1, 75 * 2**20)
+turn, other = socket.socketpair()
+if os.fork() == 0: turn, other = other, turn
+for start in range(0, len(shared), 2**20):
+    for page in range(start, start + 2**20, 4096): shared[page] = 1
+    turn.send(b"x"), turn.recv(1)
+""",
+    "what waits in sockets": """
+held = []
+try:
+    while True:
+        held += socket.socketpair()
+        held[-1].setblocking(False)
+        held[-1].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2**24)
+        try:
+            while True: held[-1].send(bytes(2**16))
+        except BlockingIOError: pass
+except OSError: pass
+""",
+}
+
+
+@pytest.mark.parametrize("source", UNMAPPED.values(), ids=UNMAPPED)
+def test_memory_that_no_process_maps_counts(box, source):
+    room = Room(lambda: box.room(**{**LIMITS, "memory_mb": 100}))
+    room.allow(30)
     with pytest.raises(Lost) as caught:
-        room.ask("run", source=source)
+        room.ask("run", source=f"import mmap, os, socket, time{source}time.sleep(20)")
     assert caught.value.status == "memory"
 
 
-def test_no_shared_memory_of_system_v(room):
+def test_files_are_few_in_a_room(room):
+    for place in ("/tmp", "/dev/shm"):
+        few = f"__import__('os').statvfs({place!r}).f_files"
+        assert seen(room, few) == str(isolate.MOST_FILES)
+
+
+def test_nothing_of_system_v(room):
+    """Neither by the filter nor, where there is none, by the namespace's limits."""
     room.ask("run", source=LIBC)
-    assert seen(room, "libc.shmget(0, 4096, 0o1600)") == "-1"
+    for call in (
+        "shmget(0, 4096, 0o1600)",
+        "semget(0, 9, 0o1600)",
+        "msgget(0, 0o1600)",
+    ):
+        assert seen(room, f"libc.{call}") == "-1"
+    limits = "[open(f'/proc/sys/kernel/{n}').read().split() for n in {}]"
+    limits = limits.replace("{}", "('shmmni', 'msgmni', 'sem')")
+    assert set(seen(room, limits)) <= set("[]'0, ")
 
 
 def test_rooms_share_no_user_terminals_or_keys(box):
