@@ -88,10 +88,13 @@ VALUES = {
         {
             "1.3": "sign",
             "-np.log10(0.05)": "sign",
-            "-1": "slope of softplus at 0",
-            "-1.6": "slope of softplus at 0",
-            "0": "slope of softplus at 0",
-            "-1.25": "slope of softplus at 0",
+            "0.05": "its logarithm",
+            "0.1 / 2": "its logarithm",
+            "0.1": "derivative of softplus at 0",
+            "-1": "derivative of softplus at 0",
+            "-1.6": "derivative of softplus at 0",
+            "0": "derivative of softplus at 0",
+            "-1.25": "derivative of softplus at 0",
         },
     ),
     "ex-gain": (

@@ -107,7 +107,7 @@ def test_predict_then_reveal(visit):
     page.get_by_label("near .5").check()
     page.get_by_role("button", name="Show me").click()
     wait_for_step(page, 0)
-    assert page.locator(".lab-answer").inner_text().startswith("No: near .13.")
+    assert page.locator(".lab-answer").inner_text().startswith("No: near .16.")
     assert page.get_by_label("Standard deviation").is_visible()
     assert "Before training: vanishing." in page.locator(".lab-verdict").inner_text()
 

@@ -315,7 +315,8 @@ def experiment(lab):
 
 def test_preset_vanishing(experiment):
     assert experiment("vanishing")[0] < 1e-5
-    assert 0.1 < experiment("vanishing", stddev=0.125)[0] < 1
+    assert 0.1 < experiment("vanishing", stddev=0.125)[0] < 0.5
+    assert 0.5 < experiment("vanishing", stddev=0.16)[0] < 2
     assert experiment("vanishing", stddev=0.5)[0] > 1000
     assert experiment("vanishing")[2][0] == "vanishing"
 
