@@ -5,6 +5,7 @@ the repository is (see repository.py): GitHub publishes ``owner/name`` as
 ``https://owner.github.io/name/``. ``html: baseurl:`` in `_config.yml` comes first.
 """
 
+import re
 from pathlib import Path
 from urllib.parse import urlsplit
 from xml.etree import ElementTree as ET
@@ -17,6 +18,12 @@ STATIC = Path(__file__).parent / "static"
 #: Longer descriptions are cut by search engines.
 LONGEST = 160
 CARD = (1200, 630)
+#: The dark colours, for a page that no script can tell what the system wants.
+DARK = re.search(
+    r'html\[data-theme="dark"\] \{ (--paper.*?) \}',
+    (STATIC / "page.css").read_text(encoding="utf-8"),
+    re.DOTALL,
+)[1]
 LOST = """<section id="lost"><h1>This page is not here</h1>
 <p>Its address has changed, or the link to it has a fault.</p>
 <ul><li><a href="{start}">Start of the course</a></li>
@@ -71,6 +78,7 @@ def add_head(app, pagename, templatename, context, doctree) -> None:
     context["metatags"] = ""
     # Colours without a script; with one, layout.html asks the system or the reader.
     context["default_mode"] = "light"
+    context["dark_tokens"] = DARK
     known = context.get("description") or description(doctree)
     context["description"] = known or context["docstitle"]
     base = app.config.html_baseurl

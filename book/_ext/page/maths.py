@@ -167,15 +167,19 @@ def raise_primes(element) -> None:
 
 
 def space_functions(element) -> None:
-    """Put a thin space between ln, log, tanh and what they are taken of."""
-    for place, child in reversed(list(enumerate(element))):
+    """Put a thin space between ln, log, tanh and what stands beside them."""
+    if name(element) not in ("mrow", "math", "mstyle"):
+        return
+    parts = list(element)
+    for place, child in reversed(list(enumerate(parts))):
         base = child[0] if name(child) in ("msub", "msup") and len(child) else child
-        function = name(base) in ("mi", "mo") and text(base) in FUNCTIONS
-        after = element[place + 1] if place + 1 < len(element) else None
-        if function and after is not None and name(after) != "mo":
-            if name(element) in ("mrow", "math", "mstyle"):
+        if name(base) not in ("mi", "mo") or text(base) not in FUNCTIONS:
+            continue
+        after, before = parts[place + 1 : place + 2], parts[max(place - 1, 0) : place]
+        for at, beside in ((place + 1, after), (place, before)):
+            if any(name(part) not in ("mo", "mspace") for part in beside):
                 space = ET.Element(f"{{{NAMESPACE}}}mspace", width="0.1667em")
-                element.insert(place + 1, space)
+                element.insert(at, space)
 
 
 def lift_root(element) -> None:
@@ -252,7 +256,19 @@ def write_font(app) -> None:
     points = set().union(*map(italic, ALPHABET + GREEK + SYMBOLS + DRAWN))
     target = Path(app.outdir) / "_static" / "page" / "maths.woff"
     with resources.as_file(source) as path:
-        subset(path, target, points & available(path), edit=keep_small_root)
+        subset(path, target, points & available(path), edit=fit_to_lines)
+
+
+#: Where the two halves of a fraction in a line of text stand, in thousandths of the
+#: size: TeX's places, for halves of seven tenths. The font's are for larger ones.
+HALVES = {"FractionNumeratorShiftUp": 420, "FractionDenominatorShiftDown": 360}
+
+
+def fit_to_lines(font) -> None:
+    """Make fractions and roots of a size that lines of text have room for."""
+    for constant, value in HALVES.items():
+        getattr(font["MATH"].table.MathConstants, constant).Value = value
+    keep_small_root(font)
 
 
 def keep_small_root(font) -> None:

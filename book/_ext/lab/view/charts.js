@@ -123,7 +123,7 @@ export function lossChart({ width, description, losses, ghost, guess }) {
   };
   const place = at(y(log(guess)));
   let body = text;
-  body += `<line class="lab-theory" x1="${LEFT}" x2="${width - RIGHT}" y1="${place}" y2="${place}"/>`;
+  body += `<line class="lab-guess" x1="${LEFT}" x2="${width - RIGHT}" y1="${place}" y2="${place}"/>`;
   body += run(ghost, "lab-ghost") + run(losses, "lab-line");
   body += tick(x(0), bottom + 15, 0) + tick(x(length), bottom + 15, length, "end");
   return svg(width, height, description, body);
