@@ -402,9 +402,15 @@ def _replace(taps, layer, name, value):
 
 
 def leaves(model):
-    """Return the layers that do the work: no models, no wrappers of layers."""
-    layers = model._flatten_layers()
-    return [layer for layer in layers if not isinstance(layer, keras.Model)]
+    """Return the layers that do the work, no models, in the order of their making."""
+    found, waiting = {}, [model]
+    while waiting:
+        layer = waiting.pop(0)
+        if id(layer) not in found:
+            found[id(layer)] = layer
+            # all at once, Keras gives the layers of a nested model from last to first
+            waiting[:0] = layer._flatten_layers(include_self=False, recursive=False)
+    return [layer for layer in found.values() if not isinstance(layer, keras.Model)]
 
 
 def own_kernels(layer):

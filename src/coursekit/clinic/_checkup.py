@@ -31,7 +31,7 @@ def checkup(model, x, y, loss=None, sample_weight=None, step=0):
             # before training the moving averages say nothing
             inference = float(value(model(x, training=False))) if step else math.nan
             arriving = _output_gradient(value, outputs)
-            below = _input_gradient(model, value, x)
+            below, padding = _input_gradient(model, value, x)
         except (TypeError, ValueError, tf.errors.InvalidArgumentError):
             # a loss that takes something else than outputs
             return probed, Check(step, probed.loss, math.nan, math.nan)
@@ -43,6 +43,7 @@ def checkup(model, x, y, loss=None, sample_weight=None, step=0):
         arriving,
         _sway(outputs, baseline),
         below,
+        padding,
     )
 
 
@@ -88,7 +89,10 @@ def _output_gradient(value, outputs):
 
 
 def _input_gradient(model, value, x):
-    """Return the root mean square over the batch of the smallest ``||dL/dx||``."""
+    """Return the root mean square over the batch of the smallest ``||dL/dx||``.
+
+    And whether all of it lies in padding: token 0, or steps that are 0 throughout.
+    """
     inputs = [tf.convert_to_tensor(part) for part in keras.tree.flatten(x)]
     tables = [
         weight.value
@@ -103,7 +107,26 @@ def _input_gradient(model, value, x):
     found = tape.gradient(loss, lowest)
     parts = [g.values if isinstance(g, tf.IndexedSlices) else g for g in found]
     sizes = [stable_norm([g]) for g in parts if g is not None]
-    return math.sqrt(len(inputs[0])) * min(sizes) if sizes else math.nan
+    size = math.sqrt(len(inputs[0])) * min(sizes) if sizes else math.nan
+    pairs = zip(lowest, found, strict=True)
+    return size, any(_in_padding(inputs, *pair) for pair in pairs)
+
+
+def _in_padding(inputs, source, gradient):
+    """Tell whether padding gets a gradient, and of all other steps none does.
+
+    Padding is a step of zeros, or token 0 where an embedding was asked for an input.
+    """
+    if isinstance(gradient, tf.IndexedSlices):
+        steps, rows = np.asarray(gradient.indices), gradient.values
+        if not any(np.array_equal(np.ravel(i), steps) for i in inputs):
+            return False
+    elif gradient is not None and len(source.shape) == 3:
+        steps, rows = np.asarray(source).any(axis=-1).ravel(), gradient
+    else:
+        return False
+    gets, padding = np.reshape(rows, (len(steps), -1)).any(axis=1), steps == 0
+    return bool(gets[padding].any() and not gets[~padding].any() and not padding.all())
 
 
 def _sway(outputs, baseline):
@@ -133,12 +156,13 @@ def heads(model, names):
             if operation.name in names:
                 found.append(operation.name)
                 break
-            inputs = keras.tree.flatten(operation.input) if _single(operation) else []
+            inputs = keras.tree.flatten(operation.input) if single(operation) else []
             tensor = inputs[0] if len(inputs) == 1 else None
     return sorted(set(found), key=names.index) or list(names[-1:])
 
 
-def _single(operation):
+def single(operation):
+    """Tell whether an operation of a graph is used once: it has one input then."""
     return len(getattr(operation, "_inbound_nodes", ())) == 1
 
 

@@ -18,6 +18,7 @@ from coursekit.clinic._baseline import best_constant
 _SAMPLES = 512
 # Steps between two looks at the clock.
 CHUNK = 10
+LATE = "no time was left"
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class Copies:
         """Train a copy; return a Run, or a str that says why there is none."""
         first = remedy is None and seed == 0
         if time.monotonic() > self.until and not first:
-            return "no time was left"
+            return LATE
         random.seed(seed)
         np.random.seed(seed)
         with warnings.catch_warnings():

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from coursekit._taps import leaves, own_kernels
-from coursekit.clinic._checkup import heads
+from coursekit.clinic._checkup import heads, single
 
 # What a remedy can replace: layers whose constructor says all.
 _KINDS = ("Dense", "Conv1D", "Conv2D", "Conv3D", "LSTM", "GRU", "SimpleRNN")
@@ -22,6 +22,8 @@ _LOSSES = {
     "meanabsoluteerror": "regression",
     "huber": "regression",
     "logcosh": "regression",
+    "poisson": "counts",
+    "kldivergence": "categorical",
 }
 # What an activation can give.
 RANGES = {
@@ -31,6 +33,7 @@ RANGES = {
     "tanh": (-1, 1),
     "relu": (0, math.inf),
     "softplus": (0, math.inf),
+    "exponential": (0, math.inf),
 }
 # What gives the probabilities that a loss takes.
 _PROBABILITIES = {
@@ -67,8 +70,9 @@ class Facts:
     hidden: tuple = ()
     # the layer that makes the outputs, if its kind is known
     head: Part | None = None
-    # layers that drop units
+    # layers that drop units, and the names of those that drop outputs
     dropout: tuple = ()
+    behind: tuple = ()
     # the outputs' activation, and the length of their last axis
     output: str | None = None
     units: int | None = None
@@ -112,6 +116,12 @@ class Facts:
         return self.loss == "sparse" and self.whole and outside
 
     @property
+    def undefined(self):
+        """Whether the loss need not be a number, whatever the weights are."""
+        dropped = bool(self.behind) and self.loss == "categorical"
+        return self.strays or dropped or self.loss == "counts" and bool(self.misfit)
+
+    @property
     def wrong_targets(self):
         """What the loss cannot take of the targets, in words, or ""."""
         low, high = self.low, self.high
@@ -142,6 +152,8 @@ class Facts:
             return "softmax of one unit is 1"
         if not known or math.isnan(self.low):
             return ""
+        if self.loss == "counts" and lowest < 0:
+            return f"the loss takes the logarithm of the outputs, {now} may be below 0"
         if self.loss in _PROBABILITIES:
             if self.loss == "sparse" and self.units == 1:
                 return "a class has a unit of its own"
@@ -165,11 +177,12 @@ class Facts:
         return {name: size for name, size in sizes.items() if size > 0}
 
 
-def facts_of(model, x=None, y=None, loss=None, optimizer=None):
+def facts_of(model, x=None, y=None, loss=None, optimizer=None, called=()):
     """Return the facts of a built model and of its data, or of a batch of them.
 
     Inputs or targets of several arrays tell nothing. By default the loss and the
-    optimizer are those that the model is compiled with.
+    optimizer are those that the model is compiled with. ``called`` are the rows of a
+    probe: which layer comes last, a model that is no graph does not tell.
     """
     loss = getattr(model, "loss", None) if loss is None else loss
     optimizer = optimizer or getattr(model, "optimizer", None)
@@ -177,14 +190,14 @@ def facts_of(model, x=None, y=None, loss=None, optimizer=None):
     tokens = any(isinstance(layer, keras.layers.Embedding) for layer in order)
     ignored = getattr(loss, "ignore_class", None)
     return Facts(
-        **_of_layers(model, order),
+        **_of_layers(model, order, called),
         **_of_loss(loss),
         **_of_optimizer(optimizer),
         **_of_data(order, x, y, tokens, ignored),
     )
 
 
-def _of_layers(model, order):
+def _of_layers(model, order, called):
     parts, dropout, output = [], [], None
     for layer in order:
         kind = type(layer).__name__
@@ -204,7 +217,9 @@ def _of_layers(model, order):
             last = parts.pop()
             kind = last.kind if _has_name(name) else ""
             parts.append(Part(kind, last.config, last.name, name, layer.name))
-    ends = heads(model, [p.name for p in parts]) if parts else []
+    names = [p.name for p in parts]
+    names = [n for n in called if n in names] if {*called} >= {*names} else names
+    ends = heads(model, names) if parts else []
     head = next((p for p in parts if [p.name] == ends), None)
     if head is not None:
         output = head.activation
@@ -212,12 +227,25 @@ def _of_layers(model, order):
         "hidden": tuple(p for p in parts if p.name not in ends and p.kind),
         "head": head if head is not None and head.kind else None,
         "dropout": tuple(p for p in dropout if hasattr(keras.layers, p.kind)),
+        "behind": tuple(_behind(model, [p.name for p in dropout])),
         "output": output,
         "units": head and (head.config.get("units") or head.config.get("filters")),
         "functional": bool(getattr(model, "inputs", None)),
         "normalized": any("Normalization" in type(layer).__name__ for layer in order),
         "weights": sum(math.prod(v.shape) for v in model.trainable_variables),
     }
+
+
+def _behind(model, names):
+    """Yield those layers that the way back from the only output meets first of all."""
+    tensors = getattr(model, "outputs", None) or []
+    while len(tensors) == 1:
+        layer = getattr(tensors[0], "_keras_history", [None])[0]
+        if layer is None or not single(layer) or own_kernels(layer):
+            return
+        if layer.name in names:
+            yield layer.name
+        tensors = keras.tree.flatten(layer.input)
 
 
 def _has_name(activation):

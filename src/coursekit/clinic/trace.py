@@ -39,6 +39,9 @@ class Check:
     input_gradient : float
         Root mean square over the batch of ``||dL/dx||``, x being an input, or what an
         embedding makes of it; the smallest of several. NaN if there is none.
+    padding_alone : bool
+        Of the steps of a sequence only padding, token 0 or steps of zeros, gets a
+        gradient.
     """
 
     step: int
@@ -48,6 +51,7 @@ class Check:
     output_gradient: float = math.nan
     sway: float = math.nan
     input_gradient: float = math.nan
+    padding_alone: bool = False
 
     @property
     def skill(self):

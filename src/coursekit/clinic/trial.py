@@ -11,7 +11,7 @@ import numpy as np
 
 from coursekit._progress import progress
 from coursekit._tables import as_html, as_text
-from coursekit.clinic._copies import CHUNK, Copies
+from coursekit.clinic._copies import CHUNK, LATE, Copies
 from coursekit.clinic._facts import facts_of
 from coursekit.clinic.diagnosis import rules
 from coursekit.clinic.diagnosis.remedies import EVERY, Remedy, Signs, advice
@@ -23,8 +23,9 @@ __all__ = ["Attempt", "Trial", "try_remedies"]
 BETTER = 0.1
 #: Of remedies as good as the best but for so much, the one nearest to the cause counts.
 ALIKE = 0.05
-# After fewer steps nothing can be said.
-_FEWEST = 20
+# After fewer steps nothing can be said; so many are worth more than other remedies,
+# but for the first ones.
+_FEWEST, _ENOUGH, _LEAST = 20, 60, 4
 # So many remedies are tried again with other seeds.
 _LEADERS = 5
 
@@ -165,8 +166,8 @@ def try_remedies(
     kept = random.getstate(), np.random.get_state()
     try:
         copies = Copies(model, x, y, batch_size, until)
-        remedies, steps = _plan(copies, steps)
-        return _tried(copies, remedies, steps, seeds, verbose)
+        remedies, number, steps = _plan(copies, steps)
+        return _tried(copies, remedies, steps, seeds, verbose, number)
     finally:
         random.setstate(kept[0])
         np.random.set_state(kept[1])
@@ -198,7 +199,7 @@ def _arrays(x, y):
 
 
 def _plan(copies, steps):
-    """Return the remedies that fit, and the steps for which there is time."""
+    """Return the remedies that fit, for how many there is time, and for which steps."""
     start = time.monotonic()
     copies.run(None, 0, CHUNK)
     compiled = time.monotonic()
@@ -206,23 +207,28 @@ def _plan(copies, steps):
     step = (time.monotonic() - compiled) / _FEWEST
     facts = facts_of(copies.model, copies.x, copies.y)
     place = " in time" if facts.sequence >= _FEWEST else ""
-    verdict = "not_learning" if _finite(control) else "exploding"
-    remedies = advice(facts, Signs(place=place, norm=copies.norm), verdict, EVERY)
+    verdict = ("vanishing" if place else "not_learning") if _finite(control) else ""
+    signs = Signs(place=place, norm=copies.norm)
+    remedies = advice(facts, signs, verdict or "exploding", EVERY)
     compilations = sum(bool(r.layers) or "compile(" in r.code for r in remedies)
     left = copies.until - compiled - compilations * (compiled - start)
     # a third of the time is for the other seeds
-    possible = 0.65 * left / max(step, 1e-6) / (len(remedies) + 1)
-    steps = min(steps, max(_FEWEST, possible))
+    possible = 0.65 * left / max(step, 1e-6)
+    # rather a few long enough, those near the cause, than all of them too short
+    number = min(len(remedies), max(_LEAST, int(possible / _ENOUGH) - 1))
+    steps = min(steps, max(_FEWEST, possible / (number + 1)))
     # another length of the last chunk would be compiled anew
-    return remedies, max(CHUNK, int(steps) // CHUNK * CHUNK)
+    return remedies, number, max(CHUNK, int(steps) // CHUNK * CHUNK)
 
 
 def _finite(run):
     return not isinstance(run, str) and math.isfinite(run.share)
 
 
-def _tried(copies, remedies, steps, seeds, verbose):
-    runs, skipped = {}, []
+def _tried(copies, remedies, steps, seeds, verbose, number=None):
+    runs = {}
+    skipped = [(_short(r), LATE) for r in remedies[len(remedies[:number]) :]]
+    remedies = remedies[:number]
 
     def first_seed(remedy):
         run = copies.run(remedy, 0, steps)

@@ -213,6 +213,28 @@ def test_a_trial_keeps_to_its_time(monkeypatch):
     assert next(looks) < 16 + 2 * len(trial.skipped) + 10
 
 
+@pytest.mark.parametrize("cost, number, steps", [(0.001, 9, 200), (0.1, 4, 50)])
+def test_few_remedies_are_tried_for_long_where_all_would_be_too_short(
+    monkeypatch, cost, number, steps
+):
+    """Five seconds to compile and a cost for each step, on a clock of their own."""
+    now, cures = [0.0], [coursekit.clinic.Remedy("t", str(n), "lab") for n in range(9)]
+
+    def run(remedy, seed, steps):
+        now[0] += cost * steps + (steps == _copies.CHUNK) * 5
+        return _copies.Run(0.0, steps)
+
+    model = net(dense())
+    copies = SimpleNamespace(run=run, model=model, x=X, y=X, until=45.0, norm=1.0)
+    clock = SimpleNamespace(monotonic=lambda: now[0])
+    monkeypatch.setattr(trial_module, "time", clock)
+    monkeypatch.setattr(trial_module, "advice", lambda *_: tuple(cures))
+    assert trial_module._plan(copies, 200) == (tuple(cures), number, steps)
+    copies.notes = []
+    trial = trial_module._tried(copies, cures, 60, 1, False, number)
+    assert len(trial.attempts) == number + 1 and len(trial.skipped) == 9 - number
+
+
 def test_only_those_that_lead_are_tried_with_other_seeds():
     cures = [coursekit.clinic.Remedy(str(n), str(n), "lab") for n in range(9)]
 

@@ -17,7 +17,7 @@ class Finding:
     ----------
     kind : str
         "dead_units", "saturated", "fast", "slow", "still", "recurrent", "inference",
-        "spike", "little", "constant_outputs", "head", "labels", "scale",
+        "spike", "little", "constant_outputs", "head", "labels", "scale", "mask",
         "function", "bad_data" or "unmeasured".
     text : str
     layer : str or None
@@ -39,6 +39,7 @@ def findings(trace):
         _function,
         _labels,
         _scale,
+        _mask,
         _progress,
         _outputs,
         _units,
@@ -97,6 +98,14 @@ def _scale(trace):
         yield Finding("scale", f"{text}: kernels are drawn for size 1")
 
 
+def _mask(trace):
+    if rules.padding_alone(trace):
+        text = (
+            "of each sequence only the padding reaches the loss: the mask is inverted"
+        )
+        yield Finding("mask", text)
+
+
 def _progress(trace):
     value, steps = rules.skill(trace), trace.last_step
     if steps < rules.PATIENCE:
@@ -121,6 +130,8 @@ def _outputs(trace):
     head = trace.heads[-1] if trace.heads else None
     if trace.facts is not None and trace.facts.misfit:
         yield Finding("head", f"the output of {head}: {trace.facts.misfit}", head)
+    for name in trace.facts.behind if trace.facts else ():
+        yield Finding("head", f"{name} drops outputs, and nothing comes behind", name)
     checks = [c for c in trace.checks if c.step]
     if not checks or (rules.learns(trace) and checks[-1].sway != 0):
         return

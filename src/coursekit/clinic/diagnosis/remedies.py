@@ -38,9 +38,14 @@ STRONG = 5e-3
 HEAVY = 0.8
 _SHARES = ("rate", "dropout", "recurrent_dropout")
 _ADAPTIVE = ("Adam", "AdamW", "Adamax", "Nadam", "RMSprop", "Lion")
-_SATURATING = ("sigmoid", "hard_sigmoid", "tanh", "softsign", "hard_tanh")
-#: What gives the probabilities that a loss takes.
-_WANTED = {"binary": "sigmoid", "categorical": "softmax", "sparse": "softmax"}
+_SATURATING = ("sigmoid", "hard_sigmoid", "tanh", "softsign", "hard_tanh", "softmax")
+#: What gives the probabilities, or the rates, that a loss takes.
+_WANTED = {
+    "binary": "sigmoid",
+    "categorical": "softmax",
+    "sparse": "softmax",
+    "counts": "softplus",
+}
 _SCALED = ("Glorot", "He", "Lecun", "Orthogonal")
 
 
@@ -108,6 +113,8 @@ class Signs:
         The loss falls to the end.
     norm : float
         Norm of the gradient while it was finite (median); NaN: not known.
+    inverted : bool
+        Only padding reaches the loss.
     """
 
     sudden: bool = False
@@ -119,6 +126,7 @@ class Signs:
     moved: float = math.nan
     falling: bool = False
     norm: float = math.nan
+    inverted: bool = False
 
 
 def remedies(judgement, trace):
@@ -170,7 +178,7 @@ def _signs(judgement, trace):
     elif judgement.step == 0 or rules.growth_at_start(trace) is not None:
         place = " at start"
     return Signs(
-        sudden=judgement.sentence == "sudden",
+        sudden=judgement.sentence == "sudden" and not rules.undefined(trace),
         underived=rules.without_derivative(trace) is not None,
         bottomless=judgement.sentence == "bottomless",
         single=any("one sample a batch" in note for note in trace.notes),
@@ -180,6 +188,7 @@ def _signs(judgement, trace):
         moved=middle * trace.last_step if late and bad is None else math.nan,
         falling=rules.still_falls(trace),
         norm=float(np.median(before)) if len(before) else math.nan,
+        inverted=rules.padding_alone(trace),
     )
 
 
@@ -226,6 +235,17 @@ def _batch(facts, signs):
             "Take larger batches: of one sample a BatchNormalization makes 0",
             "model.fit(x, y, batch_size=32)",
             "batchnorm",
+        )
+
+
+def _mask(facts, signs):
+    if signs.inverted:
+        tokens = facts.x_rank < 3
+        yield Remedy(
+            "Give layers a mask that is True where a step counts, not in padding: "
+            "it is inverted now",
+            f"mask = {'x != 0' if tokens else 'np.any(x != 0, axis=-1)'}",
+            "exploding",
         )
 
 
@@ -289,7 +309,7 @@ def _output(facts, signs):
     elif facts.from_logits:
         yield _head(facts, "linear", why)
     elif wanted:
-        if facts.output == "linear":
+        if facts.output == "linear" and facts.loss != "counts":
             name = "SparseCategorical" if facts.loss == "sparse" else facts.loss.title()
             loss = f"keras.losses.{name}Crossentropy(from_logits=True)"
             yield Remedy(
@@ -305,6 +325,19 @@ def _output(facts, signs):
             # either alone is of no use: a bound, or a way too long
             yield from (fit.plus(scaled) for scaled in _scale(facts, signs))
         yield fit
+
+
+def _crossentropy(facts, signs):
+    """Offer classes their loss: of a sure wrong answer a squared error gets nothing."""
+    loss = {"sigmoid": "binary", "softmax": "categorical"}.get(facts.output)
+    classes = facts.whole and (facts.low, facts.high) == (0, 1)
+    if loss and classes and facts.loss == "regression" and not facts.one_softmax:
+        yield Remedy(
+            f"Take {loss} crossentropy: a squared error hardly corrects classes that "
+            "are sure and wrong",
+            f"model.compile(model.optimizer, loss='{loss}_crossentropy')",
+            "vanishing",
+        )
 
 
 def _relu_output(facts, signs):
@@ -403,7 +436,7 @@ def _initialize(facts, signs):
     """Draw the kernels that were not drawn for their activation, zero the biases."""
     changes = {}
     for part in (*_kernels(facts), *([facts.head] if facts.head else ())):
-        saturating = part.activation in (*_SATURATING, "linear", "softmax")
+        saturating = part.activation in (*_SATURATING, "linear")
         wanted = "glorot_uniform" if saturating else "he_normal"
         wanted = "lecun_normal" if part.activation == "selu" else wanted
         kernel, bias = _drawn(part, "kernel"), _drawn(part, "bias")
@@ -492,7 +525,11 @@ def _strength(penalty):
 
 
 def _dropped(facts, signs):
-    """Let units through where nearly all are dropped."""
+    """Let units through where nearly all are dropped, and all outputs."""
+    behind = {p: {"rate": 0.0} for p in facts.dropout if p.name in facts.behind}
+    if behind:
+        text = "Drop no outputs, in {}: a 0 in their place is an answer, and wrong"
+        yield _replaced(behind, text, "clinic")
     changes = {}
     for part in (*facts.dropout, *facts.hidden):
         shares = {k: part.config.get(k) or 0 for k in _SHARES}
@@ -513,6 +550,16 @@ def _frozen(facts, signs):
             "clinic",
             {name: {"trainable": True} for name in names},
         )
+
+
+def _backwards(facts, signs):
+    """Bring what stands at the beginning of a sequence to the end of the reading."""
+    last = [p for p in facts.hidden if p.config.get("return_sequences") is False]
+    if last and not last[-1].config["go_backwards"]:
+        text = "Read the sequence backwards in {}, for what stands at its beginning"
+        read = _replaced({last[-1]: {"go_backwards": True}}, text, "vanishing")
+        # a gradient that is small in all weights alike moves nothing but with Adam
+        yield from ([read.plus(adam) for adam in _adapt(facts, signs)] or [read])
 
 
 def _gates(facts, signs):
@@ -673,6 +720,16 @@ def _clip(facts, signs):
     )
 
 
+def _adapt(facts, signs):
+    """Take an optimizer whose steps do not hang on the gradient's size."""
+    if facts.optimizer.kind not in _ADAPTIVE:
+        yield Remedy(
+            "Take Adam: it divides the gradient of each weight by its size so far",
+            "model.compile(keras.optimizers.Adam(), model.loss)",
+            "exploding",
+        )
+
+
 def _connect(facts, signs):
     """Ask to look at the layers, where output, loss and labels fit each other."""
     if not (*_labels(facts, signs), *_output(facts, signs)):
@@ -684,24 +741,26 @@ def _connect(facts, signs):
         )
 
 
-_ALWAYS = (_clean, _derivative, _batch, _labels, _output)
+_ALWAYS = (_clean, _derivative, _batch, _mask, _labels, _output)
 _SEEN = (*_ALWAYS, _bound, _relu_output, _scale, _penalty, _dropped)
 _ORDER = {
     # healthy gradients, and little was learned: only what is plain
-    "weak": (_pace, _go_on, _frozen),
-    "vanishing": (_activate, _initialize, _normalize, _raise_once),
-    "vanishing in time": (_recurrence, _gates, _cell, _raise_once),
+    "weak": (_pace, _go_on, _frozen, _crossentropy),
+    "vanishing": (_activate, _initialize, _normalize, _raise_once, _adapt),
+    "vanishing in time": (_recurrence, _backwards, _gates, _cell, _raise_once),
     "exploding": (_unseen, _lower, _initialize, _clip, _normalize),
     "exploding at start": (_unseen, _initialize, _normalize, _lower, _clip),
     "exploding in time": (_unseen, _recurrence, _clip, _lower),
     "dead_units": (_pace, _initialize, _alive, _normalize, _lower),
     "no_gradient": (_slow_down, _zeros, _connect, _initialize, _frozen, _alive),
     "not_learning": (
-        *(_pace, _gates, _initialize, _frozen, _activate, _normalize, _raise, _lower),
+        *(_pace, _crossentropy, _gates, _initialize, _frozen, _activate, _normalize),
+        *(_raise, _lower),
     ),
 }
 #: What a trial has to try beside what fits the verdict.
 EVERY = (
     *(_pace, _initialize, _activate, _normalize, _unit_variance, _raise, _lower),
-    *(_clip, _alive, _gates, _recurrence, _cell, _frozen, _decades),
+    *(_adapt, _clip, _alive, _backwards, _gates, _recurrence, _cell, _frozen),
+    *(_decades,),
 )

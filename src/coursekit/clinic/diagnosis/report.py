@@ -211,7 +211,7 @@ def _untrained(model, x, y, loss, sample_weight):
         )
     x, y, sample_weight = one_batch(model, x, y, sample_weight)
     found, check = checkup(model, x, y, loss, sample_weight)
-    facts = facts_of(model, x, y, loss)
+    facts = facts_of(model, x, y, loss, called=found.layers)
     bad = bad_parts(x, y, sample_weight)
     return Trace.untrained(found, check, heads(model, found.layers), facts, bad)
 

@@ -318,6 +318,12 @@ def still_falls(trace):
     return bool(half - last >= STEADY * (first - last))
 
 
+def padding_alone(trace):
+    """Tell whether of all steps of a sequence only padding reaches the loss."""
+    # later a layer may be dead for all that is no padding
+    return bool(trace.checks) and trace.checks[0].padding_alone
+
+
 def _column(trace, name):
     n = trace.layers.index(name) if name in trace.layers else None
     return None if n is None else trace.gradient[:, n]
@@ -365,7 +371,7 @@ def not_finite(trace):
 
 def _sudden(trace, step):
     """Return evidence that nothing had grown before ``step``, or None."""
-    explained = bad_data(trace) is not None or wrong_labels(trace)
+    explained = bad_data(trace) is not None or undefined(trace)
     if step == 0:
         probed = trace.probes[0][1]
         if not _finite_loss(probed):
@@ -404,12 +410,13 @@ def bad_data(trace):
     return None
 
 
-def wrong_labels(trace):
-    """Tell whether a cross-entropy has got labels that are no classes.
+def undefined(trace):
+    """Tell whether the loss need not be a number: of labels that are no classes.
 
-    XLA, and a GPU, make NaN of them without a word.
+    XLA, and a GPU, make NaN of them without a word. Or of the logarithm of outputs
+    below 0, or of outputs that are dropped.
     """
-    return trace.facts is not None and trace.facts.strays
+    return trace.facts is not None and trace.facts.undefined
 
 
 def _ordinary(trace, probed):
@@ -445,7 +452,7 @@ def without_derivative(trace):
     The step, whether the loss was finite there and its gradient was not, and the layer
     below the function if a probe saw that before training.
     """
-    if bad_data(trace) or wrong_labels(trace):
+    if bad_data(trace) or undefined(trace):
         return None
     if trace.probes and trace.probes[0][0] == 0 and not _finite(trace.probes[0][1]):
         probed = trace.probes[0][1]

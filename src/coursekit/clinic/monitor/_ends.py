@@ -46,6 +46,11 @@ class Ends:
         self._end = None
         self.constant_loss, self.bad_parts = math.nan, None
 
+    @property
+    def called(self):
+        """The rows of a probe, in the order of calls; none before the first."""
+        return list(self.probes[0][1].layers) if self.probes else []
+
     def begin(self):
         """Forget where an earlier training ended: it goes on."""
         self._end = None
@@ -56,7 +61,8 @@ class Ends:
         if self.batch is None and self._recorder.targets is not None:
             y = self._recorder.targets
         try:
-            return facts_of(self._model, x, y, self._given_loss(), optimizer)
+            loss = self._given_loss()
+            return facts_of(self._model, x, y, loss, optimizer, self.called)
         except Exception:  # layers or data that nobody has met: no advice about them
             return None
 

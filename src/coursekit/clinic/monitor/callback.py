@@ -343,7 +343,7 @@ class GradientMonitor(keras.callbacks.Callback):
             weight=updates["weight"],
             probes=list(self._ends.probes),
             checks=list(self._ends.checks),
-            heads=heads(self._watched, names),
+            heads=heads(self._watched, self._ends.called or names),
             first_bad_step=record.bad_step,
             learning_rate=_learning_rate(self._optimizer),
             notes=[*self._ends.notes, *self._notes()],

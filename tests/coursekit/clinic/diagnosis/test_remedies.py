@@ -86,6 +86,8 @@ CASES = {
     "fractions of labels": lambda: (
         net(dense(), head=layers.Dense(3, "softmax"),
             loss="sparse_categorical_crossentropy"), X, (K / 255)[:, None]),
+    "counts": lambda: (net(dense(), head=layers.Dense(1, "tanh"), loss="poisson"),
+                       X, K[:, None]),
     "millions": lambda: (net(dense(), head=layers.Dense(1), loss="mse"),
                          X, 1e6 + 1e5 * X[:, 0]),
     "pixels": lambda: (
@@ -122,6 +124,11 @@ CASES = {
             layers.Dense(6, kernel_initializer=WIDE), layers.Activation("tanh"),
             layers.Dense(3), head=layers.Softmax(), loss=LOGITS), X, K),
     "flat": lambda: (net(dense(), dense(), head=layers.Dense(1)), X, X[:, :1]),
+    "squares of classes": lambda: (
+        net(dense(), head=layers.Dense(3, "softmax")), X, one_hot()),
+    "outputs dropped": lambda: (
+        net(dense(), layers.Dropout(0.2), layers.Dense(3), layers.Softmax(),
+            head=layers.GaussianDropout(0.5), loss="kl_divergence"), X, one_hot()),
 }  # fmt: skip
 
 
@@ -180,7 +187,7 @@ def holds(config, change):
     return True
 
 
-@pytest.mark.parametrize("name", list(CASES)[:11])
+@pytest.mark.parametrize("name", list(CASES)[:12])
 def test_the_first_remedy_of_a_wrong_output_fits_loss_and_labels(name):
     """The model is built with its lines, and its loss moves with its outputs."""
     model, x, y = CASES[name]()
@@ -213,6 +220,8 @@ def first_of(name, verdict="not_learning", **signs):
         ("softmax and logits", "keras.layers.Dense(3)"),
         ("bounded", "keras.layers.Dense(1)"),
         ("relu output", "keras.layers.Dense(1)"),
+        ("counts", "keras.layers.Dense(1, activation='softplus')"),
+        ("outputs dropped", "keras.layers.GaussianDropout(0.0)"),
     ],
 )
 def test_an_output_gets_what_loss_and_targets_want(name, code):
@@ -311,6 +320,78 @@ def test_an_activation_in_a_layer_of_its_own_is_changed_there():
     assert swapped.layers[tanh] == {"activation": "relu"} and relu not in swapped.layers
 
 
+def test_softmax_between_layers_is_replaced():
+    model = net(dense("softmax"), dense("softmax"), head=layers.Dense(3, "softmax"))
+    (swapped,) = remedies._activate(facts_of(model, X, one_hot()), Signs())
+    assert list(swapped.layers) == [layer.name for layer in model.layers[:2]]
+
+
+def test_classes_get_a_cross_entropy():
+    for activation, y, loss in (
+        ("softmax", one_hot(), "categorical"),
+        ("sigmoid", K[:, None] > 0, "binary"),
+        ("sigmoid", X[:, :1], ""),
+        ("softmax", 0.9 * one_hot(), ""),
+        (None, one_hot(), ""),
+    ):
+        for kind in ("mse", "mae", "categorical_crossentropy"):
+            model = net(dense(), head=layers.Dense(y.shape[1], activation), loss=kind)
+            found = list(remedies._crossentropy(facts_of(model, X, y), Signs()))
+            said = bool(loss) and not kind.startswith("categorical")
+            assert [f"'{loss}_crossentropy'" in r.code for r in found] == [True] * said
+
+
+@pytest.mark.parametrize("drop", ["Dropout", "SpatialDropout1D", None])
+def test_what_drops_outputs_is_found_behind_an_activation(drop):
+    i = keras.Input((30, 2))
+    hidden = layers.Dropout(0.5)(layers.Dense(4)(i))
+    output = layers.Activation("sigmoid")(layers.Dense(1)(hidden))
+    last = getattr(layers, drop)(0.5) if drop else layers.Reshape((30, 1))
+    model = keras.Model(i, last(output))
+    model.compile("sgd", "mse")
+    facts = facts_of(model, SERIES, SERIES[..., :1])
+    assert facts.behind == ((last.name,) if drop else ())
+    found = answer(Trace(**vars(trained(probed(EVEN))) | {"facts": facts}))
+    assert any(
+        f.kind == "head" and last.name in f.text for f in found.findings
+    ) == bool(drop)
+
+
+@pytest.mark.parametrize("name", ["counts", "outputs dropped", "labels from 1"])
+def test_a_loss_that_need_not_be_a_number_is_mended_before_functions_and_data(name):
+    bad = {"first_bad_step": 200, "bad_parts": {200: []}, "loss": np.ones(200)}
+    bad["loss"][-1] = np.nan
+    found = answer(trace_of(name, **bad))
+    assert found.sentence == "sudden"
+    assert not any("isfinite" in r.code or "epsilon" in r.code for r in found.remedies)
+    assert "keras.layers." in found.remedies[0].code
+
+
+@pytest.mark.parametrize(
+    "kind, optimizer, said", [("LSTM", "sgd", True), ("GRU", "adam", False)]
+)
+def test_what_stands_at_the_beginning_is_read_last(kind, optimizer, said):
+    first, last = (getattr(layers, kind)(4, return_sequences=n == 0) for n in (0, 1))
+    model = net(first, last, head=layers.Dense(1), shape=(30, 2), optimizer=optimizer)
+    facts = facts_of(model, SERIES, SERIES[:, 0, :1])
+    found = advice(facts, Signs(place=" in time"), "vanishing")[0]
+    assert found.layers == {last.name: {"go_backwards": True}}
+    assert ("Adam" in found.code) == said
+    turned = getattr(layers, kind)(4, go_backwards=True)
+    model = net(turned, head=layers.Dense(1), shape=(30, 2))
+    assert not list(remedies._backwards(facts_of(model, SERIES, X[:, :1]), Signs()))
+
+
+def test_an_inverted_mask_is_turned():
+    for rank, line in ((2, "mask = x != 0"), (3, "mask = np.any(x != 0, axis=-1)")):
+        trace = trace_of("flat")
+        checks = [Check(n, LOSS, LOSS, LOSS, padding_alone=n == 0) for n in (0, 200)]
+        facts = facts_of(CASES["flat"]()[0], X if rank == 2 else SERIES, X[:, :1])
+        found = answer(Trace(**vars(trace) | {"checks": checks, "facts": facts}))
+        assert found.remedies[0].code == line
+        assert "mask" in {f.kind for f in found.findings}
+
+
 def test_only_a_strong_penalty_is_taken_away():
     for penalty, said in (("l2", True), (keras.regularizers.L1L2(1e-4, 1e-3), False)):
         for key in ("kernel_regularizer", "activity_regularizer"):
@@ -326,7 +407,8 @@ def test_a_recurrence_is_drawn_anew_only_where_that_changes_it():
         facts = facts_of(model, SERIES, SERIES[:, 0, :1])
         found = advice(facts, Signs(place=" in time"), "vanishing")
         assert ["orthogonal" in r.code for r in found[:1]] == [bool(drawn)]
-        assert found[drawn].layers == {rnn.name: {"kind": "LSTM"}}
+        assert found[drawn].layers == {rnn.name: {"go_backwards": True}}
+        assert found[drawn + 1].layers == {rnn.name: {"kind": "LSTM"}}
 
 
 def test_a_rate_that_kills_in_one_step_is_lowered_first():
@@ -387,7 +469,7 @@ def test_the_activation_may_stand_in_a_layer_of_its_own():
 def test_a_gate_stays_open_for_the_sequence():
     model, x, y = CASES["lstm"]()
     signs = Signs(place=" in time")
-    remedy = advice(facts_of(model, x, y), signs, "vanishing")[0]
+    remedy = advice(facts_of(model, x, y), signs, "vanishing")[1]
     run(remedy, model, x, y)
     for layer in model.layers[:2]:
         forget = 1 / (1 + np.exp(-layer.cell.bias.numpy()[4:8]))
@@ -594,7 +676,7 @@ def test_facts_of_strange_models():
     class Own(keras.Model):
         def __init__(self):
             super().__init__()
-            self.a, self.b = dense(), layers.Dense(1)
+            self.a, self.b = dense(name="a"), layers.Dense(1, name="b")
 
         def call(self, x):
             return self.b(self.a(x))
@@ -603,6 +685,10 @@ def test_facts_of_strange_models():
     model(X)
     facts = facts_of(model, {"a": X}, [X, X])
     assert not facts.functional and len(facts.hidden) == 1 and facts.loss is None
+    assert (facts.output, facts_of(model, called=["b", "a"]).output) == (
+        "linear",
+        "relu",
+    )
     assert np.isnan(facts.x_size) and np.isnan(facts.low)
 
 

@@ -685,6 +685,55 @@ def test_padding_that_is_masked_changes_nothing(where):
         assert texts[0] == texts[1] != []
 
 
+@pytest.mark.parametrize("inverted", [True, False])
+@pytest.mark.parametrize("layer", ["LSTM", "GlobalAveragePooling1D"])
+@pytest.mark.parametrize("tokens", [True, False])
+def test_an_inverted_mask_is_found(layer, tokens, inverted):
+    rng, kind = np.random.default_rng(8), getattr(layers, layer)
+    kind = kind(4) if layer == "LSTM" else kind()
+    x = rng.integers(1, 9, (16, 6)) if tokens else rng.normal(size=(16, 6, 3))
+    x[::2, 4:], x[1::2, 3:] = 0, 0
+    i = keras.Input(x.shape[1:], dtype="int32" if tokens else "float32")
+    h = i
+    if tokens:
+        # places are numbered from 0, too
+        h = layers.Embedding(10, 3)(i) + layers.Embedding(6, 3)(keras.ops.arange(6))
+    zero = keras.ops.equal(i, 0)
+    zero = zero if tokens else keras.ops.all(zero, axis=-1)
+    mask = zero if inverted else keras.ops.logical_not(zero)
+    model = keras.Model(i, layers.Dense(1)(kind(h, mask=mask)))
+    model.compile("sgd", "mse")
+    y = rng.normal(size=(16, 1))
+    assert ("mask" in kinds(coursekit.diagnose(model, x, y))) == inverted
+    # with no padding, or nothing else, there is nothing to tell them apart
+    for same in (np.abs(x) + 1, 0 * x):
+        assert "mask" not in kinds(coursekit.diagnose(model, same, y))
+
+
+def test_the_last_layer_called_makes_the_outputs_of_a_model_that_is_no_graph():
+    """Neither that whose name comes last, nor the first of a nested model."""
+
+    class Coder(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.back = keras.Sequential([layers.Dense(8, "relu"), layers.Dense(8)])
+            self.into = keras.Sequential([layers.Dense(4, "relu")])
+
+        def call(self, x):
+            return self.back(self.into(x))
+
+    model, monitor = Coder(), GradientMonitor()
+    model.compile("sgd", "mse")
+    model.fit(X[:64], X[:64], verbose=0, callbacks=[monitor])
+    last = model.back.layers[-1].name
+    for found in (
+        coursekit.diagnose(monitor),
+        coursekit.diagnose(model, X[:9], X[:9]),
+    ):
+        assert found.trace.heads == [last] and found.trace.facts.output == "linear"
+        assert "head" not in kinds(found)
+
+
 def test_attention_beside_a_skip_connection_does_not_vanish():
     x = keras.Input((200,), dtype="int32")
     places = keras.ops.arange(200)
