@@ -141,16 +141,16 @@ def tapped(model, called=None):
                 row = Row(row_name(model, layer), kernels, _channel_axis(layer))
                 _tap_kernel_layer(taps, layer, row, enter, chain)
             elif not _holds_kernels(layer):
-                _replace(taps, layer, "call", chain.follow(layer))
+                replace(taps, layer, "call", chain.follow(layer))
         for layer in model._flatten_layers():
             # The fused kernels of a GPU never call the cell.
             if hasattr(layer, "use_cudnn"):
-                _replace(taps, layer, "use_cudnn", False)
+                replace(taps, layer, "use_cudnn", False)
             # A symbolic loop calls the cell once more than there are steps.
             if hasattr(layer, "unroll"):
-                _replace(taps, layer, "unroll", True)
+                replace(taps, layer, "unroll", True)
         # what the loss does with the outputs is no part of the model
-        _replace(taps, model, "call", chain.watched(model.call))
+        replace(taps, model, "call", chain.watched(model.call))
         yield rows
 
 
@@ -329,7 +329,7 @@ def _tap_kernel_layer(taps, layer, row, enter, chain):
     is_cell = hasattr(layer, "state_size")
     for name in ("activation", "recurrent_activation"):
         if callable(getattr(layer, name, None)):
-            _replace(taps, layer, name, _tap_activation(layer, name, row))
+            replace(taps, layer, name, _tap_activation(layer, name, row))
 
     original = layer.call
 
@@ -358,7 +358,7 @@ def _tap_kernel_layer(taps, layer, row, enter, chain):
             chain.add(run)
         return outputs
 
-    _replace(taps, layer, "call", call)
+    replace(taps, layer, "call", call)
 
 
 def _tap_activation(layer, name, row):
@@ -382,21 +382,21 @@ def _tap_activation(layer, name, row):
     return activation
 
 
-def _replace(taps, layer, name, value):
-    """Set an attribute on the instance until ``taps`` closes.
+def replace(taps, thing, name, value):
+    """Set an attribute on the instance until ``taps``, an ExitStack, closes.
 
     Past Keras's own ``__setattr__``, which would track what it is given as a
     part of the model.
     """
     missing = object()
-    before = vars(layer).get(name, missing)
-    object.__setattr__(layer, name, value)
+    before = vars(thing).get(name, missing)
+    object.__setattr__(thing, name, value)
 
     def restore():
-        if before is missing:
-            object.__delattr__(layer, name)
-        else:
-            object.__setattr__(layer, name, before)
+        if before is not missing:
+            object.__setattr__(thing, name, before)
+        elif name in vars(thing):
+            object.__delattr__(thing, name)
 
     taps.callback(restore)
 

@@ -146,19 +146,20 @@ def heads(model, names):
 
     A Functional model knows; of others the last layer is taken.
     """
-    found = []
-    for output in getattr(model, "outputs", None) or []:
-        tensor = output
-        while tensor is not None:
-            operation, _, _ = getattr(tensor, "_keras_history", (None, 0, 0))
-            if operation is None:
-                break
-            if operation.name in names:
-                found.append(operation.name)
-                break
-            inputs = keras.tree.flatten(operation.input) if single(operation) else []
-            tensor = inputs[0] if len(inputs) == 1 else None
-    return sorted(set(found), key=names.index) or list(names[-1:])
+    outputs = getattr(model, "outputs", None) or []
+    found = {_head_below(output, names) for output in outputs} - {None}
+    return sorted(found, key=names.index) or list(names[-1:])
+
+
+def _head_below(tensor, names):
+    """Return the last of the layers ``names`` on the one way to a tensor, or None."""
+    operation, *_ = getattr(tensor, "_keras_history", (None,))
+    if operation is None:
+        return None
+    if operation.name in names:
+        return operation.name
+    inputs = keras.tree.flatten(operation.input) if single(operation) else []
+    return _head_below(inputs[0], names) if len(inputs) == 1 else None
 
 
 def single(operation):

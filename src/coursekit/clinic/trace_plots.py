@@ -267,8 +267,8 @@ def _label_layers(ax, layers):
     """Name the layers at the left, as many of them as there is room for."""
     axes = ax.figure.dpi_scale_trans.inverted()
     points = 72 * ax.get_window_extent().transformed(axes).height
-    size = plt.rcParams["font.size"] if not ax.get_yticklabels() else 0
-    size = size or ax.get_yticklabels()[0].get_size()
+    labels = ax.get_yticklabels()
+    size = labels[0].get_size() if labels else plt.rcParams["font.size"]
     every = int(np.ceil(1.3 * size * len(layers) / points))
     shown = range(0, len(layers), max(1, every))
     names = shortened(layers)

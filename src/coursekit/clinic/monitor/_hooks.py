@@ -6,6 +6,10 @@ custom loops all pass, ``model.compute_loss`` is, for the loss and some samples,
 last listener that leaves takes everything off.
 """
 
+from contextlib import ExitStack
+
+from coursekit import _taps
+
 
 class Site:
     """The wrapped methods of one model and optimizer, and who listens."""
@@ -13,7 +17,7 @@ class Site:
     def __init__(self, model, optimizer):
         self.model, self.optimizer = model, optimizer
         self.recorders = []
-        self._undo = []
+        self._undo = ExitStack()
         # the train function that knows nothing of the hooks
         self.plain = getattr(model, "train_function", None)
         inner = getattr(optimizer, "inner_optimizer", None)
@@ -22,17 +26,11 @@ class Site:
             self._wrap(optimizer, "apply", self._outer_apply)
         self._wrap(model, "compute_loss", self._compute_loss)
         self._wrap(model, "train_step", self._train_step)
-        object.__setattr__(model, "_coursekit_site", self)
+        _taps.replace(self._undo, model, "_coursekit_site", self)
 
     def close(self):
         """Give the methods back."""
-        for thing, name, before in reversed(self._undo):
-            if before is not None:
-                object.__setattr__(thing, name, before)
-            elif name in vars(thing):
-                object.__delattr__(thing, name)
-        if vars(self.model).get("_coursekit_site") is self:
-            object.__delattr__(self.model, "_coursekit_site")
+        self._undo.close()
 
     def key(self):
         """Return what a traced train function depends on."""
@@ -49,9 +47,7 @@ class Site:
         )
 
     def _wrap(self, thing, name, make):
-        self._undo.append((thing, name, vars(thing).get(name)))
-        # past Keras's own __setattr__, which would track it
-        object.__setattr__(thing, name, make(getattr(thing, name)))
+        _taps.replace(self._undo, thing, name, make(getattr(thing, name)))
 
     def _apply(self, scaled):
         optimizer = self.optimizer.inner_optimizer if scaled else self.optimizer

@@ -18,6 +18,8 @@ from coursekit.clinic.monitor._updates import restarted
 ROWS = 512
 # Larger sparse gradients (embeddings) are not made dense for their norm.
 DENSE_ENTRIES = 2**20
+# What is told of the parts of a batch that was not seen.
+_UNSEEN = [_rows.UNTOLD] * len(_rows.PARTS)
 # In the place of a sum of squares: none of these weights is trained.
 NOT_TRAINED = -1.0
 # A tf.function of somebody's own has nothing to translate in what stands in its step.
@@ -76,7 +78,7 @@ class Recorder:
         self._batch = self._data = self._written = None
         self._asked = self._late = False
         # of the step that goes on: its loss, and whether each part is finite
-        self._told = variable([_rows.UNTOLD] * (1 + len(_rows.PARTS)), dtype=tf.float64)
+        self._told = variable([_rows.UNTOLD, *_UNSEEN], dtype=tf.float64)
 
     def key(self):
         """Return what the operations in the step depend on."""
@@ -85,7 +87,7 @@ class Recorder:
     def begin(self, optimizer, inside):
         """Make ready for a training; ``inside`` says where updates are measured."""
         self.updates = restarted(self.updates, optimizer, inside)
-        self._told.assign([_rows.UNTOLD] * (1 + len(_rows.PARTS)))
+        self._told.assign([_rows.UNTOLD, *_UNSEEN])
         if all(layer.built for layer in self.model._flatten_layers()):
             self.prepare()
 
@@ -122,11 +124,10 @@ class Recorder:
     @_as_written
     def tell(self, loss):
         """Keep the loss of the step that goes on."""
-        self._tell(
-            tf.cast(tf.reduce_mean(loss), tf.float64), [_rows.UNTOLD] * len(_rows.PARTS)
-        )
+        self._tell(loss, _UNSEEN)
 
     def _tell(self, loss, finite):
+        loss = tf.cast(tf.reduce_mean(loss), tf.float64)
         self._told.assign(tf.stack([loss, *finite]))
 
     @_as_written
@@ -139,7 +140,6 @@ class Recorder:
             # a train_step of one's own need not hand its inputs on
             x = (self._unpacked() or [None])[0]
         batch = tuple(map(_as_tensor, (x, y, sample_weight)))
-        loss = tf.cast(tf.reduce_mean(loss), tf.float64)
         finite = [_is_finite(part) for part in batch]
         self._tell(loss, [_rows.UNTOLD if x is None else finite[0], *finite[1:]])
         if x is not None:

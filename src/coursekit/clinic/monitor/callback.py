@@ -1,5 +1,6 @@
 """A Keras callback that records the gradients of every training step."""
 
+import copy
 from contextlib import contextmanager
 
 import keras
@@ -103,10 +104,9 @@ class GradientMonitor(keras.callbacks.Callback):
     @stop_on.setter
     def stop_on(self, verdicts):
         wanted = {verdicts} if isinstance(verdicts, str) else set(verdicts or ())
-        faults = STOPPING
-        if wanted - set(faults):
+        if wanted - set(STOPPING):
             raise ValueError(
-                f"stop_on={verdicts!r}: give one or more of {', '.join(faults)}"
+                f"stop_on={verdicts!r}: give one or more of {', '.join(STOPPING)}"
             )
         self._stop_on = wanted
 
@@ -331,6 +331,7 @@ class GradientMonitor(keras.callbacks.Callback):
             start = self._ends.norms_at_start(names)
             record.give_up_waiting(self._ends.last_norms(names), start)
         steps, updates = record.steps, record.updates
+        bad_parts = {0: self._ends.bad_parts, record.bad_step: record.bad_parts}
         return Trace(
             layers=names,
             steps=steps["step"],
@@ -349,13 +350,8 @@ class GradientMonitor(keras.callbacks.Callback):
             notes=[*self._ends.notes, *self._notes()],
             constant_loss=self._ends.constant_loss,
             facts=self._ends.facts(self._optimizer) if at_end else None,
-            bad_parts={n: p for n, p in self._bad_parts() if p is not None},
+            bad_parts={n: p for n, p in bad_parts.items() if p is not None},
         )
-
-    def _bad_parts(self):
-        yield 0, self._ends.bad_parts
-        if self._record.bad_step is not None:
-            yield self._record.bad_step, self._record.bad_parts
 
     def _why_unseen(self):
         if self._copies:
@@ -409,8 +405,8 @@ class GradientMonitor(keras.callbacks.Callback):
         if self._recorder is not None:
             raise ValueError("a monitor that has recorded a training cannot be copied")
         self._copies += 1
-        twin = type(self).__new__(type(self))
-        twin.__dict__ |= self.__dict__ | {"_copies": 0}
+        twin = copy.copy(self)
+        twin._copies = 0
         return twin
 
     @property
