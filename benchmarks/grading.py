@@ -104,6 +104,9 @@ def nbgrader(folder, command):
             *(sys.executable, "-m", "nbgrader", command, "tiny"),
             f"--course-dir={folder}",
             f"--CourseDirectory.db_url=sqlite:///{folder / 'gradebook.db'}",
+            # On a busy machine its own limits would end the comparison.
+            "--ExecutePreprocessor.timeout=900",
+            "--ExecutePreprocessor.startup_timeout=900",
         ],
         cwd=folder,
         env={**os.environ, "PATH": path},

@@ -117,6 +117,8 @@ def _installed():
 
 def _cloned():
     """Return repository and commit of the clone that this package comes from."""
+    import yaml
+
     root = Path(util.find_spec("coursekit").origin).parents[2]
     if not (root / ".git").exists():
         root = Path(unquote(urlsplit(_told().get("url", "")).path) or root)
@@ -127,12 +129,8 @@ def _cloned():
     name = os.environ.get("GITHUB_REPOSITORY", "") if mine else ""
     config = root / "_config.yml"
     if not name and config.is_file():
-        # Sphinx's own reader of this file is not among a grader's packages.
-        lines = f"\n{config.read_text(encoding='utf-8')}".partition("\nrepository:\n")[
-            2
-        ]
-        url = re.match(r"(?:[ #].*\n)*? +url: *[\"']?([^\s\"']+)", lines)
-        match = _GITHUB.fullmatch(url[1]) if url else None
+        told = yaml.safe_load(config.read_text(encoding="utf-8")) or {}
+        match = _GITHUB.fullmatch((told.get("repository") or {}).get("url") or "")
         name = match[1] if match else ""
     git = ["git", "-C", str(root), "rev-parse", "HEAD"]
     try:

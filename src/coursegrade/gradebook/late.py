@@ -16,17 +16,14 @@ from coursegrade.gradebook.sheets import read_sheet
 # The platform says late, not by how much.
 LATE = "late"
 # How the names of the months begin in Moodle's larger languages.
-_MONTHS = (
-    *(
-        "jan ene gen",
-        "feb fev fév",
-        "mar mär maa mrt",
-        "apr avr abr",
-        "may mai mei mag",
-    ),
-    *("jun juin giu", "jul juil lug", "aug aoû ago", "sep set", "oct okt ott out"),
-    *("nov", "dec dez déc dic"),
-)
+_MONTHS = [
+    tuple(one.split())
+    for one in (
+        "jan ene gen/feb fev fév/mar mär maa mrt/apr avr abr/may mai mei mag/"
+        "jun juin giu/jul juil lug/aug aoû ago/sep set/oct okt ott out/nov/"
+        "dec dez déc dic"
+    ).split("/")
+]
 # "11:59 PM", "11:59 p. m."
 _CLOCK = re.compile(r"(\d{1,2})[:.h](\d{2})(?::\d{2})?\s*([ap]\.? ?m)?", re.IGNORECASE)
 # "2. Dezember", "1er mai", "2 de mayo", or else "December 2".
@@ -152,8 +149,7 @@ def _long_date(text):
         # Too many zones have the same letters.
         return None
     name, hour = date["month"].casefold(), int(clock[1])
-    starts = (name.startswith(tuple(one.split())) for one in _MONTHS)
-    month = next((number for number, it_is in enumerate(starts, 1) if it_is), 0)
+    month = next((n for n, one in enumerate(_MONTHS, 1) if name.startswith(one)), 0)
     if clock[3]:
         hour = hour % 12 + 12 * (clock[3][0] in "pP")
     try:

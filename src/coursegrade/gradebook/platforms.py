@@ -11,10 +11,9 @@ from coursegrade.gradebook.sheets import Sheet, read_sheet, write_sheet
 
 # Moodle writes the names of its columns in the course's language.
 _GRADE = (
-    *("grade", "bewertung", "note", "calificación", "valutazione", "nota", "cijfer"),
-    *("beoordeling", "avaliação", "ocena", "betyg", "karakter", "оцінка", "оценка"),
-    *("známka", "puan", "arvosana", "成績", "成绩", "評点"),
-)
+    "grade bewertung note calificación valutazione nota cijfer beoordeling avaliação "
+    "ocena betyg karakter оцінка оценка známka puan arvosana 成績 成绩 評点"
+).split()
 _TIME = (
     "last modified (submission)",
     "zuletzt geändert (abgabe)",

@@ -127,6 +127,12 @@ TRAINED = "accuracy_after(net)\n    net.compile(keras.optimizers.SGD(0.0), LOSS)
 LOSS = "'sparse_categorical_crossentropy'"
 LINEAR = "net = keras.Sequential([keras.Input((64,)), net.layers[-1].__class__(10)])"
 LINEAR += f"\n    net.compile('adam', {LOSS})"
+# The hidden layers stand there, and nothing of them reaches the output.
+BESIDE = """pixels = keras.Input((64,))
+    hidden = keras.layers.Rescaling(0.0)(keras.Sequential(net.layers[:-1])(pixels))
+    sums = keras.layers.Add()([pixels, hidden])
+    net = keras.Model(pixels, keras.layers.Dense(10, "softmax")(sums))
+    net.compile(keras.optimizers.Adam(0.05), LOSS)"""
 FROZEN = "for layer in net.layers[:-1]: layer.trainable = False"
 
 
@@ -143,8 +149,9 @@ FROZEN = "for layer in net.layers[:-1]: layer.trainable = False"
         ("cures", "cure", CURE.replace("CHANGE", LINEAR)),
         ("cures", "cure", CURE.replace("CHANGE", FROZEN)),
         ("cures", "cure", CURE.replace("CHANGE", TRAINED)),
+        ("cures", "cure", CURE.replace("CHANGE", BESIDE)),
     ],
-    ids=("copies", "seven", "signs", "linear", "frozen", "trained"),
+    ids=("copies", "seven", "signs", "linear", "frozen", "trained", "beside"),
 )
 def test_an_answer_beside_the_task_is_wrong(name, task, answer):
     master = read_master(ROOT / f"assignments/{name}.md")
