@@ -1,5 +1,6 @@
 """What a grading process is started with: its variables, and what it imports once."""
 
+import gc
 import importlib
 import os
 from pathlib import Path
@@ -41,8 +42,16 @@ def environment(inside):
 
 
 def preload(*modules):
-    """Import modules, and all that notebooks take from the course's package."""
-    for name in modules:
-        importlib.import_module(name)
-    for name in coursekit.__all__:
-        getattr(coursekit, name)
+    """Import modules, and all that notebooks take from the course's package.
+
+    The collector rests meanwhile, since what is imported stays: it took a fifth of the
+    time.
+    """
+    gc.disable()
+    try:
+        for name in modules:
+            importlib.import_module(name)
+        for name in coursekit.__all__:
+            getattr(coursekit, name)
+    finally:
+        gc.enable()
