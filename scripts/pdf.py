@@ -36,13 +36,13 @@ STYLE = """
 @page { size: A4; margin: 20mm 20mm 20mm;
   @bottom-center { content: counter(page); font: 9pt sans-serif; } }
 @page :first { @bottom-center { content: none; } }
-html[data-theme] { --size: 10.5pt; --small: 9pt; }
+html[data-theme] { --size: 11.5pt; --small: 9pt; --measure: 36em; }
 body { font-size: 10.5pt; }
 .bd-article h1 { font-size: 22pt; }
 .bd-article h2 { font-size: 15pt; margin-top: 8mm; }
 article { break-before: page; padding: 0 !important; max-width: none !important; }
 .cover { padding-top: 70mm; }
-.cover h1 { font: 600 30pt/1.15 var(--furniture); }
+.cover h1 { font: 600 30pt/1.15 var(--furniture); text-wrap: balance; }
 .cover p { font: 12pt/1.5 var(--text); max-width: 32em; }
 .book-contents { break-before: page; font: 11pt/1.5 var(--furniture); }
 .book-contents h2 { font-size: 18pt; }

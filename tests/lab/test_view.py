@@ -274,7 +274,9 @@ def test_the_line_of_theory_only_before_training(visit):
     assert page.locator(".lab-chart-gradient .lab-theory").count() == 1
     page.get_by_role("button", name="One step").click()
     wait_for_step(page, 1)
-    assert page.locator(".lab-chart-gradient .lab-theory").count() == 0
+    # no theory is what guessing reaches: it has not that colour
+    assert page.locator(".lab-theory").count() == 0
+    assert page.locator(".lab-chart-loss .lab-guess").count() == 1
 
 
 @pytest.fixture(scope="module")

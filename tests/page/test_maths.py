@@ -54,6 +54,29 @@ def test_spaces_of_tex():
     assert any(maths.name(e) == "mspace" for e in tree.iter())
 
 
+@pytest.mark.parametrize(
+    ("tex", "spaces"),
+    [
+        (r"2 \ln 10", 2),
+        (r"\frac12 \log_{10} \frac12", 2),
+        (r"x^2 \tanh x", 2),
+        (r"= \ln 10", 1),
+        (r"(\ln 10)", 1),
+        (r"\ln (1 + x)", 0),
+    ],
+)
+def test_a_function_stands_apart_from_its_factors(tex, spaces):
+    tree = ET.fromstring(maths.mathml(tex, display=False))
+    assert sum(maths.name(e) == "mspace" for e in tree.iter()) == spaces
+
+
+def test_the_halves_of_a_fraction_are_near_its_bar():
+    """Both within a line: the font's own places made each such line higher."""
+    font = TTFont(HTML / "_static" / "page" / "maths.woff")["MATH"].table
+    for name, place in maths.HALVES.items():
+        assert getattr(font.MathConstants, name).Value == place <= 420
+
+
 def test_a_root_over_a_low_letter_is_as_high_as_a_digit():
     tree = ET.fromstring(maths.mathml(r"c \sqrt{n}", display=False))
     (root,) = (e for e in tree.iter() if maths.name(e) == "msqrt")

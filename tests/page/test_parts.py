@@ -383,6 +383,9 @@ def test_print_opens_the_solutions(visit):
     page.emulate_media(media="print")
     assert code.is_visible()
     assert not page.locator(".bd-sidebar-primary").is_visible()
+    # nothing is left to open
+    asked = page.locator("details.hide > summary")
+    assert asked.count() > 3 and not any(e.is_visible() for e in asked.all())
 
 
 @pytest.mark.parametrize("name", engines.ENGINES)
