@@ -153,12 +153,20 @@ def heads(model, names):
             operation, _, _ = getattr(tensor, "_keras_history", (None, 0, 0))
             if operation is None:
                 break
-            if operation.name in names:
-                found.append(operation.name)
+            if maker := _maker(operation, names):
+                found.append(maker)
                 break
             inputs = keras.tree.flatten(operation.input) if single(operation) else []
             tensor = inputs[0] if len(inputs) == 1 else None
     return sorted(set(found), key=names.index) or list(names[-1:])
+
+
+def _maker(operation, names):
+    """Return which of the layers an operation is, or the last inside of it; or None."""
+    if operation.name in names or not isinstance(operation, keras.Layer):
+        return operation.name if operation.name in names else None
+    inside = {layer.name for layer in _taps.leaves(operation)}
+    return next((name for name in reversed(names) if name in inside), None)
 
 
 def single(operation):
