@@ -156,10 +156,18 @@ def _head_below(tensor, names):
     operation, *_ = getattr(tensor, "_keras_history", (None,))
     if operation is None:
         return None
-    if operation.name in names:
-        return operation.name
+    if maker := _maker(operation, names):
+        return maker
     inputs = keras.tree.flatten(operation.input) if single(operation) else []
     return _head_below(inputs[0], names) if len(inputs) == 1 else None
+
+
+def _maker(operation, names):
+    """Return which of the layers an operation is, or the last inside of it; or None."""
+    if operation.name in names or not isinstance(operation, keras.Layer):
+        return operation.name if operation.name in names else None
+    inside = {layer.name for layer in _taps.leaves(operation)}
+    return next((name for name in reversed(names) if name in inside), None)
 
 
 def single(operation):

@@ -23,8 +23,12 @@ _LOSSES = {
     "huber": "regression",
     "logcosh": "regression",
     "poisson": "counts",
+    "hinge": "margin",
+    "squaredhinge": "margin",
     "kldivergence": "categorical",
 }
+# Layers between those with kernels that leave a linear map one.
+_LINEAR = ("InputLayer", "Flatten", "Reshape", "Dropout", "BatchNormalization")
 # What an activation can give.
 RANGES = {
     "sigmoid": (0, 1),
@@ -76,6 +80,8 @@ class Facts:
     # the outputs' activation, and the length of their last axis
     output: str | None = None
     units: int | None = None
+    # whether all hidden layers are linear, so that together they are one
+    linear: bool = False
     # whether the model's graph is known, so that it can be rebuilt
     functional: bool = True
     # whether a layer normalizes its inputs
@@ -154,6 +160,8 @@ class Facts:
             return ""
         if self.loss == "counts" and lowest < 0:
             return f"the loss takes the logarithm of the outputs, {now} may be below 0"
+        if self.loss == "margin" and lowest >= 0:
+            return f"the loss takes outputs on both sides of 0, {now} gives none below"
         if self.loss in _PROBABILITIES:
             if self.loss == "sparse" and self.units == 1:
                 return "a class has a unit of its own"
@@ -223,8 +231,12 @@ def _of_layers(model, order, called):
     head = next((p for p in parts if [p.name] == ends), None)
     if head is not None:
         output = head.activation
+    hidden = [p for p in parts if p.name not in ends]
+    plain = all(type(a).__name__ in (*_LINEAR, *_KINDS[:4]) for a in order)
+    linear = plain and all(p.activation == "linear" for p in hidden)
     return {
-        "hidden": tuple(p for p in parts if p.name not in ends and p.kind),
+        "hidden": tuple(p for p in hidden if p.kind),
+        "linear": linear and bool(hidden) and isinstance(model, keras.Sequential),
         "head": head if head is not None and head.kind else None,
         "dropout": tuple(p for p in dropout if hasattr(keras.layers, p.kind)),
         "behind": tuple(_behind(model, [p.name for p in dropout])),

@@ -100,7 +100,8 @@ def _facts(content):
     if content is None:
         return None
     numbers = {f.name for f in fields(Facts) if isinstance(f.default, float)}
-    found = {k: _numbers(v) if k in numbers else v for k, v in content.items()}
+    read = {True: _numbers, False: _restored}
+    found = {k: read[k in numbers](v) for k, v in content.items()}
     # a file of an earlier version has no layers that drop units
     for name in {"hidden", "dropout"} & content.keys():
         found[name] = tuple(map(_part, content[name]["tuple"]))

@@ -481,7 +481,16 @@ def _swap(old, new, text):
 _activate = _swap(
     _SATURATING, "relu", "Replace the activations of {}: they shrink delta"
 )
+_bend = _swap(
+    ("linear",), "relu", "Give {} an activation: without one all layers are one"
+)
 _alive = _swap(("relu",), "leaky_relu", "Let {} pass negative inputs: no unit can die")
+
+
+def _nonlinear(facts, signs):
+    """Bend a model that is one linear map, however many layers it has."""
+    if facts.linear:
+        yield from _bend(facts, signs)
 
 
 def _normalize(facts, signs):
@@ -745,7 +754,7 @@ _ALWAYS = (_clean, _derivative, _batch, _mask, _labels, _output)
 _SEEN = (*_ALWAYS, _bound, _relu_output, _scale, _penalty, _dropped)
 _ORDER = {
     # healthy gradients, and little was learned: only what is plain
-    "weak": (_pace, _go_on, _frozen, _crossentropy),
+    "weak": (_pace, _go_on, _frozen, _crossentropy, _nonlinear),
     "vanishing": (_activate, _initialize, _normalize, _raise_once, _adapt),
     "vanishing in time": (_recurrence, _backwards, _gates, _cell, _raise_once),
     "exploding": (_unseen, _lower, _initialize, _clip, _normalize),
@@ -754,8 +763,8 @@ _ORDER = {
     "dead_units": (_pace, _initialize, _alive, _normalize, _lower),
     "no_gradient": (_slow_down, _zeros, _connect, _initialize, _frozen, _alive),
     "not_learning": (
-        *(_pace, _crossentropy, _gates, _initialize, _frozen, _activate, _normalize),
-        *(_raise, _lower),
+        *(_pace, _crossentropy, _nonlinear, _gates, _initialize, _frozen, _activate),
+        *(_normalize, _raise, _lower),
     ),
 }
 #: What a trial has to try beside what fits the verdict.

@@ -297,13 +297,15 @@ def test_frozen_layers_train_and_are_drawn_anew_where_they_are_saturated():
     assert "trainable=False" in alive.code
 
 
-def test_a_saved_trace_gives_the_same_advice(tmp_path):
-    trace = trace_of("frozen and dropped")
+@pytest.mark.parametrize("name", ["frozen and dropped", "outputs dropped", "logits"])
+def test_a_saved_trace_gives_the_same_advice(name, tmp_path):
+    trace = trace_of(name)
     before = answer(trace)
     before.save(tmp_path / "run.json")
     after = coursekit.diagnose(coursekit.clinic.load_trace(tmp_path / "run.json"))
-    assert after.remedies == before.remedies
-    assert "Dropout" in before.remedies[0].code
+    assert after.remedies == before.remedies and after.findings == before.findings
+    assert ("Dropout" in before.remedies[0].code) == ("drop" in name)
+    assert after.trace.facts.behind == trace.facts.behind
 
 
 def test_an_activation_in_a_layer_of_its_own_is_changed_there():
@@ -324,6 +326,29 @@ def test_softmax_between_layers_is_replaced():
     model = net(dense("softmax"), dense("softmax"), head=layers.Dense(3, "softmax"))
     (swapped,) = remedies._activate(facts_of(model, X, one_hot()), Signs())
     assert list(swapped.layers) == [layer.name for layer in model.layers[:2]]
+
+
+def test_a_model_that_is_one_linear_map_is_bent():
+    for between, said in (
+        ([], True),
+        ([layers.Dropout(0.1), layers.BatchNormalization()], True),
+        ([layers.PReLU()], False),
+        ([layers.ReLU()], False),
+        ([layers.Lambda(lambda h: h**2)], False),
+    ):
+        model = net(layers.Dense(6), *between, head=layers.Dense(1, "sigmoid"))
+        facts = facts_of(model, X, X[:, :1])
+        found = advice(facts, Signs(), "not_learning")
+        assert any("are one" in r.text for r in found) == facts.linear == said
+    facts = facts_of(net(head=layers.Dense(1)), X, X[:, :1])
+    assert not facts.linear, "a regression of one layer is meant to be linear"
+
+
+@pytest.mark.parametrize("activation, said", [("sigmoid", 1), ("relu", 1), ("tanh", 0)])
+def test_a_margin_takes_outputs_on_both_sides(activation, said):
+    model = net(dense(), head=layers.Dense(1, activation), loss="hinge")
+    found = list(remedies._output(facts_of(model, X, np.sign(X[:, :1])), Signs()))
+    assert [r.code for r in found] == ["keras.layers.Dense(1)"] * said
 
 
 def test_classes_get_a_cross_entropy():

@@ -734,6 +734,22 @@ def test_the_last_layer_called_makes_the_outputs_of_a_model_that_is_no_graph():
         assert "head" not in kinds(found)
 
 
+@pytest.mark.parametrize("way", ["nested", "wrapped"])
+def test_the_head_may_stand_inside_of_another_layer(way):
+    """As that of a decoder, of a frozen critic, or of steps of a sequence."""
+    last = layers.Dense(8, name="last")
+    first, shape, end = layers.Dense(4, "relu"), (5, 8), layers.TimeDistributed(last)
+    if way == "nested":
+        end = keras.Sequential([keras.Input((4,)), layers.Dense(6, "relu"), last])
+        shape = (8,)
+    model = keras.Sequential([keras.Input(shape), first, end])
+    model.compile("sgd", "mse")
+    x = np.linspace(-1, 1, 9 * np.prod(shape)).reshape(9, *shape)
+    found = coursekit.diagnose(model, x, x)
+    assert found.trace.heads == ["last"] and found.trace.facts.output == "linear"
+    assert "head" not in kinds(found)
+
+
 def test_attention_beside_a_skip_connection_does_not_vanish():
     x = keras.Input((200,), dtype="int32")
     places = keras.ops.arange(200)
