@@ -260,7 +260,9 @@ def _seed(value):
 def _source(variable, makers, draws, given):
     """Return which initializer made a variable, and which default seed it had."""
     value = variable.numpy()
-    for name, maker in makers.items():
+    # the initializer of its own name first: each that is asked draws
+    likely = sorted(makers.items(), key=lambda m: not m[0].startswith(variable.name))
+    for name, maker in likely:
         if _is_generator(maker):
             same = maker.state is variable
         else:
