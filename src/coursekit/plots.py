@@ -4,7 +4,7 @@ from importlib import resources
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
 __all__ = [
     "use_style",
@@ -194,6 +194,12 @@ def history(
         steps = np.arange(first, first + len(theory))
         ax.plot(steps, theory, label="theory", **THEORY)
     ax.set(yscale="log", xlabel=xlabel, ylabel=ylabel)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    low, high = ax.get_ylim()
+    if high < 10 * low:
+        # within a decade there is no power of ten to name
+        ax.yaxis.set_major_formatter(ScalarFormatter())
+        ax.yaxis.set_minor_formatter(ScalarFormatter())
     ax.legend()
     return ax
 

@@ -109,7 +109,7 @@ class Report:
         rows.append(("Also seen", self.findings))
         lists = "".join(
             f'<p style="margin:.75em 0 0"><strong>{title}</strong></p><ul>'
-            + "".join(f"<li>{html.escape(str(item))}</li>" for item in items)
+            + "".join(f"<li>{_item(item)}</li>" for item in items)
             + "</ul>"
             for title, items in rows
             if items
@@ -214,6 +214,17 @@ def _untrained(model, x, y, loss, sample_weight):
     facts = facts_of(model, x, y, loss, called=found.layers)
     bad = bad_parts(x, y, sample_weight)
     return Trace.untrained(found, check, heads(model, found.layers), facts, bad)
+
+
+def _item(item):
+    """Return a point of the panel's lists; a remedy's lines are set as code."""
+    if not isinstance(item, remedies.Remedy):
+        return html.escape(str(item))
+    return (
+        f"{html.escape(item.text)} (chapter {item.chapter})"
+        '<pre style="margin:.25em 0;white-space:pre-wrap"><code>'
+        f"{html.escape(item.code)}</code></pre>"
+    )
 
 
 def _bars(trace):

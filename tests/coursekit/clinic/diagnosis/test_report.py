@@ -1,5 +1,6 @@
 """Real models with a known fault, and healthy ones that look ill."""
 
+import html
 import json
 import pickle
 import re
@@ -825,6 +826,7 @@ def test_a_report_reads_well():
     assert found.layer in panel and "<svg" in panel and 'role="img"' in panel
     for remedy in found.remedies:
         assert remedy.code and remedy.chapter
+        assert f"<code>{html.escape(remedy.code)}</code>" in panel
     # what has no colour of its own has the text's: readable on a dark page, too
     for color in set(re.findall("#[0-9a-f]{3,8}", panel, re.I)):
         assert all(contrast(color, page) > 3 for page in ("#ffffff", "#1e1e1e"))
