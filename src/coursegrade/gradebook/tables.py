@@ -14,10 +14,12 @@ TOTALS += ("note",)
 def write_grades(out, master, entries):
     """Write grades.csv, a row a student and task; return its path.
 
-    ``points`` is empty while a task waits for a person: a 0 is always a grade.
+    ``points`` is empty while a task waits for a person: a 0 is always a grade. What a
+    row of an older journal does not have is empty, too.
     """
     rows = [
-        {"id": student, "assignment": master.name}
+        dict.fromkeys(COLUMNS)
+        | {"id": student, "assignment": master.name}
         | {**row, "seconds": f"{row['seconds']:.2f}"}
         for student, entry in sorted(entries.items())
         for row in entry["rows"]

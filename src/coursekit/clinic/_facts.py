@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import keras
 import numpy as np
 
-from coursekit._taps import leaves, own_kernels
+from coursekit._taps import BOUNDS, leaves, own_kernels
 from coursekit.clinic._checkup import heads, single
 
 # What a remedy can replace: layers whose constructor says all.
@@ -30,14 +30,15 @@ _LOSSES = {
 # Layers between those with kernels that leave a linear map one.
 _LINEAR = ("InputLayer", "Flatten", "Reshape", "Dropout", "BatchNormalization")
 # What an activation can give.
-RANGES = {
-    "sigmoid": (0, 1),
-    "hard_sigmoid": (0, 1),
+RANGES = BOUNDS | {
     "softmax": (0, 1),
-    "tanh": (-1, 1),
     "relu": (0, math.inf),
+    "relu6": (0, 6),
     "softplus": (0, math.inf),
     "exponential": (0, math.inf),
+    "elu": (-1, math.inf),
+    "celu": (-1, math.inf),
+    "log_sigmoid": (-math.inf, 0),
 }
 # What gives the probabilities that a loss takes.
 _PROBABILITIES = {
@@ -172,7 +173,7 @@ class Facts:
         # what a loss of somebody's own makes of its targets is not known
         elif self.loss == "regression" and (self.low < lowest or self.high > highest):
             ends = f"the targets go from {self.low:.3g} to {self.high:.3g}"
-            return f"{ends}, {now} from {lowest} to {highest}"
+            return f"{ends}, {now} from {lowest:g} to {highest:g}"
         return ""
 
     def unscaled(self, large):

@@ -22,6 +22,14 @@ def test_tables(tmp_path):
     assert (bob["total"], bob["open"], bob["late_days"]) == ("7", "why", "0")
 
 
+def test_a_column_that_an_older_journal_does_not_have_is_empty(tmp_path):
+    old = entry("ann")
+    for row in old["rows"]:
+        del row["message"]
+    rows = rows_of(tables.write_grades(tmp_path, MASTER, {"ann": old}))
+    assert {row["message"] for row in rows} == {""} and rows[0]["points"] == "2"
+
+
 def test_late_days_in_a_table(tmp_path):
     entries = {name: entry(name) for name in ("ann", "bob", "cy")}
     entries["cy"]["late"] = True

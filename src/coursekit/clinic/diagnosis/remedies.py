@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 import keras
 import numpy as np
 
+from coursekit._taps import BOUNDS
 from coursekit.clinic._facts import Facts, Part
 from coursekit.clinic.diagnosis import rules
 
@@ -38,7 +39,7 @@ STRONG = 5e-3
 HEAVY = 0.8
 _SHARES = ("rate", "dropout", "recurrent_dropout")
 _ADAPTIVE = ("Adam", "AdamW", "Adamax", "Nadam", "RMSprop", "Lion")
-_SATURATING = ("sigmoid", "hard_sigmoid", "tanh", "softsign", "hard_tanh", "softmax")
+_SATURATING = (*BOUNDS, "softmax")
 #: What gives the probabilities, or the rates, that a loss takes.
 _WANTED = {
     "binary": "sigmoid",

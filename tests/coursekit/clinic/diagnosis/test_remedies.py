@@ -344,6 +344,23 @@ def test_a_model_that_is_one_linear_map_is_bent():
     assert not facts.linear, "a regression of one layer is meant to be linear"
 
 
+@pytest.mark.parametrize(
+    "activation, low, high, ends",
+    [
+        ("softsign", -4, 4, "from -1 to 1"),
+        ("relu6", 1, 9, "from 0 to 6"),
+        ("elu", -4, 4, "from -1 to inf"),
+        ("log_sigmoid", -4, 4, "from -inf to 0"),
+        ("elu", -0.5, 9, ""),
+        ("softsign", -0.9, 0.9, ""),
+    ],
+)
+def test_targets_out_of_an_activations_reach_are_seen(activation, low, high, ends):
+    model = net(head=layers.Dense(1, activation))
+    misfit = facts_of(model, X, np.linspace(low, high, len(X))[:, None]).misfit
+    assert misfit.endswith(ends) and bool(misfit) == bool(ends)
+
+
 @pytest.mark.parametrize("activation, said", [("sigmoid", 1), ("relu", 1), ("tanh", 0)])
 def test_a_margin_takes_outputs_on_both_sides(activation, said):
     model = net(dense(), head=layers.Dense(1, activation), loss="hinge")
