@@ -13,7 +13,7 @@ import tensorflow as tf
 from coursekit import _taps
 from coursekit._norms import stable_norm
 from coursekit._progress import progress
-from coursekit._tables import as_html, as_text
+from coursekit._tables import as_html, as_text, share
 
 __all__ = ["ProbeReport", "probe", "slope"]
 
@@ -78,8 +78,8 @@ class ProbeReport:
                 f"{self.activation_ms[n]:.1e}",
                 f"{self.delta_norm[n]:.1e}",
                 f"{size:.1e}",
-                _share(self.dead_fraction[n]),
-                _share(self.saturated_fraction[n]),
+                share(self.dead_fraction[n]),
+                share(self.saturated_fraction[n]),
                 # no count of zeros among numbers that are none
                 f"{zero}" if math.isfinite(size) else "-",
             )
@@ -93,10 +93,6 @@ class ProbeReport:
     def _repr_html_(self):
         """Return the same for a notebook that shows HTML."""
         return as_html(self._rows(), f"loss {self.loss:.4g}")
-
-
-def _share(value):
-    return "-" if math.isnan(value) else f"{value:.0%}"
 
 
 def slope(norms):
