@@ -1,6 +1,12 @@
 """Rows of cells, the first one of heads, as a table: plain text, or HTML."""
 
 import html
+import math
+
+
+def share(value):
+    """Return a share in percent, a dash for what was not measured."""
+    return "-" if math.isnan(value) else f"{value:.0%}"
 
 
 def as_text(rows, left=(0,)):

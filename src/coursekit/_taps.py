@@ -468,7 +468,7 @@ def dead_fraction(row, gradients):
     sample and position, and pass no gradient back: they made 0 of something else,
     or nothing arrives. A 0 that comes from a factor that is trained, such as the
     gamma of a BatchNormalization, is none of that. Dead is what is dead in every
-    call.
+    call. NaN if an activation is not finite: nothing was measured.
 
     Parameters
     ----------
@@ -476,6 +476,8 @@ def dead_fraction(row, gradients):
     gradients : list of arrays
         With respect to ``row.pre_activations``.
     """
+    if not all(np.isfinite(tensor).all() for tensor in row.activations):
+        return float("nan")
     dead = True
     for run in row.runs:
         dead = dead & _dead_units(run, gradients[run.position], row.channel_axis)
@@ -501,13 +503,15 @@ def saturated_fraction(row):
     """Return the share of bounded activations close to one of their ends.
 
     Close is within 2.5 % of the range, so |tanh| > .95. NaN for a row without
-    a bounded activation.
+    a bounded activation, or with one that is not finite.
     """
     total = near = 0
     states = [run.state for run in row.runs]
     following = [pair for state in states for pair in state.bounded + state.last]
     for tensor, (lower, upper) in row.bounded + following:
         h = np.asarray(tensor)
+        if not np.isfinite(h).all():
+            return float("nan")
         margin = 0.025 * (upper - lower)
         # compared in float64, which half a precision would round
         low, high = np.float64(lower + margin), np.float64(upper - margin)

@@ -14,6 +14,9 @@ import numpy as np
 __all__ = ["check", "number", "numbers"]
 
 
+_POINT = "Python's decimal mark is a point"
+
+
 class _UnreadableError(ValueError):
     """What is wrong with an answer, as the end of a sentence."""
 
@@ -68,9 +71,15 @@ def number(value, above=-math.inf):
         :func:`check` it becomes a sentence.
     """
     if isinstance(value, str | bytes):
-        raise _UnreadableError(f"the text {_short(value)}: give a number, no quotes.")
+        mark = f" {_POINT}." if "," in str(value) else ""
+        text = f"the text {_short(value)}: give a number, no quotes.{mark}"
+        raise _UnreadableError(text)
+    if isinstance(value, tuple):
+        why = f"{_short(value)}, because of the comma"
+        raise _UnreadableError(f"{why}: give one number. {_POINT}.")
     if _is_list(value):
-        raise _UnreadableError("a list: give one number.")
+        kind = "list" if hasattr(value, "shape") else type(value).__name__
+        raise _UnreadableError(f"a {kind}: give one number.")
     try:
         if isinstance(value, bool | np.bool_ | complex):
             raise TypeError
@@ -106,7 +115,8 @@ def numbers(value, count):
     if not _is_list(value) or isinstance(value, str | bytes | dict | set):
         raise _UnreadableError(f"{_short(value)}: {wanted}.")
     if len(value) != count:
-        raise _UnreadableError(f"a list of {len(value)}: {wanted}.")
+        mark = f" {_POINT}." if len(value) == 2 * count else ""
+        raise _UnreadableError(f"a list of {len(value)}: {wanted}.{mark}")
     try:
         return np.array([number(entry) for entry in value])
     except _UnreadableError as error:

@@ -13,7 +13,7 @@ import tensorflow as tf
 from coursekit import _taps
 from coursekit._norms import stable_norm
 from coursekit._progress import progress
-from coursekit._tables import as_html, as_text
+from coursekit._tables import as_html, as_text, share
 
 __all__ = ["ProbeReport", "probe", "slope"]
 
@@ -44,10 +44,12 @@ class ProbeReport:
         ``||dL/dW||`` with L the loss that training minimizes (the mean over the
         batch, with penalties); all kernels of the layer as one long vector.
     dead_fraction : numpy.ndarray
-        Share of units whose activation is 0 for every sample.
+        Share of units whose activation is 0 for every sample; NaN where an
+        activation is not finite.
     saturated_fraction : numpy.ndarray
         Share of sigmoid-like or tanh-like activations within 2.5 % of the end
-        of their range (``|tanh| > .95``); NaN where there is none.
+        of their range (``|tanh| > .95``); NaN where there is none, or one is not
+        finite.
     zero_gradients : numpy.ndarray of int
         How many of the layer's kernels have a gradient whose every entry is 0.
     time_norm : dict of str to numpy.ndarray
@@ -70,15 +72,16 @@ class ProbeReport:
     def _rows(self):
         yield "layer", "E[h^2]", "|delta|", "|dW|", "dead", "saturated", "zero"
         for n, name in enumerate(self.layers):
-            saturated = self.saturated_fraction[n]
+            zero, size = self.zero_gradients[n], self.kernel_gradient_norm[n]
             yield (
                 name,
                 f"{self.activation_ms[n]:.1e}",
                 f"{self.delta_norm[n]:.1e}",
-                f"{self.kernel_gradient_norm[n]:.1e}",
-                f"{self.dead_fraction[n]:.0%}",
-                "-" if math.isnan(saturated) else f"{saturated:.0%}",
-                f"{self.zero_gradients[n]}",
+                f"{size:.1e}",
+                share(self.dead_fraction[n]),
+                share(self.saturated_fraction[n]),
+                # no count of zeros among numbers that are none
+                f"{zero}" if math.isfinite(size) else "-",
             )
 
     def __str__(self):
@@ -177,7 +180,7 @@ def probe_with_outputs(
         )
     with _eagerly():
         if not model.built:
-            model(keras.tree.map_structure(lambda a: a[:1], x), training=False)
+            call(model, keras.tree.map_structure(lambda a: a[:1], x), whole=x)
         count = sum(bool(_taps.own_kernels(layer)) for layer in _taps.leaves(model))
         if not count:
             raise ValueError(f"model {model.name!r} has no layer with a kernel")
@@ -213,11 +216,63 @@ def _forward_and_back(model, x, value_of, training, bar):
     with unchanged(model), _taps.tapped(model, bar.update) as rows:
         with tf.GradientTape() as tape:
             tape.watch([kernel.value for kernel in _taps.kernels(model)])
-            outputs = model(x, training=training)
+            outputs = call(model, x, training)
             value = value_of(outputs)
             scaled, scale = _scaled_as_in_training(model, value)
+        _order_heads(rows, outputs)
         gradients = _gradients(tape, scaled, rows)
     return outputs, float(value), scale, rows, gradients
+
+
+def call(model, x, training=False, whole=None):
+    """Return the outputs of a model; ``whole`` is what x was cut from, if it was.
+
+    Raises
+    ------
+    ValueError
+        If it does not take such inputs, with both shapes where the model knows its.
+    """
+    try:
+        return model(x, training=training)
+    except (ValueError, tf.errors.InvalidArgumentError) as error:
+        given = _shapes("x", x if whole is None else whole)
+        wanted = [tuple(i.shape) for i in getattr(model, "inputs", None) or []]
+        if wanted and not _fit(given, wanted):
+            why = f"the model takes {_listed(wanted)}"
+        else:
+            # Keras puts the cause in bold, between where it was and what was given
+            why = str(error).split("\x1b[1m")[-1].split("\x1b[0m")[0].strip()
+            why = f"the model cannot be called on it ({why.splitlines()[0]})"
+        raise ValueError(f"x has the shape {_listed(given)}: {why}") from error
+
+
+def _fit(shapes, wanted):
+    return len(shapes) == len(wanted) and all(
+        len(shape) == len(want)
+        and all(w in (None, s) for s, w in zip(shape, want, strict=True))
+        for shape, want in zip(shapes, wanted, strict=True)
+    )
+
+
+def _listed(shapes):
+    return " and ".join(map(str, shapes))
+
+
+def _order_heads(rows, outputs):
+    """Put the last rows, if they make the outputs, into the order of these.
+
+    Keras calls heads in an order of its own. Where one lies lower than other layers,
+    or feeds another, rows stay as called: from the input to the output.
+    """
+    heads = [
+        row
+        for output in keras.tree.flatten(outputs)
+        for row in rows
+        if any(run.activation is output and not run.closed for run in row.runs)
+    ]
+    last = rows[len(rows) - len(heads) :]
+    if sorted(map(id, heads)) == sorted(map(id, last)):
+        rows[len(rows) - len(heads) :] = heads
 
 
 def one_batch(model, x, y, sample_weight=None):
@@ -286,9 +341,7 @@ def _check_batch_axis(model, shapes):
     wanted = [tuple(i.shape) for i in getattr(model, "inputs", None) or []]
     for want, shape in zip(wanted, shapes, strict=False):
         # Keras adds a last axis of 1 to a batch of numbers
-        if want[1:] == (1,) or len(shape) != len(want) - 1:
-            continue
-        if all(w in (None, s) for w, s in zip(want[1:], shape, strict=True)):
+        if want[1:] != (1,) and _fit([shape], [want[1:]]):
             raise ValueError(
                 f"x of shape {shape} is one sample without a batch axis: give "
                 "x[None] and y[None]"

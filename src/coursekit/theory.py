@@ -428,9 +428,9 @@ def critical_gain(activation, depth=None, q0=None):
     depth : int or None
         Number of hidden layers, at least 2; None for the limit of many.
     q0 : float, optional
-        Mean square of the network's inputs, so that ``q_1 = gain**2 q0``; at a
-        finite depth 1 by default. In the limit it is needed where inputs of
-        different sizes end differently, as for GELU and swish.
+        Mean square of the network's inputs, so that ``q_1 = gain**2 q0``. Needed
+        where inputs of different sizes end differently: at a finite depth for all
+        but ReLU and its like, in the limit for GELU and swish.
 
     Returns
     -------
@@ -442,13 +442,12 @@ def critical_gain(activation, depth=None, q0=None):
         If no gain between .01 and 100 is critical, or the answer depends on
         ``q0`` and that is not given.
     """
-    if q0 is None and depth is not None:
-        q0 = 1.0
     if q0 is not None:
         return _critical(activation, depth, _positive("q0", q0))
-    small = _critical(activation, None, _Q_RANGE[0])
-    large = _critical(activation, None, _LARGE, xtol=1e-5)
-    # where they differ it is by tens of percent
+    sizes = (_Q_RANGE[0], _LARGE) if depth is None else _ORDINARY
+    small = _critical(activation, depth, sizes[0])
+    large = _critical(activation, depth, sizes[1], xtol=1e-5)
+    # in the limit, where they differ it is by tens of percent
     if abs(small - large) > 0.01 * small:
         raise ValueError(
             f"the critical gain of {activation!r} depends on the size of the inputs: "
@@ -460,6 +459,8 @@ def critical_gain(activation, depth=None, q0=None):
 
 # Mean square of inputs that are large to every activation here.
 _LARGE = 1e8
+# Mean squares of inputs as they come: at a finite depth larger ones have no answer.
+_ORDINARY = 0.1, 10.0
 
 
 def _critical(activation, depth, q0, xtol=1e-9):

@@ -1064,3 +1064,69 @@ def test_progress_counts_every_layer_up_and_down(small, monkeypatch):
     monkeypatch.setattr(probing, "progress", progress)
     probe(small, *_regression(), verbose=True)
     assert counted == [(4, True), 1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("bad, rows", [(np.nan, 32), (np.nan, 1), (np.inf, 1)])
+def test_what_is_not_finite_has_no_shares(bad, rows):
+    x = np.ones((32, 4), "float32")
+    x[:rows, 1] = bad
+    hidden = [keras.layers.Dense(8, "relu"), keras.layers.Dense(8)]
+    model = keras.Sequential([keras.Input((4,)), *hidden])
+    report = probe(model, x, np.zeros((32, 8)), "mse")
+    assert np.isnan(report.dead_fraction).all()
+    for row in str(report).splitlines()[1:]:
+        assert row.split()[-3:] == ["-", "-", "-"]
+    gate = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, "tanh")])
+    gate.layers[0].kernel.assign(np.full((4, 8), np.nan))
+    assert np.isnan(probe(gate, x, np.zeros((32, 8)), "mse").saturated_fraction[0])
+
+
+class _Unknown(keras.Model):
+    """A model that does not know the shape of its inputs."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = keras.layers.Dense(1)
+
+    def call(self, x):
+        return self.head(x)
+
+
+def test_inputs_of_another_shape_are_refused_with_both_shapes():
+    x, y = np.zeros((8, 6), "float32"), np.zeros((8, 1), "float32")
+    unknown = _Unknown()
+    unknown(x)
+    known = keras.Sequential([keras.Input((6,)), keras.layers.Dense(1)])
+    inputs = keras.Input((6,)), keras.Input((3,))
+    two = keras.Model(inputs, keras.layers.Dense(1)(keras.layers.Concatenate()(inputs)))
+    for model, given, words in (
+        (known, x[:, :5], r"shape \(8, 5\): the model takes \(None, 6\)$"),
+        (two, [x, x], r"\(8, 6\) and \(8, 6\): .* takes \(None, 6\) and \(None, 3\)$"),
+        (two, x, r"shape \(8, 6\): the model takes \(None, 6\) and \(None, 3\)$"),
+        (unknown, x[:, :5], r"shape \(8, 5\): .* value 6"),
+        (_Unknown(), np.zeros(8), r"shape \(8,\): .*min_ndim=2"),
+    ):
+        with pytest.raises(ValueError, match=words) as error:
+            probe(model, given, y, "mse")
+        assert "\n" not in str(error.value) and "\x1b" not in str(error.value)
+
+
+@pytest.mark.parametrize("order", [("a", "b", "c"), ("c", "a", "b"), ("b", "c", "a")])
+def test_heads_stand_in_the_order_of_the_outputs(order):
+    i = keras.Input((4,))
+    trunk = keras.layers.Dense(5, name="trunk")(i)
+    heads = {n: keras.layers.Dense(2, name=n)(trunk) for n in "abc"}
+    active = {n: keras.layers.ReLU()(h) if n == "b" else h for n, h in heads.items()}
+    model = keras.Model(i, [active[n] for n in order])
+    model.compile("sgd", ["mse"] * 3)
+    x, y = np.ones((8, 4), "float32"), [np.zeros((8, 2))] * 3
+    assert probe(model, x, y).layers == ["trunk", *order]
+
+
+def test_a_head_that_feeds_another_stays_below_it():
+    i = keras.Input((4,))
+    early = keras.layers.Dense(5, name="early")(i)
+    model = keras.Model(i, [keras.layers.Dense(2, name="late")(early), early])
+    model.compile("sgd", ["mse"] * 2)
+    x, y = np.ones((8, 4), "float32"), [np.zeros((8, 2)), np.zeros((8, 5))]
+    assert probe(model, x, y).layers == ["early", "late"]

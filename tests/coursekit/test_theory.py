@@ -200,13 +200,18 @@ def test_critical_gain_of_a_deep_network(name, expected, tolerance):
 
 
 def test_critical_gain_at_finite_depth():
-    gain = theory.critical_gain("tanh", depth=20)
+    gain = theory.critical_gain("tanh", depth=20, q0=1.0)
     assert gain > 1.02
     assert theory.delta_slopes("tanh", gain, 20, gain**2).sum() == pytest.approx(
         0, abs=1e-7
     )
     smaller_inputs = theory.critical_gain("tanh", depth=20, q0=0.1)
     assert 1 < smaller_inputs < gain
+    # inputs of any size end alike where the scale does not matter
+    assert theory.critical_gain("relu", depth=20) == pytest.approx(math.sqrt(2))
+    for name in ("tanh", "gelu"):
+        with pytest.raises(ValueError, match=r"size of the inputs: .* Give q0"):
+            theory.critical_gain(name, depth=20)
 
 
 @pytest.mark.parametrize("name", ["gelu", "silu", "swish", "mish"])

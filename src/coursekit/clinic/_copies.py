@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from coursekit._taps import leaves, own_kernels
 from coursekit.clinic._baseline import best_constant
+from coursekit.probing import call, unchanged
 
 # The share learned is measured on so many samples at most.
 _SAMPLES = 512
@@ -287,10 +288,11 @@ def _built(model, x):
     outputs = getattr(model, "outputs", None) or [0]
     if isinstance(loss, dict | list | tuple) or len(outputs) > 1:
         raise ValueError("the model has several outputs or losses: give one of one")
-    if model.built:
+    if model.built or not isinstance(model, keras.Sequential):
+        # builds it, as a diagnosis does, or refuses what it does not take
+        with unchanged(model):
+            call(model, x[:1], whole=x)
         return model
-    if not isinstance(model, keras.Sequential):
-        raise ValueError("the model has no weights yet: call it on a batch first")
     copy = keras.models.clone_model(model)
     copy.build((None, *x.shape[1:]))
     copy.compile(_again(model.optimizer), model.loss)

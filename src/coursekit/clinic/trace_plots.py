@@ -7,7 +7,7 @@ ProbeReport will do where no training step is drawn.
 import matplotlib.pyplot as plt
 import numpy as np
 
-from coursekit._tables import as_text
+from coursekit._tables import as_text, share
 from coursekit.clinic.trace import Trace, reached, trace_of
 from coursekit.plots import LAYER, THEORY, axes_or_new
 from coursekit.probing import ProbeReport
@@ -228,7 +228,7 @@ def table(trace):
             row[2] = f"{np.median(update):.1e}"
         if name in places:
             row[3] = f"{probed.delta_norm[places[name]]:.1e}"
-            row[4] = f"{probed.dead_fraction[places[name]]:.0%}"
+            row[4] = share(probed.dead_fraction[places[name]])
         rows.append((name, *row))
     return as_text(rows)
 

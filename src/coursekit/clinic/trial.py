@@ -4,7 +4,7 @@ import html
 import math
 import random
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import keras
 import numpy as np
@@ -61,9 +61,11 @@ class Attempt:
     @property
     def learned(self):
         """The mean share, and its range over seeds."""
-        low, high = min(self.shares), max(self.shares)
-        ends = f" ({low:.2f} to {high:.2f})" if len(self.shares) > 1 else ""
-        return f"{np.mean(self.shares):.2f}{ends}"
+        if not all(map(math.isfinite, self.shares)):
+            return "-" if self.verdict.startswith("fails") else "not finite"
+        low, high = map(_readable, (min(self.shares), max(self.shares)))
+        ends = f" ({low} to {high})" if low != high else ""
+        return f"{_readable(np.mean(self.shares))}{ends}"
 
 
 @dataclass(frozen=True, repr=False)
@@ -81,12 +83,15 @@ class Trial:
         What could not be tried, and why.
     notes : tuple of str
         How the copies differ from a training by ``fit``.
+    ended : str
+        After how many steps the time was over; empty if there was time for all.
     """
 
     attempts: tuple
     best: Remedy | None
     skipped: tuple = ()
     notes: tuple = ()
+    ended: str = ""
 
     def _rows(self):
         # few columns: the table is read on phones
@@ -97,7 +102,23 @@ class Trial:
     def _tail(self):
         yield from (f"Not tried: {what}: {why}." for what, why in self.skipped)
         yield from self.notes
-        yield f"Best: {self.best.text}." if self.best else "Nothing beats the control."
+        yield from filter(None, (self.ended, self._answer()))
+
+    def _answer(self):
+        so_far = " so far" if self.ended else ""
+        if self.best:
+            return f"Best{so_far}: {self.best.text}."
+        if len(self.attempts) == 1:
+            return "No remedy was tried."
+        nothing = f"Nothing beats the control{so_far}."
+        control, *others = self.attempts
+        # one seed that passes is a hint; after a few steps half of that is
+        beaten = _known_best(control.shares) + (ALIKE if self.ended else BETTER)
+        hints = [a for a in others if _known_best(a.shares) > beaten]
+        if not hints:
+            return nothing
+        most = max(hints, key=lambda a: np.nan_to_num(np.mean(a.shares), nan=-np.inf))
+        return f"{nothing} Best, but not sure: {most.changed}, share {most.learned}."
 
     def __str__(self):
         """Return the table as text."""
@@ -155,10 +176,10 @@ def try_remedies(
     TypeError
         If ``model`` is neither, or the function returns something else.
     ValueError
-        If the model is not compiled or has no weights, or x and y are not two
+        If the model is not compiled or does not take x, or x and y are not two
         arrays of as many samples.
     """
-    until = time.monotonic() + seconds
+    until, asked = time.monotonic() + seconds, max(CHUNK, steps // CHUNK * CHUNK)
     x, y = _arrays(x, y)
     if not isinstance(model, keras.Model) and not callable(model):
         raise TypeError(f"model is a {type(model).__name__}: give a keras.Model")
@@ -167,10 +188,12 @@ def try_remedies(
     try:
         copies = Copies(model, x, y, batch_size, until)
         remedies, number, steps = _plan(copies, steps)
-        return _tried(copies, remedies, steps, seeds, verbose, number)
+        trial = _tried(copies, remedies, steps, seeds, verbose, number)
     finally:
         random.setstate(kept[0])
         np.random.set_state(kept[1])
+    late = time.monotonic() > until or any(why == LATE for _, why in trial.skipped)
+    return _ended(trial, seconds, asked) if late or steps < asked else trial
 
 
 def _arrays(x, y):
@@ -221,6 +244,13 @@ def _plan(copies, steps):
     return remedies, number, max(CHUNK, int(steps) // CHUNK * CHUNK)
 
 
+def _ended(trial, seconds, asked):
+    """Return the trial with a sentence about its end."""
+    taken = max(attempt.steps for attempt in trial.attempts)
+    text = f"The {seconds:g} s were over after {taken} of {asked} steps a copy"
+    return replace(trial, ended=f"{text}: give more for a surer answer.")
+
+
 def _finite(run):
     return not isinstance(run, str) and math.isfinite(run.share)
 
@@ -261,6 +291,11 @@ def _tried(copies, remedies, steps, seeds, verbose, number=None):
     return Trial(attempts, _best(attempts), tuple(skipped), tuple(copies.notes))
 
 
+def _readable(share):
+    # of a copy that diverges the size says nothing
+    return "below -10" if share < -10 else f"{share:.2f}"
+
+
 def _short(remedy):
     return remedy.text.split(":")[0]
 
@@ -278,8 +313,13 @@ def _pairs(remedies):
 
 def _above(runs, control):
     """Tell whether all runs beat the control's best, and a constant output."""
-    best = max((r.share for r in control if math.isfinite(r.share)), default=0.0)
-    return min(r.share for r in runs) > max(best, 0.0) + BETTER
+    best = _known_best(r.share for r in control)
+    return min(r.share for r in runs) > best + BETTER
+
+
+def _known_best(shares):
+    """Return the best share that is known, 0 or more: a constant output has that."""
+    return max([0.0, *(s for s in shares if math.isfinite(s))])
 
 
 def _trains(runs, control):

@@ -195,6 +195,7 @@ def test_a_trained_model_is_drawn_anew():
 def test_without_time_the_rest_is_not_tried():
     trial = coursekit.try_remedies(net(dense()), X, X[:, :1], steps=10, seconds=0.0)
     assert len(trial.attempts) == 1 and trial.best is None
+    assert "The 0 s were over after 10 of 10 steps" in trial.ended
     assert {why for _, why in trial.skipped} == {"no time was left"}
 
 
@@ -357,7 +358,53 @@ def test_more_bad_use():
     two.compile("sgd", "mse")
     with pytest.raises(ValueError, match="several outputs"):
         coursekit.try_remedies(two, X, X[:, :1])
+    with pytest.raises(ValueError, match=r"\(192, 5\): the model takes \(None, 6\)"):
+        coursekit.try_remedies(net(), X[:, :5], X[:, :1])
+
+
+def test_a_model_without_weights_is_called_on_x():
     unbuilt = Own()
     unbuilt.compile("sgd", "mse")
-    with pytest.raises(ValueError, match="no weights yet"):
-        coursekit.try_remedies(unbuilt, X, X[:, :1])
+    settings = {"steps": 10, "seconds": 0, "verbose": False}
+    for model in (unbuilt, lambda: unbuilt):
+        trial = coursekit.try_remedies(model, X, X[:, :1], **settings)
+        assert np.isfinite(trial.attempts[0].shares).all() and unbuilt.built
+
+
+def attempt(name, *shares, verdict="no better"):
+    remedy = name and coursekit.clinic.Remedy(name, name, "lab")
+    return Attempt(remedy, shares, 20, verdict)
+
+
+def test_shares_can_be_read():
+    assert attempt("a", -1e18).learned == "below -10"
+    assert attempt("a", -1e18, -30.0).learned == "below -10"
+    assert attempt("a", -1e18, 0.3).learned == "below -10 (below -10 to 0.30)"
+    assert attempt("a", 0.25, -0.5).learned == "-0.12 (-0.50 to 0.25)"
+    assert attempt("a", np.nan, 0.3).learned == "not finite"
+    assert attempt("a", np.nan, verdict="fails: why").learned == "-"
+
+
+def test_what_leads_without_being_sure_is_named():
+    control, hint = attempt(None, 0.0, 0.01, verdict="control"), (0.02, 0.31)
+    trial = Trial((control, attempt("b", 0.1), attempt("a", *hint)), None)
+    sure = "Best, but not sure: a, share 0.17 (0.02 to 0.31)."
+    assert f"Nothing beats the control. {sure}" in str(trial)
+    # after a few steps a smaller lead is one
+    few = (control, attempt("a", 0.08), attempt("b", np.nan))
+    assert "not sure" not in str(Trial(few, None))
+    text = str(Trial(few, None, ended="The time is over."))
+    assert "over.\nNothing beats the control so far. Best, but not sure: a, " in text
+    assert "No remedy was tried." in str(Trial((control,), None))
+
+
+def test_a_trial_says_that_its_time_was_over(monkeypatch):
+    cures = [coursekit.clinic.Remedy("a", "a", "lab")]
+
+    def planned(steps):
+        monkeypatch.setattr(trial_module, "_plan", lambda *_: (cures, 1, steps))
+        settings = {"steps": 105, "seconds": 300, "seeds": 1, "verbose": False}
+        return coursekit.try_remedies(net(dense()), X, X[:, :1], **settings)
+
+    assert "The 300 s were over after 20 of 100 steps a copy" in str(planned(20))
+    assert planned(100).ended == ""

@@ -562,11 +562,18 @@ def growth_at_start(trace):
     trend = _trend(ratio)
     if not trend >= TREND or ratio[0] < GROWN:
         return None
+    layer = names[int(np.flatnonzero(ratio >= GROWN)[-1])]
     evidence = (
-        Evidence(f"delta of {names[0]} over the output's", ratio[0], GROWN),
+        Evidence(_delta_of(names[0], "the lowest", layer), ratio[0], GROWN),
         Evidence("mean growth a layer over its standard error", trend, TREND),
     )
-    return names[int(np.flatnonzero(ratio >= GROWN)[-1])], evidence
+    return layer, evidence
+
+
+def _delta_of(name, extreme, layer):
+    """Name delta of the extreme layer, and why it is not that of the verdict."""
+    why = "" if name == layer else f", {extreme} from {layer} down,"
+    return f"delta of {name}{why} over the output's"
 
 
 def _trend(ratio):
@@ -716,7 +723,7 @@ def vanishing(trace):
     if _reaches_the_input(trace):
         return None
     layer = names[int(np.flatnonzero(ratio <= limit)[-1])]
-    name = f"delta of {names[int(np.argmin(ratio))]} over the output's"
+    name = _delta_of(names[int(np.argmin(ratio))], "the smallest", layer)
     evidence = (Evidence(name, ratio.min(), limit), *more, *_lack_of_skill(trace))
     return Judgement("vanishing", layer, trace.probes[0][0], evidence)
 

@@ -47,7 +47,12 @@ class Site:
         )
 
     def _wrap(self, thing, name, make):
-        _taps.replace(self._undo, thing, name, make(getattr(thing, name)))
+        wrapper = make(getattr(thing, name))
+        # what stands on the instance; None where the class has the only one
+        wrapper.below, wrapper.done = vars(thing).get(name), False
+        # past Keras's own, which would track it as a part of the model
+        object.__setattr__(thing, name, wrapper)
+        self._undo.callback(_unwrap, thing, name, wrapper)
 
     def _apply(self, scaled):
         optimizer = self.optimizer.inner_optimizer if scaled else self.optimizer
@@ -105,6 +110,19 @@ class Site:
             return result
 
         return train_step
+
+
+def _unwrap(thing, name, wrapper):
+    """Take a wrapper off as soon as none that is in use stands above it.
+
+    Two models may share an optimizer, and be closed in any order.
+    """
+    wrapper.done = True
+    while getattr(top := vars(thing).get(name), "done", False):
+        if top.below is None:
+            object.__delattr__(thing, name)
+        else:
+            object.__setattr__(thing, name, top.below)
 
 
 def listens(model, recorder):

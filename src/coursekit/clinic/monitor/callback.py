@@ -112,8 +112,14 @@ class GradientMonitor(keras.callbacks.Callback):
 
     # --- fit --------------------------------------------------------------
 
-    def set_model(self, model):
+    def set_model(self, model=None):
         """Install the hooks; Keras calls this at the beginning of ``fit``."""
+        # of the class itself Keras calls the function, with the model alone
+        if not isinstance(self, GradientMonitor):
+            raise TypeError(
+                "GradientMonitor is a class: give an instance, "
+                "callbacks=[GradientMonitor()]"
+            )
         super().set_model(model)
         if getattr(model, "optimizer", None) is not None:
             self._install(model, model.optimizer)

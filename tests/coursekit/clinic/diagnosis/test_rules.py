@@ -265,3 +265,16 @@ def test_too_few_steps_are_no_health():
     found = answer(trained(probed(EVEN), steps=8))
     assert found.summary.startswith("Too early to tell") and "8 steps" in found.summary
     assert answer(Trace.empty(["a"], [])).sentence == ""
+
+
+def test_evidence_of_another_layer_than_the_verdicts_says_why():
+    """A verdict names the first layer from the loss down, evidence the extreme."""
+    fallen = probed([1e-9, 1e-12, 1e-5, 0.5, 1.0])
+    rising = growing(100)
+    for probe, where, name in (
+        (fallen, "c", "delta of b, the smallest from c down, over the output's"),
+        (falling(1e-5), "a", "delta of a over the output's"),
+        (rising, "c", "delta of a, the lowest from c down, over the output's"),
+    ):
+        found = rules.judge(trained(probe))
+        assert (found.layer, found.evidence[0].name) == (where, name)

@@ -55,6 +55,35 @@ def _clean(model):
     assert "_coursekit_site" not in vars(model)
 
 
+@pytest.mark.parametrize(
+    "closed, scaled", [((0, 1, 2), False), ((0, 2, 1), False), ((1, 0, 2), True)]
+)
+def test_models_that_share_an_optimizer_are_closed_in_any_order(closed, scaled):
+    optimizer = keras.optimizers.SGD(0.0)
+    if scaled:
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    models = [_mlp(optimizer=optimizer) for _ in closed]
+    optimizer.build([v for m in models for v in m.trainable_variables])
+    monitors = [GradientMonitor() for _ in models]
+    watches = [m.watch(model) for m, model in zip(monitors, models, strict=True)]
+    for watch in watches:
+        watch.__enter__()
+    for done, n in enumerate(closed):
+        if done == 2:
+            models[n].train_on_batch(X, Y)
+        watches[n].__exit__(None, None, None)
+        assert ("apply" in vars(optimizer)) == (done < 2)
+    for model in models:
+        _clean(model)
+    # those that were closed hear nothing, the last one still does
+    assert [len(m.trace().loss) for m in monitors] == [n == closed[2] for n in range(3)]
+
+
+def test_the_class_in_place_of_an_instance():
+    with pytest.raises(TypeError, match=r"callbacks=\[GradientMonitor\(\)\]"):
+        _mlp().fit(X, Y, callbacks=[GradientMonitor], **FIT)
+
+
 # --- numbers --------------------------------------------------------------
 
 
