@@ -396,6 +396,13 @@ def _jump(trace, step):
     return float(before[-LASTING:].max() / np.median(before))
 
 
+def _grew_early(trace, step):
+    """Tell whether delta or the gradient grew before ``step``, one of the first."""
+    norms = trace.total_gradient[(trace.steps < step) & _taken(trace)]
+    rose = len(norms) > 0 and norms.max() > ORDINARY * norms[0]
+    return rose or growth_at_start(trace) is not None
+
+
 def bad_data(trace):
     """Return the step whose batch made numbers not finite, and its parts; or None.
 
@@ -459,9 +466,12 @@ def without_derivative(trace):
         if _finite_loss(probed):
             return 0, True, _first_broken(probed)
         return (0, False, None) if _ordinary(trace, probed) else None
-    step, jump = trace.first_bad_step, _jump(trace, trace.first_bad_step or 0)
+    step = trace.first_bad_step
     bad = np.flatnonzero(trace.steps == step)
-    if not len(bad) or jump > ORDINARY:
+    if not len(bad):
+        return None
+    jump = _jump(trace, step)
+    if _grew_early(trace, step) if math.isnan(jump) else jump > ORDINARY:
         return None
     if np.isfinite(trace.loss[bad[0]]):
         return step, True, None

@@ -242,6 +242,29 @@ def test_a_finite_batch_points_at_a_function():
         assert [f.kind for f in answer(trace).findings] == kinds
 
 
+@pytest.mark.parametrize(
+    "probe, times, steps, kinds",
+    [
+        (probed(EVEN), 29, 3, ["function"]),
+        (probed(EVEN), 31, 3, []),
+        (probed(EVEN), 1, 1, ["function"]),
+        (growing(17), 1, 2, ["function"]),
+        (growing(19), 1, 2, []),
+    ],
+)
+def test_what_grew_in_the_first_steps_is_no_fault_of_a_function(
+    probe, times, steps, kinds
+):
+    """Units that a step killed give a finite loss, and a gradient of 0 times inf."""
+    gradient = np.ones((steps, len(probe.layers)))
+    gradient[-2:] *= times
+    gradient[-1] = np.nan
+    loss = np.full(steps, LOSS)
+    found = answer(trained(probe, loss=loss, gradient=gradient, first_bad_step=steps))
+    assert [f.kind for f in found.findings if f.kind == "function"] == kinds
+    assert ("epsilon" in found.remedies[0].code) == bool(kinds)
+
+
 @pytest.mark.parametrize("size, kinds", [(9, ["function"]), (11, ["scale"])])
 def test_ordinary_inputs_that_become_nan_before_training(size, kinds):
     """The first layer gets NaN of finite inputs: of a logarithm, or of an overflow."""
