@@ -26,7 +26,7 @@ DISC = '<circle cx="8" cy="8" r="6.2" fill="none" stroke="currentColor" '
 DISC += 'stroke-width="1.8"/>'
 GROUPS = (
     ("holds", "hold as they are said", '<circle cx="8" cy="8" r="7"/>'),
-    ("when", "hold under a condition", DISC + '<path d="M8 2a6 6 0 0 0 0 12z"/>'),
+    ("when", "hold in part or under a condition", DISC + '<path d="M8 2a6 6 0 0 0 0 12z"/>'),
     (
         "wrong",
         "are wrong or misleading",
@@ -34,7 +34,7 @@ GROUPS = (
         + '<path d="m5 5 6 6m0-6-6 6" fill="none" stroke="currentColor" '
         + 'stroke-width="2"/>',
     ),
-    ("none", "have no effect to confirm", DISC),
+    ("none", "could not be confirmed", DISC),
 )
 HOLDS, WHEN = "holds", "when"
 #: No line ends between a sign and its word.
