@@ -26,7 +26,11 @@ DISC = '<circle cx="8" cy="8" r="6.2" fill="none" stroke="currentColor" '
 DISC += 'stroke-width="1.8"/>'
 GROUPS = (
     ("holds", "hold as they are said", '<circle cx="8" cy="8" r="7"/>'),
-    ("when", "hold in part or under a condition", DISC + '<path d="M8 2a6 6 0 0 0 0 12z"/>'),
+    (
+        "when",
+        "hold in part or under a condition",
+        DISC + '<path d="M8 2a6 6 0 0 0 0 12z"/>',
+    ),
     (
         "wrong",
         "are wrong or misleading",
