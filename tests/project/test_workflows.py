@@ -160,6 +160,8 @@ def test_weekly_check():
     assert overrides == ["", ".github/constraints/candidates.txt", ""]
     assert "matrix.overrides" in check["env"]["UV_OVERRIDE"]
     assert (ROOT / overrides[1]).exists()
+    assert [one.get("pip_check") for one in runs] == [None, "true", None]
+    assert "matrix.pip_check" in check["env"]["PIP_CHECK"]
     assert workflow["jobs"]["report"]["needs"] == "check"
 
 
