@@ -2,12 +2,13 @@
 
 Your own function builds a model for a setting; where it is a Sequential of Keras's
 layers, two are built and the values of all others are drawn. The variables are stacked
-along a leading axis, and one compiled step trains them all: the forward and
+along an axis of members, and one compiled step trains them all: the forward and
 backward pass of the first model, mapped over that axis, then a plain Keras
 optimizer, whose arithmetic is entry by entry. A member equals what ``fit``
 makes of it alone, up to rounding.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -135,8 +136,8 @@ class Ensemble:
         self._model, values = values_of(build, self.settings, self._check)
         values = dict(zip(map(id, self._model.variables), values, strict=True))
         self._initial = [values[id(v)] for v in self._model.trainable_variables]
-        self._trainable = _stacked(self._model.trainable_variables, values)
-        self._other = _stacked(self._model.non_trainable_variables, values)
+        self._trainable = _Stacks(self._model.trainable_variables, values)
+        self._other = _Stacks(self._model.non_trainable_variables, values)
         self._optimizer = self._loss = None
         self._epochs = 0
 
@@ -162,8 +163,8 @@ class Ensemble:
             (model.trainable_variables, self._trainable),
             (model.non_trainable_variables, self._other),
         )
-        for own, stacked in pairs:
-            found |= {id(v): s.numpy() for v, s in zip(own, stacked, strict=True)}
+        for own, stacks in pairs:
+            found |= dict(zip(map(id, own), stacks.arrays(), strict=True))
         return [found[id(v)] for v in model.weights]
 
     def model(self, member):
@@ -182,8 +183,10 @@ class Ensemble:
         """
         return np.stack(
             [
-                _norm(now.numpy() - start) / _norm(start)
-                for now, start in zip(self._trainable, self._initial, strict=True)
+                _norm(now - start) / _norm(start)
+                for now, start in zip(
+                    self._trainable.arrays(), self._initial, strict=True
+                )
                 if start.ndim > 2
             ],
             axis=1,
@@ -218,7 +221,7 @@ class Ensemble:
         """
         optimizer = _checked_optimizer(optimizer)
         config = optimizer.get_config()
-        if not self._trainable:
+        if not self._initial:
             raise ValueError(f"model {self._model.name!r} has no trainable weights")
         own = {k: config.pop(k) for k in _CLIPPING if k in config}
         own = {k: v for k, v in own.items() if v is not None}
@@ -235,7 +238,7 @@ class Ensemble:
             self._rates = self._checked_rates(optimizer, learning_rates)
             config["learning_rate"] = 1.0
         self._optimizer = type(optimizer).from_config(config)
-        self._optimizer.build(self._trainable)
+        self._optimizer.build(self._trainable.variables)
         self._loss = _as_in_fit(keras.losses.get(loss))
         self._jit_compile = bool(jit_compile)
         self._runs = {}
@@ -328,7 +331,7 @@ class Ensemble:
         def one(variables):
             return self._model.stateless_call(*variables, x, training=training)[0]
 
-        values = [v.value for v in self._trainable], [v.value for v in self._other]
+        values = self._trainable.tensors(), self._other.tensors()
         return tf.function(tf.vectorized_map)(one, values).numpy()
 
     def accuracy(self, x, y, training=False):
@@ -409,7 +412,7 @@ class Ensemble:
         key = x.shape[1:], y.shape[1:], y.dtype, batch_size, classes
         if key in self._runs:
             return self._runs[key]
-        kind = self._trainable[0].dtype
+        kind = self._trainable.variables[0].dtype
 
         @tf.function(
             input_signature=[
@@ -442,20 +445,21 @@ class Ensemble:
 
     def _step(self, x, y, rows, classes):
         """Train all members on one batch each; return what they did."""
-        trainable = [tf.convert_to_tensor(v.value) for v in self._trainable]
-        other = [v.value for v in self._other]
+        trainable, other = self._trainable.tensors(), self._other.tensors()
 
         def member(values):
             return self._member(*values, classes)
 
         values = trainable, other, tf.gather(x, rows), tf.gather(y, rows)
         gradients, (loss, other, right) = self._differentiated(member, values)
+        gradients = self._trainable.stacked(gradients)
         norm = _global_norm(gradients)
         gradients, clipped = _clip(gradients, self._limits)
         if self._rates is not None:
             gradients = [_scaled(g, self._rates) for g in gradients]
-        self._optimizer.apply(gradients, self._trainable)
-        for variable, value in zip(self._other, other, strict=True):
+        self._optimizer.apply(gradients, self._trainable.variables)
+        values = self._other.stacked(other)
+        for variable, value in zip(self._other.variables, values, strict=True):
             variable.assign(value)
         return tf.cast(loss, norm.dtype), right, norm, clipped
 
@@ -640,11 +644,43 @@ def _checked_optimizer(optimizer):
     return optimizer
 
 
-def _stacked(variables, values):
-    return [
-        keras.Variable(values[id(v)], trainable=v.trainable, dtype=v.dtype, name=v.name)
-        for v in variables
-    ]
+class _Stacks:
+    """The variables of all members, those of one shape in one: (n, members, ...).
+
+    Twenty kernels of one shape are then read, summed and updated by a few operations,
+    and a step is traced sooner.
+    """
+
+    def __init__(self, variables, values):
+        alike = defaultdict(list)
+        for place, variable in enumerate(variables):
+            alike[tuple(variable.shape), variable.dtype].append(place)
+        self._places = list(alike.values())
+        self.variables = []
+        for places in self._places:
+            first = variables[places[0]]
+            value = np.stack([values[id(variables[place])] for place in places])
+            self.variables.append(
+                keras.Variable(value, trainable=first.trainable, dtype=first.dtype)
+            )
+
+    def stacked(self, tensors):
+        """Return tensors, one a variable of the model, in these stacks."""
+        return [tf.stack([tensors[p] for p in places]) for places in self._places]
+
+    def tensors(self):
+        """Return the values, one tensor a variable of the model."""
+        return self._apart([tf.unstack(v.value) for v in self.variables])
+
+    def arrays(self):
+        """Return the values as arrays."""
+        return self._apart([v.numpy() for v in self.variables])
+
+    def _apart(self, stacks):
+        found = {}
+        for places, stack in zip(self._places, stacks, strict=True):
+            found |= dict(zip(places, stack, strict=True))
+        return [found[place] for place in range(len(found))]
 
 
 def _blocks(orders, batch_size):
@@ -659,11 +695,16 @@ def _blocks(orders, batch_size):
 
 def _global_norm(gradients):
     """Return the norm of each member's gradients, of shape (members,)."""
-    return tf.sqrt(tf.add_n([tf.reduce_sum(g * g, _inner(g)) for g in gradients]))
+    return tf.sqrt(tf.reduce_sum(tf.concat([_squares(g) for g in gradients], 0), 0))
 
 
-def _inner(stacked):
-    return list(range(1, len(stacked.shape)))
+def _squares(stack):
+    """Return the sum of squares of each gradient of a stack, (n, members)."""
+    return tf.reduce_sum(stack * stack, _inner(stack))
+
+
+def _inner(stack):
+    return list(range(2, len(stack.shape)))
 
 
 def _limits(own, clipping, members):
@@ -690,20 +731,22 @@ def _limits(own, clipping, members):
 def _clip(gradients, limits):
     """Clip each member's gradients as Keras does; tell for which any changed."""
     if not limits:
-        return gradients, tf.zeros(gradients[0].shape[:1], "bool")
+        return gradients, tf.zeros(gradients[0].shape[1:2], "bool")
     limits = {k: tf.constant(v, gradients[0].dtype) for k, v in limits.items()}
     after = gradients
     if "clipvalue" in limits:
         after = [_clipped(g, limits["clipvalue"]) for g in after]
     if "clipnorm" in limits:
-        after = [_scaled(g, _factor([g], limits["clipnorm"])) for g in after]
+        after = [
+            _scaled(g, _factor(tf.sqrt(_squares(g)), limits["clipnorm"])) for g in after
+        ]
     if "global_clipnorm" in limits:
-        factor = _factor(after, limits["global_clipnorm"])
+        factor = _factor(_global_norm(after), limits["global_clipnorm"])
         after = [_scaled(g, factor) for g in after]
     changed = [
         tf.reduce_any(a != g, _inner(g)) for a, g in zip(after, gradients, strict=True)
     ]
-    return after, tf.reduce_any(tf.stack(changed), 0)
+    return after, tf.reduce_any(tf.concat(changed, 0), 0)
 
 
 def _clipped(gradient, limits):
@@ -711,9 +754,8 @@ def _clipped(gradient, limits):
     return tf.clip_by_value(gradient, -limits, limits)
 
 
-def _factor(gradients, limits):
+def _factor(norm, limits):
     """Return what brings a norm down to its limit; a NaN stays one."""
-    norm = _global_norm(gradients)
     return tf.where(norm <= limits, tf.ones_like(norm), limits / norm)
 
 
@@ -722,8 +764,8 @@ def _scaled(gradient, factors):
 
 
 def _column(numbers, like):
-    """Return one number a member, to be multiplied with entries of each."""
-    shape = [-1] + [1] * (len(like.shape) - 1)
+    """Return numbers that end in one a member, to be multiplied with a stack."""
+    shape = [*numbers.shape, *[1] * (len(like.shape) - 2)]
     return tf.reshape(tf.cast(numbers, like.dtype), shape)
 
 

@@ -142,6 +142,19 @@ def test_a_sequence_is_multiplied_with_its_kernel_at_once(cell, rows):
     assert products[1] - products[0] == 3
 
 
+def test_variables_of_one_shape_are_updated_together(digits):
+    updates = []
+    for depth in (3, 5):
+        nets = Ensemble(lambda s, d=depth: models.mlp(d, width=8, seed=s), [0, 1])
+        nets.compile(keras.optimizers.SGD(0.1), _loss("float32"))
+        run = nets._compiled(*digits, 32, "columns").get_concrete_function()
+        functions = run.graph.as_graph_def().library.function
+        kinds = [node.op for function in functions for node in function.node_def]
+        updates.append(kinds.count("AssignSubVariableOp"))
+    # kernels of the first, the hidden and the last layers, and biases of two shapes
+    assert updates == [5, 5]
+
+
 class _Named(keras.layers.Layer):
     def call(self, x):
         x = tf.matmul(a=x, b=tf.eye(4))
@@ -275,7 +288,7 @@ def test_variables_and_steps_are_on_the_gpu(digits):
     nets = Ensemble(_dense("float32"), SEEDS)
     nets.compile(keras.optimizers.SGD(0.1), _loss("float32"), jit_compile=True)
     assert np.isfinite(nets.fit(*digits, 32).loss).all()
-    assert all("GPU" in v.value.device for v in nets._trainable)
+    assert all("GPU" in v.value.device for v in nets._trainable.variables)
 
 
 @pytest.mark.parametrize("kind", [_dense, _normalized, _recurrent])
