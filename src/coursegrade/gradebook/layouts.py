@@ -36,7 +36,8 @@ LAYOUTS = {
     "Blackboard": re.compile(
         r"(?P<place>.+?_(?P<id>[^_]+)_attempt_(?P<time>20\d\d(?:-\d\d){5})).*"
     ),
-    # "12345-678 - Ada Lovelace - Dec 1, 2026 1159 PM", a folder or in front of a file.
+    # "12345-678 - Ada Lovelace - Dec 1, 2026 1159 PM", a folder or in front of a file;
+    # no real download has been seen.
     "Brightspace": re.compile(
         r"(?P<place>(?P<id>\d+)-\d+ - (?P<name>.+?) ?- "
         r"(?P<time>\w+\.? \d{1,2}, 20\d\d \d{3,4} [AP]M)).*"
