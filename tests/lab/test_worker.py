@@ -85,6 +85,8 @@ def test_the_cases_cover_what_can_be_chosen():
     }
     for key, values in known.items():
         assert {case["config"][key] for case in CASES} == values
+    choices = re.search(r'label: "Activation",\s+choices: plain\((.*?)\)', settings)[1]
+    assert set(re.findall(r'"(\w+)"', choices)) == known["activation"]
 
 
 @pytest.mark.parametrize(
@@ -114,7 +116,7 @@ def test_draws_have_the_variance_of_theory(lab, name):
     assert abs(np.mean(kernel)) < 4 * np.sqrt(promised / len(kernel))
 
 
-@pytest.mark.parametrize("activation", ["sigmoid", "tanh", "relu", "elu", "selu"])
+@pytest.mark.parametrize("activation", {case["config"]["activation"]: 0 for case in CASES})
 @pytest.mark.parametrize("stddev", [0.05, 0.3, 2.0])
 def test_the_line_is_that_of_theory(lab, activation, stddev):
     config = {

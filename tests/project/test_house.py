@@ -1,6 +1,7 @@
 """The rules of the house: who may import whom, what is private, what is too long."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -266,6 +267,14 @@ def test_the_api_page_shows_all_that_the_face_hands_on(tree):
         with_its_module = any({name, ...} & {*members} for members in picked)
         is_module = home.endswith(f".{name}") and home in shown
         assert alone & shown.keys() or with_its_module or is_module, name
+
+
+def test_the_api_page_shows_every_threshold_that_says_why():
+    rules = ROOT / "src/coursekit/clinic/diagnosis/rules.py"
+    reasons = r"^#:.*\n(?:#.*\n)*([A-Z_]+) = [\d.e-]+$"
+    said = re.findall(reasons, rules.read_text(encoding="utf-8"), re.M)
+    page = API.read_text(encoding="utf-8").split("clinic.diagnosis.rules\n")[1]
+    assert re.search(r":members: (.*)", page)[1].split(", ") == said
 
 
 def test_the_face_offers_its_names_and_no_more():

@@ -134,10 +134,9 @@ CASES = {
 
 def every_remedy(facts):
     """Return what the catalogue can print for these facts, whatever the signs."""
-    verdicts = ("vanishing", "exploding", "dead_units", "no_gradient", "not_learning")
     places, norms, ratios = ("", " at start", " in time"), (1e-3, 1e3), (1e-9, 1.0)
     found = {}
-    for verdict, place, norm, ratio in product(verdicts, places, norms, ratios):
+    for verdict, place, norm, ratio in product(rules.VERDICTS, places, norms, ratios):
         for sudden in (False, True):
             signs = Signs(
                 sudden, sudden, sudden, place=place, ratio=ratio, moved=ratio, norm=norm
