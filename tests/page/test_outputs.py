@@ -4,7 +4,7 @@ import pytest
 
 import browser
 from built import HTML, soup
-from page.outputs import FITTING, marked
+from page.outputs import CHECK, FITTING, marked
 
 PHONE = {"width": 360, "height": 740}
 CHAPTERS = sorted((HTML / "book").glob("*.html"))
@@ -42,7 +42,7 @@ def test_a_check_with_its_hints_is_folded_until_it_is_asked_for():
     checks = 0
     for path in CHAPTERS:
         for cell in soup(path).select("div.cell"):
-            if "def unmet(" not in cell.get_text():
+            if not CHECK.search(cell.get_text()):
                 continue
             folds = cell.select("details")
             assert len(folds) == 1 and not folds[0].has_attr("open"), path.name

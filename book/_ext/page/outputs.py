@@ -14,6 +14,8 @@ PRINTED = re.compile(
     r"(.*?)(?=</pre>)",
     re.DOTALL,
 )
+#: Says what an answer must meet, or asks whether the reader's own meets it.
+CHECK = re.compile(r"def unmet\(|answers\.check\(unmet, (\w+)=\1\)")
 #: Characters that fit at 360 pixels, in the narrowest place, a solution.
 FITTING = 40
 
@@ -27,7 +29,7 @@ class Checks(SphinxPostTransform):
 
     def run(self, **kwargs):
         for cell in self.document.findall(nodes.container):
-            if cell.get("nb_element") == "cell_code" and "def unmet(" in cell.astext():
+            if cell.get("nb_element") == "cell_code" and CHECK.search(cell.astext()):
                 cell["classes"].append("answer-check")
                 cell["hide_mode"] = "all"
                 cell["prompt_show"] = "Show the cell that checks your answer"
