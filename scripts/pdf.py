@@ -41,6 +41,10 @@ body { font-size: 10.5pt; }
 .bd-article h1 { font-size: 22pt; }
 .bd-article h2 { font-size: 15pt; margin-top: 8mm; }
 article { break-before: page; padding: 0 !important; max-width: none !important; }
+/* with its caption on one page */
+figure > svg.figure { max-height: 205mm; }
+dl.py { font-size: .9em; }
+dl.py, dl.py :is(p, ul, dl) { margin-bottom: .2em; }
 .cover { padding-top: 70mm; }
 .cover h1 { font: 600 30pt/1.15 var(--furniture); text-wrap: balance; }
 .cover p { font: 12pt/1.5 var(--text); max-width: 32em; }

@@ -4,7 +4,11 @@ from importlib import resources
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.ticker import MaxNLocator, ScalarFormatter
+from matplotlib.lines import Line2D
+from matplotlib.path import Path
+from matplotlib.text import Text
+from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import Bbox
 
 __all__ = [
     "use_style",
@@ -13,6 +17,8 @@ __all__ = [
     "seed_bars",
     "layer_change",
     "history",
+    "legend",
+    "name_lines",
 ]
 
 #: The text colour of course.mplstyle: on the book's pages it follows the theme.
@@ -23,6 +29,21 @@ LAYER = "layer (1 is next to the input)"
 UNSIGNED = {"Date": None, "Creator": None}
 #: What is expected: one colour, which no measurement has, and dashes.
 THEORY = {"color": "#d55e00", "linestyle": "--", "linewidth": 1.4, "marker": ""}
+#: A sign for each thing measured, where its colour is not enough.
+MARKS = "os^Dv"
+#: Where a legend may stand in its axes, most wished for first.
+CORNERS = {
+    "upper right": "NE",
+    "upper left": "NW",
+    "lower left": "SW",
+    "lower right": "SE",
+    "center left": "W",
+    "center right": "E",
+    "upper center": "N",
+    "lower center": "S",
+}
+#: Where a name may stand at a point of its line: steps to the right and up.
+SIDES = ((0, 1), (0, -1), (-1, 1), (1, -1), (1, 1), (-1, -1))
 
 
 def use_style():
@@ -70,8 +91,8 @@ def depth_profile(norms, theory=None, ax=None, ylabel="norm", every=1):
         label = "theory" if number == 0 else None
         ax.plot(np.arange(1, len(values) + 1), values, label=label, **THEORY)
     ax.set(yscale="log", xlabel=LAYER, ylabel=ylabel)
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.legend()
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+    legend(ax)
     return ax
 
 
@@ -101,7 +122,7 @@ def seed_band(profiles, centre, sd, ax=None):
         _fill(ax, layer, low, high, THEORY["color"], alpha, label)
     ax.plot(layer, centre, label="theory, mean", **THEORY)
     ax.set(xlabel=LAYER, ylabel="decades above the top")
-    ax.legend()
+    legend(ax)
     return ax
 
 
@@ -147,13 +168,13 @@ def layer_change(changes, ax=None):
     for number, (label, values) in enumerate(changes.items()):
         values = np.maximum(np.asarray(values), floor)
         layer = np.arange(1, values.shape[1] + 1)
-        style = {"color": f"C{number}", "alpha": 0.5}
-        ax.plot(layer, values.T, linestyle="", **style)
+        style = {"color": f"C{number}", "marker": MARKS[number % 5]}
+        ax.plot(layer, values.T, linestyle="", alpha=0.5, **style)
         middle = np.exp(np.log(values).mean(axis=0))
-        ax.plot(layer, middle, color=f"C{number}", label=label)
+        ax.plot(layer, middle, label=label, **style)
     ax.set(yscale="log", xlabel=LAYER, ylabel="relative change of the kernel")
     ax.set_xticks(layer)
-    ax.legend()
+    legend(ax)
     return ax
 
 
@@ -188,20 +209,147 @@ def history(
         style = {"color": f"C{number}", "markevery": max(1, lines.shape[1] // 8)}
         marks = ax.plot(steps, lines.T, **style)
         for mark in marks:
-            mark.set_marker("os^Dv"[number % 5])
+            mark.set_marker(MARKS[number % 5])
         marks[0].set_label(label)
     if theory is not None:
         steps = np.arange(first, first + len(theory))
         ax.plot(steps, theory, label="theory", **THEORY)
     ax.set(yscale="log", xlabel=xlabel, ylabel=ylabel)
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    low, high = ax.get_ylim()
-    if high < 10 * low:
-        # within a decade there is no power of ten to name
-        ax.yaxis.set_major_formatter(ScalarFormatter())
-        ax.yaxis.set_minor_formatter(ScalarFormatter())
-    ax.legend()
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+    legend(ax)
     return ax
+
+
+def legend(ax, **options):
+    """Write a legend that hides nothing drawn: inside of the axes, or else above them.
+
+    Call it when all is drawn.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+    **options
+        As ``Axes.legend`` takes them: ``title``, ``ncols``.
+
+    Returns
+    -------
+    matplotlib.legend.Legend
+    """
+    box = ax.legend(loc="upper right", **options)
+    ax.figure.draw_without_rendering()
+    place, room = box.get_window_extent(), ax.bbox.padded(-0.03 * ax.bbox.height)
+    shapes = _shapes(ax)
+    for loc, corner in CORNERS.items():
+        if not _hides(place.anchored(corner, room), shapes):
+            box.set_loc(loc)
+            return box
+    above = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.2}
+    for columns in range(len(box.get_texts()), 0, -1):
+        box = ax.legend(**{**options, **above, "ncols": columns})
+        # or the axes would give way to it
+        box.set_in_layout(False)
+        ax.figure.draw_without_rendering()
+        if box.get_window_extent().width <= ax.bbox.width:
+            break
+    box.set_in_layout(True)
+    return box
+
+
+def name_lines(ax):
+    """Write each line's name beside it, in its colour, in place of a legend.
+
+    A name touches nothing, and no other line is as near to it as its own. Where that
+    cannot be, there is a legend. Theory has no name. Call it when all is drawn.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    if ax.get_legend() is not None:
+        ax.get_legend().remove()
+    ax.figure.draw_without_rendering()
+    lines = [line for line in ax.get_lines() if line.get_color() != THEORY["color"]]
+    named = [line for line in lines if not line.get_label().startswith("_")]
+    written = [
+        _named(ax, line, [other for other in lines if other != line]) for line in named
+    ]
+    if None in written:
+        for text in filter(None, written):
+            text.remove()
+        legend(ax)
+    return ax
+
+
+def _named(ax, line, others):
+    """Write a line's name where it is free, near its middle; None if nowhere is."""
+    others, drawn = _shapes(ax, others), _shapes(ax)
+    points = line.get_xydata()
+    text = ax.annotate(
+        line.get_label(),
+        points[0],
+        (0, 0),
+        textcoords="offset points",
+        color=line.get_color(),
+    )
+    width, height = text.get_window_extent().size
+    pixel = ax.figure.dpi / 72
+    for k in sorted(range(len(points)), key=lambda k: abs(2 * k - len(points))):
+        at = ax.transData.transform(points[k])
+        for right, up in SIDES:
+            left = at[0] + 5 * pixel * right - (0.5, 0, 1)[right] * width
+            low = at[1] + 5 * pixel * up - (0 if up > 0 else height)
+            place = Bbox.from_bounds(left, low, width, height)
+            if (
+                ax.bbox.contains(*place.min)
+                and ax.bbox.contains(*place.max)
+                and not _hides(place.padded(3 * pixel), drawn)
+                and not _hides(place.padded(12 * pixel), others)
+            ):
+                text.xy, text.xyann = points[k], (5 * right, 5 * up)
+                text.set(
+                    ha=("center", "left", "right")[right],
+                    va="bottom" if up > 0 else "top",
+                )
+                return text
+    text.remove()
+    return None
+
+
+def _shapes(ax, artists=None):
+    """Return what a reader must see in some axes, as paths in pixels.
+
+    Each path comes with whether its points are joined, and whether it is filled.
+    """
+    found = []
+    for artist in artists or (*ax.lines, *ax.patches, *ax.collections, *ax.texts):
+        if isinstance(artist, Text):
+            if artist.get_text():
+                box = artist.get_window_extent()
+                found.append((Path(box.corners()[[0, 1, 3, 2]]), True, True))
+            continue
+        paths = (
+            artist.get_paths() if hasattr(artist, "get_paths") else [artist.get_path()]
+        )
+        line = isinstance(artist, Line2D)
+        joined = not line or artist.get_linestyle() != "None"
+        to_pixels = artist.get_transform()
+        for path in paths:
+            path = to_pixels.transform_path(path).cleaned(remove_nans=True)
+            found.append((path, joined, not line))
+    return found
+
+
+def _hides(place, shapes):
+    """Tell whether one of the shapes lies in a place of the figure."""
+    return any(
+        place.count_contains(path.vertices)
+        or (joined and path.intersects_bbox(place, filled=filled))
+        for path, joined, filled in shapes
+    )
 
 
 def _fill(ax, x, low, high, color, alpha=0.25, label=None):

@@ -144,3 +144,65 @@ def test_the_same_figure_gives_the_same_bytes(draw):
     assert files[0] == files[1]
     # another version of Matplotlib draws the same and would sign it otherwise
     assert matplotlib.__version__.encode() not in files[0]
+
+
+def _extent(artist):
+    artist.axes.figure.draw_without_rendering()
+    return artist.get_window_extent()
+
+
+def test_a_legend_stands_where_nothing_is_drawn():
+    _, ax = plt.subplots()
+    ax.fill_between([0, 1], [0.3, 0.3], [1, 1], label="band")
+    ax.set(ylim=(0, 1))
+    box = _extent(plots.legend(ax))
+    low = ax.transData.transform((0, 0.3))[1]
+    assert ax.bbox.y0 < box.y0 and box.y1 < low
+
+
+def test_a_legend_without_room_stands_above_the_axes_and_is_no_wider():
+    _, ax = plt.subplots()
+    for number in range(5):
+        ax.plot([0, 1, 2, 3] * 9, RNG.random(36), label=f"a rather long name {number}")
+    legend = plots.legend(ax)
+    box = _extent(legend)
+    assert box.y0 >= ax.bbox.y1
+    assert box.width <= ax.bbox.width
+    assert box.y1 <= ax.figure.bbox.y1
+
+
+@pytest.mark.parametrize("slope", [-2.0, -0.2, 0.0, 0.2, 2.0])
+def test_names_touch_no_line(slope):
+    layer = np.arange(1, 21)
+    lines = {n: 10.0 ** (k * slope * layer) for k, n in enumerate("abc", start=1)}
+    lines["level"] = np.full(20, 1e-5)
+    ax = plots.name_lines(plots.depth_profile(lines, {"a": lines["a"]}))
+    ax.figure.draw_without_rendering()
+    places = {text.get_text(): text.get_window_extent() for text in ax.texts}
+    if slope == 0:
+        # three lines on one: no name can be nearest to its own
+        assert not places and _legend(ax) == [*lines, "theory"]
+        return
+    assert set(places) == set(lines) and ax.get_legend() is None
+    for text, place in zip(ax.texts, places.values(), strict=True):
+        for line in ax.lines:
+            path = line.get_transform().transform_path(line.get_path())
+            assert not path.intersects_bbox(place.padded(1), filled=False)
+        assert ax.bbox.contains(*place.min) and ax.bbox.contains(*place.max)
+        assert text.get_color() in {line.get_color() for line in ax.lines}
+
+
+def test_layer_change_gives_each_network_a_mark_of_its_own():
+    ax = plots.layer_change({"a": NORMS, "b": 2 * NORMS})
+    marks = [(line.get_color(), line.get_marker()) for line in ax.lines]
+    assert set(marks) == {("C0", "o"), ("C1", "s")}
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(2.25, 2.65), (0.37, 0.65), (0.05, 0.7), (0.02, 9)]
+)
+def test_numbers_near_1_are_no_powers_of_ten(low, high):
+    ax = plots.history({"loss": np.geomspace(low, high, 30)})
+    ax.figure.draw_without_rendering()
+    written = [t.get_text() for t in ax.get_yticklabels(which="both")]
+    assert any(written) and not any("^" in text for text in written)

@@ -100,7 +100,7 @@ THIN = """() => {
   }
   const kept = new Map();
   const words = document.querySelectorAll(
-    "pre span, code span, dl.py :is(span, em, strong)"
+    "pre span:not(.long), code span, dl.py :is(span, em, strong)"
   );
   for (const word of [...words].reverse()) {
     if (word.children.length) continue;

@@ -133,6 +133,19 @@ def test_the_slider_tips_the_line(visit):
     assert page.locator(".lab-chart-gradient .lab-theory").count() == 1
 
 
+def test_axes_write_numbers_as_the_figures_do(visit):
+    page = visit("full", "#lab?activation=tanh&stddev=0.125")
+    wait_for_step(page, 0)
+    ticks = page.locator(".lab-chart-gradient text").all_text_contents()
+    assert {"1", "0.1", "0.01"} <= set(ticks)
+    slide(page, "Standard deviation", -1.3)
+    page.wait_for_function(
+        "document.querySelector('.lab-verdict').textContent.includes('vanishing')"
+    )
+    ticks = page.locator(".lab-chart-gradient text").all_text_contents()
+    assert "10-7" in ticks and not {"100", "10-1", "10-2"} & set(ticks)
+
+
 SIZE = "Size of the starting weights"
 
 

@@ -91,7 +91,8 @@ return [...kinds];
 #: How many notes are to be seen, and those that lie over something.
 NOTES = """
 const place = (e) => e.getBoundingClientRect();
-const seen = (e) => place(e).width > 0;
+// what a closed fold holds has a place, and is not seen
+const seen = (e) => e.checkVisibility() && place(e).width > 0;
 const notes = [...document.querySelectorAll(".term-note, .source-note")].filter(seen);
 const solid = ".bd-article :is(p, pre, table, math, svg.figure)";
 const others = [...document.querySelectorAll(solid)]

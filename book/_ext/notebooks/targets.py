@@ -30,7 +30,8 @@ class Citations:
         cited = [self._one(key.strip(), in_text) for key in keys.split(",")]
         return ", ".join(cited) if in_text else f"({'; '.join(cited)})"
 
-    def _one(self, key: str, in_text: bool) -> str:
+    def who_and_when(self, key: str) -> tuple[str, str]:
+        """Return the authors of an entry, as a text cites them, and its year."""
         if key not in self.entries:
             raise MarkdownError(f"no entry {key} in the bibliography")
         entry = self.entries[key]
@@ -43,7 +44,11 @@ class Citations:
             authors = f"{names[0]} et al."
         else:
             authors = " and ".join(names) or _decode(fields.get("title", key))
-        year = fields.get("year", "n.d.")
+        return authors, fields.get("year", "n.d.")
+
+    def _one(self, key: str, in_text: bool) -> str:
+        authors, year = self.who_and_when(key)
+        fields = self.entries[key].fields
         text = f"{authors} ({year})" if in_text else f"{authors}, {year}"
         doi = fields.get("doi", "").removeprefix("https://doi.org/")
         url = f"https://doi.org/{doi}" if doi else fields.get("url", "")

@@ -8,6 +8,7 @@ Everything that hangs on the theme's own HTML is in this folder, one idea a modu
 ``figures``     drawings in the colours of the page; sizes of other pictures
 ``accents``     the words "measured" and "theory" in the colour of their lines
 ``folds``       solutions that open without a script
+``outputs``     long printed lines on a phone; cells that check an answer
 ``glossary``    what a term means, in the margin, or on hover and on focus
 ``tables``      rows of wide tables stacked on a phone
 ``references``  sources in the margin; entries of the bibliography
@@ -31,6 +32,7 @@ from page import (
     glossary,
     head,
     maths,
+    outputs,
     own_files,
     references,
     tables,
@@ -44,6 +46,7 @@ MODULES = (
     figures,
     accents,
     folds,
+    outputs,
     glossary,
     tables,
     references,

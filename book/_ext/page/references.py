@@ -1,10 +1,13 @@
 """Sources: a note in the margin, where there is one; see page.css.
 
-Entries of the bibliography have no role: the one that docutils gives is deprecated.
+Entries of the bibliography begin as the text cites them, with authors and year. They
+have no role: the one that docutils gives is deprecated.
 """
 
 from docutils import nodes
 from sphinx.transforms.post_transforms import SphinxPostTransform
+
+from notebooks.targets import Citations
 
 
 class source_note(nodes.Inline, nodes.TextElement):  # noqa: N801, docutils' own style
@@ -28,6 +31,20 @@ class Sources(SphinxPostTransform):
                 # the entry's address is one click away
                 text = title.partition(" URL: ")[0].partition(" doi:")[0]
                 cited += source_note("", "", nodes.Text(text))
+        domain = self.env.get_domain("cite")
+        keys = {entry.citation_id: entry.key for entry in domain.citations}
+        citations = Citations(domain.bibdata.data)
+        entries = list(self.document.findall(nodes.citation))
+        for entry in entries:
+            # in place of the number that docutils gives it
+            entry.remove(entry[0])
+            label = ", ".join(citations.who_and_when(keys[entry["ids"][0]]))
+            entry[0].insert(0, nodes.inline("", label, classes=["cited-as"]))
+            entry[0].insert(1, nodes.Text(" "))
+        if entries:
+            # an institution's name, in braces, came last
+            by_name = sorted(entries, key=lambda entry: entry.astext().casefold())
+            entries[0].parent[:] = by_name
 
 
 def visit_source(self, node) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from coursekit._tables import as_text, share
 from coursekit.clinic.trace import Trace, reached, trace_of
-from coursekit.plots import LAYER, THEORY, axes_or_new
+from coursekit.plots import LAYER, THEORY, axes_or_new, legend
 from coursekit.probing import ProbeReport
 
 __all__ = [
@@ -106,7 +106,7 @@ def delta_profile(trace, theory=None, ax=None):
         scaled = theory / theory[-1] * first[len(theory) - 1]
         ax.plot(np.arange(1, len(theory) + 1), scaled, label="theory", **THEORY)
     ax.set(yscale="log", xlabel=LAYER, ylabel="size of delta")
-    ax.legend()
+    legend(ax)
     return ax
 
 
@@ -151,7 +151,7 @@ def time_profile(trace, ax=None):
     ax.set(
         yscale="log", xlabel="time step", ylabel="size of dL/dh, relative to the last"
     )
-    ax.legend()
+    legend(ax)
     return ax
 
 
