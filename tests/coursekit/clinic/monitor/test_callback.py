@@ -916,6 +916,27 @@ def test_room_that_was_not_written_is_no_batch_of_zeros():
     assert room.targets is None
 
 
+def test_samples_that_were_lost_on_the_device_are_no_batch():
+    """Whatever reads a device's memory as zeros, or its axes in another order."""
+    x = np.random.default_rng(0).normal(size=(3, 4, 4, 3)).astype("float32")
+    x[0], x[1, 0, 0] = 0, (np.nan, np.inf, -1e38)
+    batch = tf.constant(x), tf.constant(np.eye(3, 10), tf.uint8), None
+    room = _batch.FirstBatch(batch, 4)
+    tf.function(lambda: room.take(batch, False), jit_compile=True)()
+    np.testing.assert_array_equal(room.numpy()[0], x)
+    for slot in room._kept._slots:
+        rows = slot.numpy().copy()
+        turned, one_lost = rows.copy(), rows.copy()
+        # the same numbers, along other axes
+        turned[2] = turned[2].ravel()[::-1].reshape(turned[2].shape)
+        one_lost[2] = 0
+        for other in (np.zeros_like(rows), one_lost, turned):
+            slot.assign(other)
+            assert room.numpy() is None
+        slot.assign(rows)
+        assert room.numpy() is not None
+
+
 def test_a_copy_is_told_from_the_monitor_that_trained():
     monitor = GradientMonitor(stop_on="exploding")
     twin = copy.deepcopy(monitor)
