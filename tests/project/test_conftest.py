@@ -1,5 +1,8 @@
-"""Tests that need a GPU, or hold on a CPU alone, are skipped with a sentence."""
+"""Where tests run, and how the kernels that they start begin."""
 
+import gc
+import os
+import runpy
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -35,3 +38,14 @@ def test_marked_tests(conftest, monkeypatch, device, marks, why):
         return
     with pytest.raises(pytest.skip.Exception, match=why):
         conftest.pytest_runtest_setup(item)
+
+
+def test_kernels_begin_with_a_collector_that_rests():
+    before = gc.get_threshold()
+    try:
+        names = runpy.run_path(os.environ["PYTHONSTARTUP"])
+        assert gc.get_threshold()[0] > 10 * before[0]
+    finally:
+        gc.set_threshold(*before)
+    # a notebook finds no name that it has not made
+    assert all(name.startswith("__") for name in names)
