@@ -91,7 +91,7 @@ def graded(tmp_path_factory):
                 one for one in submissions if (one.id in without) == (text == WITHOUT)
             ]
             # Many of them wait, so more at a time than there are cores.
-            settings = whole_class.Settings(SECRET, jobs=6)
+            settings = whole_class.Settings(SECRET, jobs=4)
             entries |= whole_class.grade_class(text, mine, root / folder, settings)
     finally:
         client.stop()
