@@ -2,7 +2,6 @@
 
 import gc
 import os
-import runpy
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -41,9 +40,9 @@ def test_marked_tests(conftest, monkeypatch, device, marks, why):
 
 
 def test_kernels_begin_with_a_collector_that_rests():
-    before = gc.get_threshold()
+    before, names = gc.get_threshold(), {}
     try:
-        names = runpy.run_path(os.environ["PYTHONSTARTUP"])
+        exec(Path(os.environ["PYTHONSTARTUP"]).read_text(encoding="utf-8"), names)
         assert gc.get_threshold()[0] > 10 * before[0]
     finally:
         gc.set_threshold(*before)
