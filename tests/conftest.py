@@ -44,6 +44,8 @@ LONG = (
 
 # TensorFlow takes all of a GPU's memory otherwise, and kernels of notebooks do, too.
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+# Kernels of notebooks run it first.
+os.environ["PYTHONSTARTUP"] = str(Path(__file__).parent / "helpers/kernel_start.py")
 #: Where a marked test can run, and what is said of it elsewhere.
 DEVICES = {"gpu": "needs a GPU", "cpu": "holds on a CPU alone"}
 

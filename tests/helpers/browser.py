@@ -4,7 +4,7 @@ import functools
 import http.server
 import os
 import threading
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -26,17 +26,35 @@ def executable():
 
 #: The browser that runs: Playwright allows one of its kind in a process.
 _running = []
+#: What ends a browser that is to stay.
+_staying = []
+
+
+@contextmanager
+def stays():
+    """Let a browser that is started meanwhile run until the end of this."""
+    with ExitStack() as stack:
+        _staying.append(stack)
+        try:
+            yield
+        finally:
+            _staying.pop()
 
 
 @contextmanager
 def chromium():
     """Start the browser, or skip the test with the name of what to install.
 
-    Inside of another `chromium()` it is the same browser.
+    Inside of another `chromium()` it is the same browser, as it is inside of `stays()`.
     """
-    if _running:
+    with ExitStack() as stack:
+        if not _running:
+            (_staying or [stack])[-1].enter_context(_start())
         yield _running[0]
-        return
+
+
+@contextmanager
+def _start():
     path = executable()
     try:
         from playwright.sync_api import sync_playwright
@@ -46,7 +64,7 @@ def chromium():
         browser = playwright.chromium.launch(executable_path=path, args=names.FLAGS)
         _running.append(browser)
         try:
-            yield browser
+            yield
         finally:
             _running.clear()
             browser.close()

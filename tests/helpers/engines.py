@@ -152,7 +152,10 @@ class WebKit:
 @contextmanager
 def chromium():
     with browser.chromium() as started:
-        yield Chromium(started)
+        engine = Chromium(started)
+        yield engine
+        if engine.page:
+            engine.page.context.close()
 
 
 @contextmanager

@@ -61,7 +61,7 @@ new PerformanceObserver((list) => {
 }).observe({ type: "layout-shift", buffered: true });
 """
 SCROLL = """async () => {
-  const step = innerHeight / 2;
+  const step = 0.9 * innerHeight;
   for (let y = 0; y < document.documentElement.scrollHeight; y += step) {
     scrollTo({ top: y, behavior: "instant" });
     await new Promise((done) => requestAnimationFrame(() => setTimeout(done, 10)));

@@ -1,5 +1,7 @@
-"""Tests that need a GPU, or hold on a CPU alone, are skipped with a sentence."""
+"""Where tests run, and how the kernels that they start begin."""
 
+import gc
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -35,3 +37,14 @@ def test_marked_tests(conftest, monkeypatch, device, marks, why):
         return
     with pytest.raises(pytest.skip.Exception, match=why):
         conftest.pytest_runtest_setup(item)
+
+
+def test_kernels_begin_with_a_collector_that_rests():
+    before, names = gc.get_threshold(), {}
+    try:
+        exec(Path(os.environ["PYTHONSTARTUP"]).read_text(encoding="utf-8"), names)
+        assert gc.get_threshold()[0] > 10 * before[0]
+    finally:
+        gc.set_threshold(*before)
+    # a notebook finds no name that it has not made
+    assert all(name.startswith("__") for name in names)
