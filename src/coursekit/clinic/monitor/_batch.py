@@ -115,16 +115,18 @@ class _Room:
     """Room on the device for the first so many rows of arrays.
 
     One row more takes what there is no room for. Integers are kept in 64 bits (see
-    ``_device``), and what is smaller than float32 in 32. A mark beside each row tells
-    what was lost on the way: a probe of zeros finds no gradient in a healthy model,
-    and on a GPU images of three channels were once read as such.
+    ``_device``), and what is smaller than float32 in 32. Rows are flat, whatever the
+    samples are, and a mark beside each tells what was lost on the way: a probe of zeros
+    finds no gradient in a healthy model. On a GPU two models of images in colour were
+    judged like that, and none of flat samples.
     """
 
     def __init__(self, arrays, rows):
         self.rows, self._size = rows, variable(_zero())
+        self._shapes = [tuple(array.shape[1:]) for array in arrays]
         self._slots = [
-            variable(tf.zeros([rows + 1, *array.shape[1:]], _wide(array.dtype)))
-            for array in arrays
+            variable(tf.zeros([rows + 1, math.prod(shape)], _wide(array.dtype)))
+            for shape, array in zip(self._shapes, arrays, strict=True)
         ]
         self._marks = [variable(tf.zeros([rows + 1], tf.float64)) for _ in arrays]
 
@@ -132,10 +134,12 @@ class _Room:
         """Write rows while there is room; return whether there is more of it."""
         if not self._slots:
             return tf.constant(False)
-        few = tf.range(tf.minimum(size, self.rows))
+        number = tf.minimum(size, self.rows)
+        few = tf.range(number)
         places = tf.minimum(self._size + few, self.rows)[:, None]
         for slot, marks, array in zip(self._slots, self._marks, arrays, strict=True):
             rows = tf.cast(array[: self.rows], slot.dtype)
+            rows = tf.reshape(rows, [number, slot.shape[1]])
             slot.scatter_nd_update(places, rows)
             marks.scatter_nd_update(places, _marks(rows))
         return self._size.assign(tf.minimum(self._size + size, self.rows)) < self.rows
@@ -151,7 +155,10 @@ class _Room:
             np.allclose(now, then.numpy()[:size], rtol=1e-9, equal_nan=True)
             for now, then in pairs
         )
-        return arrays if kept else []
+        if not kept:
+            return []
+        pairs = zip(arrays, self._shapes, strict=True)
+        return [array.reshape(size, *shape) for array, shape in pairs]
 
 
 class LatestBatch:
@@ -262,9 +269,8 @@ def _fit(batch, known):
 
 def _marks(rows):
     """Return a number, 1 or more, for each row: of its entries and their order."""
-    width = math.prod(rows.shape[1:])
-    flat = tf.reshape(tf.cast(rows, tf.float64), [tf.shape(rows)[0], width])
-    return 1 + tf.reduce_sum(tf.abs(flat) * tf.range(1, width + 1, dtype=tf.float64), 1)
+    order = tf.range(1, rows.shape[1] + 1, dtype=tf.float64)
+    return 1 + tf.reduce_sum(tf.abs(tf.cast(rows, tf.float64)) * order, 1)
 
 
 def _changes(leaf):
