@@ -6,8 +6,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.lines import Line2D
 from matplotlib.path import Path
+from matplotlib.scale import LogScale, register_scale
 from matplotlib.text import Text
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogFormatterSciNotation, MaxNLocator
 from matplotlib.transforms import Bbox
 
 __all__ = [
@@ -46,8 +47,33 @@ CORNERS = {
 SIDES = ((0, 1), (0, -1), (-1, 1), (1, -1), (1, 1), (-1, -1))
 
 
+class _Powers(LogFormatterSciNotation):
+    """Write 0.01 and 6 where a whole axis can be written so, else powers of ten."""
+
+    def __call__(self, x, pos=None):
+        low, high = self.axis.get_view_interval()
+        plain = low > 5e-3 and high < 2e3
+        with plt.rc_context({"axes.formatter.min_exponent": 4 if plain else 1}):
+            return super().__call__(x, pos)
+
+
+class _Log(LogScale):
+    """The scale "log", with the course's numbers beside its ticks."""
+
+    def __init__(self, *args, **options):
+        # Matplotlib hands the axis on until 3.10, and from 3.11 on no more
+        super().__init__(*args, **options)
+
+    def set_default_locators_and_formatters(self, axis):
+        super().set_default_locators_and_formatters(axis)
+        axis.set_major_formatter(_Powers(self.base))
+        decades = self.subs is not None
+        axis.set_minor_formatter(_Powers(self.base, labelOnlyBase=decades))
+
+
 def use_style():
     """Apply the course's style, and draw figures in notebooks as SVG."""
+    register_scale(_Log)
     plt.style.use(str(resources.files("coursekit") / "course.mplstyle"))
     try:
         from IPython import get_ipython
