@@ -585,6 +585,17 @@ def test_a_rate_goes_one_way():
         assert codes == [f"model.optimizer.learning_rate = {w!r}" for w in wanted]
 
 
+def test_what_hardly_moves_is_offered_adam_first_where_steps_shrink():
+    """SGD may have a rate that is too small, and kernels that do not fit."""
+    for kind, place in (("SGD", 2), ("Adagrad", 0), ("Ftrl", 0), ("Adam", None)):
+        model = net(dense(), head=layers.Dense(1), optimizer=kind)
+        facts = facts_of(model, X, X[:, :1])
+        found = advice(facts, Signs(ratio=1e-5, moved=2e-3), "not_learning")
+        adam = [n for n, remedy in enumerate(found) if "Adam()" in remedy.code]
+        assert adam == ([] if place is None else [place]), kind
+        assert "Raise" in found[place == 0].text
+
+
 def test_what_learns_slowly_behind_a_wrong_output_may_need_a_larger_rate():
     for name, falling, said in (
         ("bounded", True, True),
