@@ -41,7 +41,7 @@ _SHARES = ("rate", "dropout", "recurrent_dropout")
 _ADAPTIVE = ("Adam", "AdamW", "Adamax", "Nadam", "RMSprop", "Lion")
 #: Optimizers whose steps shrink from the first on, or begin at next to nothing. Margin,
 #: ten classes of images, 200 steps that learned nothing: with the rate tenfold Adadelta
-#: and Ftrl take away .06 and less, Adam in their place .99 and more (2 seeds).
+#: and Ftrl take away .06 and less (a seed), Adam in their place .99 and more (2 seeds).
 _DWINDLING = ("Adagrad", "Adadelta", "Ftrl")
 _SATURATING = (*BOUNDS, "softmax")
 #: What gives the probabilities, or the rates, that a loss takes.
