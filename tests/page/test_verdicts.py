@@ -41,10 +41,15 @@ def test_the_group_of_a_verdict(said, group):
     assert verdicts.group_of(said, WORDS) == group
 
 
-def ledger_row(said, target="claim-a-b"):
-    bold = [nodes.strong("", said)] if said else []
+def ledger_row(said, target="claim-a-b", *more):
+    verdict = [*([nodes.strong("", said)] if said else []), *more]
     place = nodes.inline("", "", reftarget=target)
-    texts = ([nodes.Text("gradients vanish")], bold, [nodes.Text("5 seeds")], [place])
+    texts = (
+        [nodes.Text("gradients vanish")],
+        verdict,
+        [nodes.Text("5 seeds")],
+        [place],
+    )
     paragraphs = [nodes.paragraph("", "", *children) for children in texts]
     return nodes.row("", *(nodes.entry("", one) for one in paragraphs))
 
@@ -54,6 +59,15 @@ def test_a_row_of_the_ledger():
     assert found == verdicts.Claim(
         "gradients vanish", "Holds when", "when", "claim-a-b"
     )
+    more = nodes.Text(" the gain is 1. With 2")
+    assert verdicts.claim(ledger_row("Holds when", "claim-a-b", more), WORDS).rest == (
+        " the gain is 1"
+    )
+    # a formula's text is no text for readers
+    formula = nodes.math("", "g = 1")
+    assert not verdicts.claim(
+        ledger_row("Holds when", "claim-a-b", formula), WORDS
+    ).rest
     ledger = verdicts.Ledger(WORDS, (found,))
     assert ledger.of("a") == [found] and ledger.of("b") == []
 

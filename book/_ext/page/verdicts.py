@@ -47,12 +47,13 @@ GLUE = "&#160;"
 
 @dataclass(frozen=True)
 class Claim:
-    """A row of the ledger."""
+    """A row of the ledger; ``rest`` ends the sentence that the verdict begins."""
 
     statement: str
     verdict: str
     group: str
     label: str
+    rest: str = ""
 
 
 @dataclass(frozen=True)
@@ -141,8 +142,12 @@ def claim(row, words: dict) -> Claim | None:
             location=verdict,
         )
         return None
-    said = " ".join(bold.astext().split())
-    return Claim(" ".join(statement.astext().split()), said, group, label)
+    said, whole = (" ".join(node.astext().split()) for node in (bold, verdict))
+    rest = re.split(r"\.(?: |$)", whole.removeprefix(said))[0]
+    if list(verdict.findall(nodes.math)):
+        # the text of a formula is no text for readers
+        rest = ""
+    return Claim(" ".join(statement.astext().split()), said, group, label, rest)
 
 
 def has_target(node) -> bool:
@@ -255,7 +260,11 @@ def add_verdicts(app, pagename, templatename, context, doctree) -> None:
     """Tell a chapter its claims: the head counts them, the foot has the verdicts."""
     claims = app.ledger.of(pagename.rpartition("/")[2]) if doctree else []
     context["claims"] = [
-        (one.statement, marked(one.group, one.verdict.lower()), one.label)
+        (
+            one.statement,
+            marked(one.group, one.verdict.lower()) + escape(one.rest),
+            one.label,
+        )
         for one in claims
     ]
 

@@ -177,7 +177,7 @@ function vanishing(trace) {
     verdict: "vanishing",
     layer: first.findLastIndex((r) => r <= limit),
     step: 0,
-    why: `At the start, delta of layer ${lowest + 1} is ${short(first[lowest])} of the output's; below ${limit} a layer hardly learns`,
+    why: `At the start, delta of layer ${lowest + 1} is ${short(first[lowest])} of the output's; below ${limit} a network counts as vanishing`,
   };
 }
 
