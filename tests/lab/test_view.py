@@ -104,7 +104,7 @@ def test_predict_then_reveal(visit):
     assert page.locator("svg").count() == 0
     page.get_by_role("button", name="Show me").click()
     assert page.locator("svg").count() == 0, "a guess comes first"
-    page.get_by_label("near .5").check()
+    page.get_by_label("near 0.5").check()
     page.get_by_role("button", name="Show me").click()
     wait_for_step(page, 0)
     assert page.locator(".lab-answer").inner_text().startswith("No: near .16.")
