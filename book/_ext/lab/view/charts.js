@@ -22,8 +22,9 @@ function decades(logs) {
   return high - low < 2 ? [low - 1, high + 1 - (high - low)] : [low, high];
 }
 
-/** A power of ten, as the book's figures write it: 0.01 to 100 are numbers. */
-const power10 = (power) => Math.abs(power) < 3 ? String(Number(`1e${power}`)) : `10<tspan dy="-5" font-size="9">${power}</tspan>`;
+/** A power of ten, as the book's figures write it: plain where all of an axis can be. */
+const power10 = (power, plain) =>
+  plain || power === 0 ? String(Number(`1e${power}`)) : `10<tspan dy="-5" font-size="9">${power}</tspan>`;
 
 /** A frame with a log axis at the left: its text, and the places of values. */
 function frame(width, height, [low, high], xLabel) {
@@ -31,10 +32,11 @@ function frame(width, height, [low, high], xLabel) {
   const y = (value) => bottom - ((value - low) / (high - low)) * (bottom - TOP);
   const step = Math.max(1, Math.ceil((high - low) / 6));
   let text = "";
+  const plain = low > -3 && high < 4;
   for (let power = low; power <= high; power += step) {
     const place = at(y(power));
     text += `<line class="lab-grid" x1="${LEFT}" x2="${width - RIGHT}" y1="${place}" y2="${place}"/>`;
-    text += `<text x="${LEFT - 6}" y="${at(y(power) + 4)}" text-anchor="end">${power10(power)}</text>`;
+    text += `<text x="${LEFT - 6}" y="${at(y(power) + 4)}" text-anchor="end">${power10(power, plain)}</text>`;
   }
   const middle = (LEFT + width - RIGHT) / 2;
   text += `<text x="${middle}" y="${height - 4}" text-anchor="middle">${xLabel}</text>`;
