@@ -6,7 +6,8 @@ asked, so two more rows, without a promise, compare like with like: neither side
 with XLA, and both. The whole: models built, compiled and traced as well, without
 XLA, as somebody meets it who trains ten seeds once for 200 steps. The floor is
 what the matrix products of the work would take at the rate of one large one. Last,
-what it takes to make a hundred members, against a hundred builds.
+what it takes to make a hundred members, against a hundred builds. Each case has a
+process of its own, as a notebook has: what earlier ones left slows the short way more.
 
 These promises are those of a CPU; the first line of the report names the device.
 On a GPU two more rows hold a hundred members, trained for a thousand steps with
@@ -17,6 +18,8 @@ one after the other. Three of the fits are measured, and the rest taken to be al
 import os
 import platform
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 import keras
 import numpy as np
@@ -179,7 +182,7 @@ def measure(name, rounds, whole_rounds):
 
 
 def measure_building(rounds):
-    """Return the row of a hundred members against a hundred builds."""
+    """Return the row of a hundred members against a hundred builds, in a list."""
     seconds = _ratio.interleave(
         {
             "builds": lambda: [mlp(seed) for seed in range(MANY)],
@@ -187,11 +190,13 @@ def measure_building(rounds):
         },
         rounds,
     )
-    return _ratio.row(
-        f"20x64 MLP, {MANY} members made",
-        _ratio.ratio(seconds["builds"], seconds["ensemble"]),
-        at_least=10,
-    )
+    return [
+        _ratio.row(
+            f"20x64 MLP, {MANY} members made",
+            _ratio.ratio(seconds["builds"], seconds["ensemble"]),
+            at_least=10,
+        )
+    ]
 
 
 def measure_many(rounds, members=MANY, steps=LONG):
@@ -237,13 +242,16 @@ def main():
     parser.add_argument("--whole-rounds", type=int, default=1)
     parser.add_argument("--case", choices=list(CASES), action="append")
     arguments = parser.parse_args()
+    rounds, whole = arguments.rounds, arguments.whole_rounds
+    jobs = [(measure, name, rounds, whole) for name in arguments.case or CASES]
+    if not arguments.case:
+        jobs += [(measure_building, rounds), (measure_many, whole)]
+    fresh = {"mp_context": get_context("spawn"), "max_tasks_per_child": 1}
     rows = []
     print(device())
-    for name in arguments.case or CASES:
-        rows += measure(name, arguments.rounds, arguments.whole_rounds)
-    if not arguments.case:
-        rows.append(measure_building(arguments.rounds))
-        rows += measure_many(arguments.whole_rounds)
+    with ProcessPoolExecutor(1, **fresh) as pool:
+        for job in jobs:
+            rows += pool.submit(*job).result()
     _ratio.finish(rows, arguments.json)
 
 
