@@ -1,7 +1,6 @@
 """Figures: what is on the axes, not how it looks."""
 
 import io
-import re
 import warnings
 
 import matplotlib
@@ -209,17 +208,9 @@ def test_numbers_near_1_are_no_powers_of_ten(low, high):
     assert any(written) and not any("^" in text for text in written)
 
 
-@pytest.mark.parametrize(
-    ("low", "high", "found"),
-    [(0.02, 30, {"0.1", "1"}), (2, 7, {"2", "6"}), (1e-7, 1, {"10^{-1}", "10^{-6}"})],
-)
-def test_a_log_axis_has_one_way_of_writing(low, high, found):
-    plots.use_style()
-    _, ax = plt.subplots()
-    ax.plot([1, 2], [low, high])
-    ax.set(yscale="log")
-    ax.figure.canvas.draw()
-    ticks = [*ax.get_yticklabels(), *ax.get_yticklabels(minor=True)]
-    written = {re.sub(r"\$.mathdefault.(.*).\$", r"\1", t.get_text()) for t in ticks}
-    assert found <= written
-    assert ("10^" in "".join(written)) == (low == 1e-7)
+def test_a_wide_log_axis_has_powers_of_ten_throughout():
+    ax = plots.history({"loss": np.geomspace(1e-7, 1, 30)})
+    ax.figure.draw_without_rendering()
+    written = [t.get_text() for t in ax.get_yticklabels(which="both")]
+    plain = [text for text in written if text and "^" not in text]
+    assert plain == [r"$\mathdefault{1}$"] and any("10^{-6}" in t for t in written)

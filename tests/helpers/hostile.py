@@ -120,7 +120,7 @@ def _forge_outputs(made):
 
 
 def _many_cells(made):
-    made["cells"] += [code_cell(f"x{i} = {i}") for i in range(2_000)]
+    made["cells"] += [code_cell(f"x{i} = {i}") for i in range(10_000)]
 
 
 def _damaged_cells(made):
