@@ -4,8 +4,9 @@ usage: python scripts/quiz.py OUT
 
 Each prediction becomes an essay question. It brings the text in front of it, figures
 in words, and the code that it speaks of; its feedback is the verdict that follows it
-in the chapter, or else the text. Each question of the lab's presets becomes a multiple
-choice. Nothing is written twice: the chapters and the presets are the source.
+in the chapter, or else the text. The question of a lab's preset that has the
+name of a chapter becomes a multiple choice. Nothing is written twice: the chapters
+and the presets are the source.
 """
 
 import html

@@ -26,7 +26,8 @@ try:
 except ImportError:  # then only layers are followed
     op_callbacks = None
 
-# Activations with two finite ends: (lower, upper).
+# Activations with two finite ends, (lower, upper), by Keras's name or by that of
+# TensorFlow's operation in small letters.
 BOUNDS = {
     "sigmoid": (0.0, 1.0),
     "hard_sigmoid": (0.0, 1.0),

@@ -8,6 +8,7 @@ import pytest
 from scipy import integrate, special
 
 from coursekit import theory
+from coursekit._taps import BOUNDS
 
 FAN_IN, FAN_OUT = 300, 100
 TRUNCATED = 0.87962566103423978**2
@@ -145,13 +146,39 @@ def _mean_of_square(function, q):
         density = math.exp(-z * z / (2 * q)) / math.sqrt(2 * math.pi * q)
         return function(z) ** 2 * density
 
-    return integrate.quad(
-        integrand, -10 * sd, 10 * sd, points=[-1.0, 0.0, 1.0], limit=400
-    )[0]
+    # adaptive, and asked for digits: it finds a kink wherever one is
+    digits = {"epsabs": 0, "epsrel": 1e-9, "limit": 400}
+    return integrate.quad(integrand, -10 * sd, 10 * sd, points=[0.0], **digits)[0]
+
+
+@pytest.mark.parametrize("q", [0.03, 1.0, 40.0])
+@pytest.mark.parametrize("kink", [0.4, 2.7, 6.0])
+def test_the_independent_integral_finds_a_kink_elsewhere(kink, q):
+    """Of a hard tanh, whose mean square has a closed form."""
+    end = kink / math.sqrt(q)
+    inside = math.erf(end / math.sqrt(2))
+    tail = 2 * end * math.exp(-end * end / 2) / math.sqrt(2 * math.pi)
+    expected = q * (inside - tail) + kink**2 * (1 - inside)
+    found = _mean_of_square(lambda z: np.clip(z, -kink, kink), q)
+    assert found == pytest.approx(expected, rel=1e-8)
+    slope = _mean_of_square(lambda z: float(abs(z) < kink), q)
+    assert slope == pytest.approx(inside, rel=1e-8)
 
 
 def test_every_activation_is_checked():
     assert set(theory.ACTIVATIONS) == {*DEFINITIONS, "swish"}
+
+
+def test_the_probe_knows_the_ends_of_what_saturates():
+    with np.errstate(over="ignore"):
+        ends = {
+            n: [a.function(s * 1e9) for s in (-1, 1)]
+            for n, a in theory.ACTIVATIONS.items()
+        }
+    bounded = {name for name, both in ends.items() if np.abs(both).max() < 1e3}
+    assert bounded == theory.ACTIVATIONS.keys() & BOUNDS.keys()
+    for name in bounded:
+        assert ends[name] == pytest.approx(BOUNDS[name], abs=1e-6)
 
 
 @pytest.mark.parametrize("name", DEFINITIONS)

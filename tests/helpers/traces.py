@@ -140,10 +140,24 @@ def over_time(factor, skill=0.1):
     return trained(probed(EVEN, time=[factor, 1.0]), skill=skill)
 
 
-def compared_with(constant):
-    """A flat loss, and a constant output's that is small beside it."""
+def compared_with(constant, loss=None):
+    """A flat or given loss, and a constant output's that is small beside it."""
     checks = [Check(n, LOSS, constant, np.nan) for n in (0, 200)]
-    return trained(probed(EVEN), checks=checks)
+    return trained(probed(EVEN), loss=loss, checks=checks)
+
+
+def ending_at(share):
+    """A loss that ends at a mean ``share``, of zeros and few large values."""
+    late = np.tile([0] * 7 + [8 * share], 5)
+    return compared_with(0.0, LOSS * np.append(np.ones(160), late))
+
+
+def sinking(errors):
+    """A loss that alternates, and falls by so many standard errors."""
+    wave = np.tile([0.05, -0.05], 20)
+    fall = errors * 0.05 * np.sqrt(2 / 40)
+    levels = np.repeat([1, 1 - fall], [160, 40])
+    return compared_with(0.0, LOSS * (levels + np.tile(wave, 5)))
 
 
 def below_zero(times, constant=-np.inf):
@@ -267,6 +281,11 @@ def _losses_and_zeros():
     yield Row("SKIPPED +", skipping(20), "exploding", "a", 31, SCALES)
     yield Row("LASTING -", zeros_at_the_end(4), "healthy")
     yield Row("LASTING +", zeros_at_the_end(5), "no_gradient", "c", 56)
+    # nothing to compare with: only a loss that falls speaks for the model
+    yield Row("HALVED -", ending_at(0.52), "not_measured")
+    yield Row("HALVED +", ending_at(0.48), "healthy")
+    yield Row("SCATTER -", sinking(2.9), "not_measured")
+    yield Row("SCATTER +", sinking(3.1), "healthy")
     yield Row("BLIND -", passing(3e-6), "healthy", lab=OUTPUTS)
     yield Row("BLIND +", passing(5e-7), "no_gradient", "c", 0, OUTPUTS)
     # a layer that gets nothing through units that are nearly all dead

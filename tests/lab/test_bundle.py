@@ -44,6 +44,35 @@ def test_what_is_imported_is_exported():
             assert set(names.split(", ")) <= exported[module], name
 
 
+def test_a_preset_may_set_show_and_draw_what_there_is():
+    assert "stddev" in bundle.keys("DEFAULTS", "view/settings")
+    assert "loss" in bundle.keys("CHARTS", "view/lab")
+
+
+ASKED = {"question": "Why?", "choices": ["a", "b"], "answer": 1, "because": "So."}
+
+
+@pytest.mark.parametrize(
+    "preset, said",
+    [
+        ({"values": {"stdev": 1}}, "setting 'stdev'; .*stddev"),
+        ({"controls": ["rate", "limits"]}, "setting 'limits'"),
+        ({"labels": {"layers": "Layers"}}, "setting 'layers'"),
+        ({"goal": {"key": "sd", "value": 1}}, "setting 'sd'"),
+        ({"charts": ["losses"]}, "chart 'losses'; .*loss"),
+        ({"value": {}}, "key 'value'; .*values"),
+        (ASKED | {"answer": 2}, "answer 2"),
+        (ASKED | {"answer": "b"}, "answer 'b'"),
+        ({"question": "Why?", "choices": ["a"]}, "needs 'answer'; it needs 'because'"),
+        ({"answer": 1}, "needs 'because'; .*'question'"),
+    ],
+)
+def test_a_preset_with_a_slip_is_refused(preset, said):
+    bundle.check({"one": {"title": "T"} | ASKED})
+    with pytest.raises(ValueError, match=f"presets.yml, one: .*{said}"):
+        bundle.check({"one": {"title": "T"} | preset})
+
+
 def test_a_circle_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(bundle, "FOLDER", tmp_path)
     (tmp_path / "a").mkdir()

@@ -458,6 +458,26 @@ def test_a_link_restores_the_setting(visit):
     assert output.inner_text() == "0.1"
 
 
+def test_a_preset_sets_what_a_reader_can_set(chromium):
+    """Another value, such as a name with a slip, would be left out of a link."""
+    names = "{toFragment, fromFragment, DEFAULTS}"
+    source = bundle.joined(["view/settings"], {}, f"return {names};")
+    values = {name: one.get("values", {}) for name, one in bundle.presets().items()}
+    page = chromium.new_page()
+    wanted, found = page.evaluate(
+        f"""(presets) => {{
+            const {names} = {source}
+            const all = presets.map((values) => ({{ ...DEFAULTS, ...values }}));
+            const read = (one) => ({{ ...DEFAULTS, ...fromFragment(toFragment(one)) }});
+            return [all, all.map(read)];
+        }}""",
+        list(values.values()),
+    )
+    page.close()
+    for name, one, read in zip(values, wanted, found, strict=True):
+        assert read == one, name
+
+
 def test_a_wrong_link_does_no_harm(visit):
     link = "#lab?depth=9999&width=7&activation=<b>&stddev=x&seed=3&skip=maybe"
     page = visit("full", link)

@@ -11,7 +11,7 @@ import pytest
 
 import browser
 import traces
-from coursekit import data, theory
+from coursekit import _taps, data, theory
 from coursekit.clinic.diagnosis import rules
 from lab import bundle, wasm
 
@@ -20,7 +20,7 @@ CASES = json.loads(REFERENCE.read_text(encoding="utf-8"))
 STEP_0, STEP_0_BATCHNORM, LOSS = 1e-5, 5e-5, 1e-4
 EXPORTS = (
     "{Session, Arena, batch, uniform, normal, drawKernel, deltaLine, gaussianMean, "
-    "plainGemm, diagnose, ACTIVATIONS}"
+    "plainGemm, diagnose, ACTIVATIONS, saturated}"
 )
 # What a browser may know: the modules are tried one after the other.
 FUSED, SIMD = wasm.encoded()
@@ -86,7 +86,8 @@ def test_the_cases_cover_what_can_be_chosen():
     }
     for key, values in known.items():
         assert {case["config"][key] for case in CASES} == values
-    choices = re.search(r'label: "Activation",\s+choices: plain\((.*?)\)', settings)[1]
+    field = r'label: "Activation",\s+choices: plain\((.*?)\)'
+    choices = re.search(field, settings, re.DOTALL)[1]
     assert set(re.findall(r'"(\w+)"', choices)) == known["activation"]
 
 
@@ -115,6 +116,23 @@ def test_draws_have_the_variance_of_theory(lab, name):
     # the standard error of a variance is at most sqrt(2 / 80000) of it: 4 of them
     np.testing.assert_allclose(np.var(kernel), promised, rtol=0.02)
     assert abs(np.mean(kernel)) < 4 * np.sqrt(promised / len(kernel))
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_what_saturates_is_what_saturates_in_a_probe(lab, activation):
+    z = [n / 100 + 0.005 for n in range(-800, 800)]
+    found = lab(
+        """([name, z]) => {
+            const values = z.map(lab.ACTIVATIONS[name].value);
+            return values.map((h) => [h, lab.saturated(name, h)]);
+        }""",
+        [activation, z],
+    )
+    bounded = _taps.BOUNDS.get(activation)
+    row = _taps.Row(activation, [])
+    for h, ends in found:
+        row.bounded = [(np.array([h]), bounded)] if bounded else []
+        assert ends == (_taps.saturated_fraction(row) == 1), h
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -314,6 +332,11 @@ def experiment(lab):
         return delta[0] / delta[-1], found["losses"], verdicts
 
     return run
+
+
+def test_every_preset_that_claims_something_has_a_test():
+    claims = {name for name, one in bundle.presets().items() if "because" in one}
+    assert claims <= {name.removeprefix("test_preset_") for name in globals()}
 
 
 def test_preset_vanishing(experiment):

@@ -57,6 +57,30 @@ def test_named_files_exist(text):
     assert not {path for path in there if not (ROOT / path).exists()}
 
 
+# What comments name that is made by the build, or is another project's.
+ELSEWHERE = {"constants.js", "src/main.js", "console-results.js", "notify-classroom.js"}
+
+
+def test_files_that_comments_name_exist():
+    """By a path, or by the end of one."""
+    done = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    paths = done.stdout.split()
+    ends = tuple(f"/{path}" for path in paths)
+    found = {}
+    for path in paths:
+        if Path(path).suffix in {".py", ".js", ".css", ".yml", ".sh"}:
+            text = (ROOT / path).read_text(encoding="utf-8")
+            for name in re.findall(r"`([\w./-]+\.(?:py|js))`", text):
+                found.setdefault(name, path)
+    assert len(found) > 10 and ELSEWHERE <= found.keys()
+    lost = {
+        f"{path} names {name}"
+        for name, path in found.items()
+        if not any(end.endswith(f"/{name}") for end in ends)
+    }
+    assert {one.rpartition(" ")[2] for one in lost} == ELSEWHERE, lost
+
+
 def test_every_target_of_make_that_is_named_exists():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))

@@ -25,8 +25,11 @@ CONSTANTS = "constants"
 #: Of `coursekit.clinic.diagnosis.rules`: those that the lab's rules use.
 THRESHOLDS = (
     "VANISHED SHRUNK GROWN TREND FALLEN SKILL LEARNED EMPTY PATIENCE DIVERGED "
-    "LASTING DEAD"
+    "LASTING HALVED SCATTER DEAD"
 ).split()
+#: What a preset may have, and a question must have.
+PRESET = ("title", "values", "controls", "labels", "charts", "kernel", "goal")
+QUESTION = ("question", "choices", "answer", "because")
 #: Samples of the lab's one batch.
 BATCH = 64
 
@@ -94,7 +97,50 @@ def digits():
 
 
 def presets():
-    return yaml.safe_load((FOLDER / "presets.yml").read_text(encoding="utf-8"))
+    """Return the presets by name.
+
+    Raises
+    ------
+    ValueError
+        If one has a key that nothing reads, or a question without its answer.
+    """
+    found = yaml.safe_load((FOLDER / "presets.yml").read_text(encoding="utf-8"))
+    check(found)
+    return found
+
+
+def check(presets):
+    """Refuse presets with a key that nothing reads, or a question half told."""
+    settings, charts = keys("DEFAULTS", "view/settings"), keys("CHARTS", "view/lab")
+    for name, one in presets.items():
+        named = [
+            w for part in ("values", "controls", "labels") for w in one.get(part, ())
+        ]
+        named += [one["goal"]["key"]] if "goal" in one else []
+        used = {
+            "key": (one, (*PRESET, *QUESTION)),
+            "setting": (named, settings),
+            "chart": (one.get("charts", ()), charts),
+        }
+        faults = [
+            f"nothing reads the {what} {word!r}; there are {', '.join(sorted(known))}"
+            for what, (words, known) in used.items()
+            for word in words
+            if word not in known
+        ]
+        needed = {"title", *(QUESTION if set(QUESTION) & set(one) else ())}
+        faults += [f"it needs {key!r}" for key in sorted(needed - set(one))]
+        if not faults and "answer" in one:
+            if one["answer"] not in range(len(one["choices"])):
+                faults = [f"answer {one['answer']!r} is none of the choices, from 0"]
+        if faults:
+            raise ValueError(f"presets.yml, {name}: {'; '.join(faults)}")
+
+
+def keys(constant, module):
+    """Return the keys of a module's constant that is an object."""
+    body = re.search(rf"const {constant} = \{{(.*?)\}};", text_of(module), re.DOTALL)[1]
+    return set(re.findall(r"(\w+): ", re.sub(r'"[^"]*"', '""', body)))
 
 
 def declared(values):

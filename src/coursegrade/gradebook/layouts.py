@@ -158,7 +158,7 @@ def _on_platform(part, rule):
     match = LAYOUTS[rule].fullmatch(part) if rule else None
     if not match:
         return None
-    groups = {"name": "", "time": ""} | match.groupdict()
+    groups = {"name": "", "time": ""} | match.groupdict(default="")
     late = bool(groups["late"]) if "late" in groups else None
     time = re.sub(r" ?UTC$", "+00:00", groups["time"].strip())
     # Blackboard writes hyphens only: 2026-12-01-11-59-02.
@@ -225,7 +225,8 @@ def _agree(hits):
         groups = hit.groupdict()
         if "file" not in groups:
             return True
-        same = names.setdefault(groups["id"], groups["name"]) == groups["name"]
+        name = groups.get("name")
+        same = names.setdefault(groups["id"], name) == name
         if not same or groups["file"] in uploads or _DATE.fullmatch(parts[-1]):
             return False
         uploads |= {groups["file"]} - {None}

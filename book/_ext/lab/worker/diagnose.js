@@ -219,8 +219,8 @@ function falls({ loss }) {
   const variance = (values) => mean(values.map((v) => (v - mean(values)) ** 2));
   const [early, late] = [loss.slice(0, few), loss.slice(-few)];
   const scatter = Math.sqrt((variance(early) + variance(late)) / few);
-  if (mean(late) < 0.5 * mean(loss.slice(0, RULES.LASTING))) return true;
-  return mean(early) - mean(late) > 3 * scatter;
+  if (mean(late) < RULES.HALVED * mean(loss.slice(0, RULES.LASTING))) return true;
+  return mean(early) - mean(late) > RULES.SCATTER * scatter;
 }
 
 function notMeasured(trace) {

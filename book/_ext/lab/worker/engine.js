@@ -4,7 +4,7 @@
  * Layer l computes z = x W + b, or z = x W and batch normalization, then
  * f = phi(z), and puts out h = f, or h = x + scale * f with a skip connection. The
  * first layer has none: its input has another width. Logits and softmax
- * cross-entropy follow. Order and formulas are Keras's; `tests/test_lab_engine.py`
+ * cross-entropy follow. Order and formulas are Keras's; `tests/lab/test_worker.py`
  * compares the gradients with TensorFlow's.
  */
 import { ACTIVATIONS } from "./activations.js";

@@ -2,7 +2,7 @@
  * Matrix products, nearly all of the lab's work, and the memory they work in.
  *
  * Where the browser has WebAssembly SIMD, a few hundred bytes do the work that
- * `lab_wasm.py` writes at build time: products in blocks of 4 rows and 8 columns,
+ * `wasm.py` writes at build time: products in blocks of 4 rows and 8 columns,
  * and sums; the first module that the browser knows is taken. Other shapes and
  * other browsers take the plain loops.
  */

@@ -21,7 +21,7 @@ export function gaussianMean(g, q) {
   const near = Math.min(1, 4 / sd);
   const edges = [-FAR, -near, 0, near, FAR];
   let sum = 0;
-  for (let piece = 0; piece < 4; piece++) {
+  for (let piece = 0; piece < edges.length - 1; piece++) {
     const width = (edges[piece + 1] - edges[piece]) / STRIPS;
     for (let strip = 0; strip < STRIPS; strip++) {
       const z = edges[piece] + (strip + 0.5) * width;

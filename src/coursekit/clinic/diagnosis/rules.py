@@ -29,7 +29,7 @@ VERDICTS = (
     "not_measured",
 )
 #: Those for which a training can be ended.
-STOPPING = VERDICTS[1:-1]
+STOPPING = tuple(v for v in VERDICTS if v not in ("healthy", "not_measured"))
 
 SENTENCES = {
     "healthy": "Healthy: no gradient problem was found",
@@ -84,6 +84,10 @@ DIVERGED = 10.0
 SKIPPED = 20
 #: A gradient of exactly zero must last for so many recorded steps.
 LASTING = 5
+#: A loss that ends below this share of its start falls.
+HALVED = 0.5
+#: So does one that falls by more than this many standard errors.
+SCATTER = 3.0
 #: Share of units of a layer that are zero for every sample: all of them.
 DEAD = 1.0
 #: delta of the output layer over the gradient that arrives at the outputs, and the
@@ -306,8 +310,8 @@ def falls(trace):
     if np.isfinite(trace.loss).sum() < 2 * LASTING:
         return False
     scatter = np.hypot(early.std(), late.std()) / math.sqrt(len(late))
-    half = late.mean() < 0.5 * early[:LASTING].mean() and late.min() >= 0
-    return bool(half or early.mean() - late.mean() > 3 * scatter)
+    half = late.mean() < HALVED * early[:LASTING].mean() and late.min() >= 0
+    return bool(half or early.mean() - late.mean() > SCATTER * scatter)
 
 
 def still_falls(trace):

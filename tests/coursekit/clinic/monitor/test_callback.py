@@ -49,10 +49,10 @@ def _expected(model, x, y):
 def _clean(model):
     optimizer = model.optimizer
     inner = getattr(optimizer, "inner_optimizer", optimizer)
-    assert "apply" not in vars(optimizer)
-    assert "apply" not in vars(inner)
-    assert "compute_loss" not in vars(model)
-    assert "_coursekit_site" not in vars(model)
+    # by where it comes from: a method that Keras renames is none that is missed
+    for one in (model, optimizer, inner):
+        ours = {n: getattr(v, "__module__", None) for n, v in vars(one).items()}
+        assert not [n for n, where in ours.items() if "coursekit" in (where or "")]
 
 
 @pytest.mark.parametrize(
