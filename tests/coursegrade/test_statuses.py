@@ -11,6 +11,8 @@ from coursegrade.statuses import Status
 def test_a_status_is_its_name():
     assert json.dumps(Status.OK) == '"ok"' and f"{Status.DIED}" == "died"
     assert Status("ok") is Status.OK and "not_graded" == Status.NOT_GRADED
+    # one word: tables are sorted by it, and the page for instructors lists them
+    assert all(one.isidentifier() for one in Status)
 
 
 def test_worth_and_who_waits():

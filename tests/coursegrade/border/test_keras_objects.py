@@ -1,5 +1,7 @@
 """Configurations that a stranger wrote: what is built of them, and what is not."""
 
+import inspect
+
 import keras
 import pytest
 
@@ -59,6 +61,18 @@ def test_initializers_are_no_layers():
 def test_what_is_not_keras_own_is_refused(config):
     with pytest.raises(ValueError):
         keras_objects.build(config)
+
+
+def test_no_class_that_reads_a_file_may_be_built():
+    """A vocabulary can be a path; the folder of such layers holds harmless ones too."""
+    made = {n: getattr(keras.layers, n) for n in dir(keras.layers)}
+    classes = {n: one for n, one in made.items() if isinstance(one, type)}
+    reads = {
+        name
+        for name, one in classes.items()
+        if "vocabulary" in inspect.signature(one).parameters
+    }
+    assert len(reads) > 2 and not reads & keras_objects.allowed_classes()
 
 
 def test_time_that_is_up_is_not_told_as_a_wrong_model(monkeypatch):

@@ -1,12 +1,13 @@
 """Whose hand-in a path is: every layout, nobody lost."""
 
 import io
+import re
 import zipfile
 from datetime import UTC, datetime
 
 import pytest
 
-from coursegrade.gradebook import intake
+from coursegrade.gradebook import intake, layouts
 from coursegrade.gradebook.late import parse_time
 from coursegrade.gradebook.roster import Roster
 from submissions import MASTER, RIGHT, SCRATCH, TINY, WRONG, found, solved, write_files
@@ -515,6 +516,32 @@ def test_times_that_stand_in_names(tmp_path):
     assert taken.submissions[1].owner.time == "2025-12-01 19:32:20+00:00"
     # Whom the export does not name is one to look at.
     assert [line.id for line in taken.look if line.what == "graded"] == ["53"]
+
+
+@pytest.mark.parametrize(
+    "pattern, second",
+    [
+        # what a name may say, and what it never says
+        (r"hw-(?P<id>[a-z]+)(-(?P<name>[A-Z]\w+))?(-(?P<time>20[\d-]+))?", ""),
+        (
+            r"hw-(?P<id>[a-z]+)(-(?P<name>[A-Z]\w+))?(-(?P<time>20[\d-]+))?",
+            "-Bob-2025-12-01",
+        ),
+        (r"hw-(?P<id>[a-z]+)(-(?P<late>LATE))?(-(?P<file>\d+))?", "-LATE-7"),
+    ],
+)
+def test_a_layout_says_what_it_knows(monkeypatch, tmp_path, pattern, second):
+    monkeypatch.setattr(
+        layouts, "LAYOUTS", {"New": re.compile(f"(?P<place>{pattern})")}
+    )
+    files = {"hw-ada/w.ipynb": RIGHT, f"hw-bob{second}/w.ipynb": WRONG}
+    taken = intake.collect(write_files(tmp_path / "in", files), MASTER)
+    ada, bob = (one.owner for one in taken.submissions)
+    assert (ada.label, ada.name, ada.time) == ("ada", "", "")
+    assert ada.platform == "New" and not ada.late and not taken.look
+    expected = ("Bob", "2025-12-01") if "Bob" in second else ("", "")
+    assert (bob.label, bob.name, bob.time) == ("bob", *expected)
+    assert bool(bob.late) == ("LATE" in second)
 
 
 def test_what_a_platform_says(tmp_path):

@@ -206,6 +206,13 @@ def test_the_first_remedy_of_a_wrong_output_fits_loss_and_labels(name):
     assert len(losses) == 2 and np.isfinite(list(losses)).all()
 
 
+def test_every_verdict_that_ends_a_training_has_causes_of_its_own():
+    facts = facts_of(*CASES["flat"]())
+    always = advice(facts, Signs(), "healthy")
+    for verdict in rules.STOPPING:
+        assert len(advice(facts, Signs(), verdict)) > len(always), verdict
+
+
 def first_of(name, verdict="not_learning", **signs):
     return advice(facts_of(*CASES[name]()), Signs(**signs), verdict)[0]
 
