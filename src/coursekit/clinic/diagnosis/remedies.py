@@ -164,7 +164,12 @@ def advice(facts, signs, verdict, rest=()):
     for cause in causes:
         for remedy in cause(facts, signs):
             found.setdefault(remedy.code, remedy)
-    return tuple(found.values())
+    found = list(found.values())
+    if facts.harmless and verdict != "no_gradient":
+        # with this output predictions are wrong, and training is not
+        if found[:1] == list(_output(facts, signs)):
+            found[:2] = found[1::-1]
+    return tuple(found)
 
 
 def _signs(judgement, trace):
@@ -700,10 +705,22 @@ def _raise_once(facts, signs):
         yield _rate(facts, 10.0)
 
 
+def _steady(facts, signs):
+    """Raise the rate where the loss falls to the end: of each step there is too little."""
+    if signs.falling:
+        yield from _raise(facts, signs)
+
+
 def _go_on(facts, signs):
     """Raise the rate where a plain fault learns slowly: what is mended may, too."""
-    if signs.falling and (facts.misfit or facts.unscaled(rules.LARGE)):
-        yield from _raise(facts, signs)
+    if facts.misfit or facts.unscaled(rules.LARGE):
+        yield from _steady(facts, signs)
+
+
+def _creep(facts, signs):
+    """Mend first a rate at which Adam hardly moves: it knows no size of gradients."""
+    if facts.optimizer.kind in _ADAPTIVE and signs.moved < rules.MOVED:
+        yield from _pace(facts, signs)
 
 
 def _slow_down(facts, signs):
@@ -758,7 +775,7 @@ def _connect(facts, signs):
 
 
 _ALWAYS = (_clean, _derivative, _batch, _mask, _labels, _output)
-_SEEN = (*_ALWAYS, _bound, _relu_output, _scale, _penalty, _dropped)
+_SEEN = (*_ALWAYS, _bound, _relu_output, _creep, _scale, _penalty, _dropped)
 _ORDER = {
     # healthy gradients, and little was learned: only what is plain
     "weak": (_pace, _go_on, _frozen, _crossentropy, _nonlinear),
@@ -770,8 +787,8 @@ _ORDER = {
     "dead_units": (_pace, _initialize, _alive, _normalize, _lower),
     "no_gradient": (_slow_down, _zeros, _connect, _initialize, _frozen, _alive),
     "not_learning": (
-        *(_pace, _crossentropy, _nonlinear, _gates, _initialize, _frozen, _adapt),
-        *(_activate, _normalize, _raise, _lower),
+        *(_pace, _steady, _crossentropy, _nonlinear, _gates, _initialize, _frozen),
+        *(_adapt, _activate, _normalize, _raise, _lower),
     ),
 }
 #: What a trial has to try beside what fits the verdict.
