@@ -125,7 +125,7 @@ class Facts:
 
     @property
     def harmless(self):
-        """Whether the loss mends the outputs, so that they keep no model from learning."""
+        """Whether the loss mends the outputs, so that they do not block learning."""
         return self.output in self.completed and self.units not in (None, 1)
 
     @property

@@ -508,6 +508,22 @@ def test_a_bounded_output_and_targets_far_beyond_are_mended_together():
     assert abs(known["y"].std() - 1) < 1e-3 and "and bring the targets to" in both.text
 
 
+def test_targets_beyond_what_the_steps_can_reach_are_scaled_with_the_output():
+    """Adam's steps know no size of gradients; those of SGD grow with the targets."""
+    for kind, rate, steps, size, said in (
+        *(("adam", 1e-3, 200, 30, True), ("adam", 1e-2, 200, 30, False)),
+        *(("adam", 1e-3, 200, 5, False), ("adam", 1e-3, 0, 30, False)),
+        *(("sgd", 1e-3, 200, 30, False), ("adam", 1.0, 200, 300, True)),
+    ):
+        model = net(dense(), head=layers.Dense(1, "tanh"), optimizer=kind)
+        model.optimizer.learning_rate = rate
+        y = size * (X[:, :1] - X[:, :1].mean()) / X[:, :1].std()
+        facts = facts_of(model, X, y)
+        first = advice(facts, Signs(steps=steps), "not_learning")[0]
+        assert ("y.std" in first.code) == said, (kind, rate, steps, size)
+        assert "keras.layers.Dense(1)" in first.code
+
+
 def test_a_relu_output_of_a_loss_that_nobody_knows_gets_the_range_of_its_targets():
     for y, given in ((K[:, None] > 0, "sigmoid"), (X[:, :1], "no activation")):
         model = net(dense(), head=layers.Dense(1, "relu"), loss=lambda t, p: t - p)
