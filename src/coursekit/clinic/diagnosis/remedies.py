@@ -678,13 +678,12 @@ def _too_slow(facts, signs):
 
 
 def _lower(facts, signs):
-    if _too_slow(facts, signs):
-        return
-    if facts.optimizer.kind in _ADAPTIVE and facts.rate > ADAPTIVE_HIGH:
-        yield _rate(facts, _usual(facts) / facts.rate)
-    else:
+    if not _too_slow(facts, signs):
         # as many tens as a step is too large by
-        yield _rate(facts, 10.0 ** -_tens(signs.ratio / rules.FAST))
+        factor = 10.0 ** -_tens(signs.ratio / rules.FAST)
+        if facts.optimizer.kind in _ADAPTIVE and facts.rate > ADAPTIVE_HIGH:
+            factor = _usual(facts) / facts.rate
+        yield _rate(facts, factor)
 
 
 def _tens(lacking):
