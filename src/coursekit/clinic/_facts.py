@@ -182,7 +182,8 @@ class Facts:
             if self.from_logits:
                 return "" if now == "linear" else f"the loss takes logits, not a {now}"
             if now not in _PROBABILITIES[self.loss]:
-                return f"{now} gives no probabilities of classes"
+                mended = ", in training the loss makes them" * self.harmless
+                return f"{now} gives no probabilities of classes{mended}"
         # what a loss of somebody's own makes of its targets is not known
         elif self.loss == "regression" and (self.low < lowest or self.high > highest):
             ends = f"the targets go from {self.low:.3g} to {self.high:.3g}"

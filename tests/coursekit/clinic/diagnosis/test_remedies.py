@@ -245,6 +245,7 @@ def test_what_the_loss_makes_probabilities_of_is_not_the_cause(
     model = net(dense(), head=layers.Dense(3, activation), loss=loss)
     facts, falls = facts_of(model, X, y), Signs(falling=True)
     (output,) = remedies._output(facts, falls)
+    assert ("in training" in output.text) == bool(mended)
     for verdict, place in (
         *(("weak", 1), ("not_learning", 1), ("exploding", 1)),
         *(("healthy", 0), ("no_gradient", 0)),
