@@ -172,10 +172,10 @@ def advice(facts, signs, verdict, rest=()):
         for remedy in cause(facts, signs):
             found.setdefault(remedy.code, remedy)
     found = list(found.values())
-    if facts.harmless and verdict != "no_gradient":
+    mended = facts.harmless and verdict != "no_gradient"
+    if mended and found[:1] == list(_output(facts, signs)):
         # with this output predictions are wrong, and training is not
-        if found[:1] == list(_output(facts, signs)):
-            found[:2] = found[1::-1]
+        found[:2] = found[1::-1]
     return tuple(found)
 
 

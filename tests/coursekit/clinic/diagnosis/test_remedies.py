@@ -253,6 +253,7 @@ def test_what_the_loss_makes_probabilities_of_is_not_the_cause(
         found = advice(facts, falls, verdict)
         assert found.index(output) == (place if mended else 0), verdict
     assert "Raise" in advice(facts, falls, "weak")[0 if mended else 1].text
+    assert advice(facts_of(model), Signs(), "healthy") == (), "targets are not known"
 
 
 @pytest.mark.parametrize("loss", ["categorical", "sparse_categorical"])
