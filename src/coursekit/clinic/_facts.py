@@ -46,6 +46,12 @@ _PROBABILITIES = {
     "categorical": ("softmax",),
     "sparse": ("softmax",),
 }
+# Outputs that a loss makes probabilities of: it takes the logits that Keras keeps of a
+# sigmoid, so that training is that of a softmax, or divides by the sum.
+_COMPLETED = {
+    "categoricalcrossentropy": ("sigmoid", "softplus", "exponential"),
+    "sparsecategoricalcrossentropy": ("sigmoid",),
+}
 # Of large data a part tells the size.
 _ROWS = 2048
 
@@ -92,6 +98,8 @@ class Facts:
     # "binary", "categorical", "sparse" or "regression"
     loss: str | None = None
     from_logits: bool = False
+    # activations whose outputs the loss itself makes probabilities of
+    completed: tuple = ()
     optimizer: Part = field(default_factory=lambda: Part("SGD", {}))
     # the learning rate, and whether a schedule gives it
     rate: float = 0.01
@@ -114,6 +122,11 @@ class Facts:
     def one_softmax(self):
         """Whether the output is a softmax over one unit, which is always 1."""
         return self.output == "softmax" and self.units == 1
+
+    @property
+    def harmless(self):
+        """Whether the loss mends the outputs, so that they do not block learning."""
+        return self.output in self.completed and self.units not in (None, 1)
 
     @property
     def strays(self):
@@ -169,7 +182,8 @@ class Facts:
             if self.from_logits:
                 return "" if now == "linear" else f"the loss takes logits, not a {now}"
             if now not in _PROBABILITIES[self.loss]:
-                return f"{now} gives no probabilities of classes"
+                mended = ", in training the loss makes them" * self.harmless
+                return f"{now} gives no probabilities of classes{mended}"
         # what a loss of somebody's own makes of its targets is not known
         elif self.loss == "regression" and (self.low < lowest or self.high > highest):
             ends = f"the targets go from {self.low:.3g} to {self.high:.3g}"
@@ -273,10 +287,12 @@ def _of_loss(loss):
     if loss is None or isinstance(loss, dict | list | tuple):
         return {}
     loss = keras.losses.get(loss)
-    name = getattr(loss, "__name__", type(loss).__name__)
+    name = getattr(loss, "__name__", type(loss).__name__).lower().replace("_", "")
+    logits = bool(getattr(loss, "from_logits", False))
     return {
-        "loss": _LOSSES.get(name.lower().replace("_", "")),
-        "from_logits": bool(getattr(loss, "from_logits", False)),
+        "loss": _LOSSES.get(name),
+        "from_logits": logits,
+        "completed": () if logits else _COMPLETED.get(name, ()),
     }
 
 

@@ -31,6 +31,10 @@ TIGHT = 0.1
 #: Targets of this size are out of reach for an output that is not bounded. Margin: a
 #: parabola up to 100 (size 45) is learned by SGD(0.01) once the sigmoid is gone.
 FAR = 100.0
+#: Adam moves a bias by its rate a step at most, and units carry an output so many
+#: times as far. Margin, 200 steps: of targets 143 times as far, 16 units take away .05
+#: and less, of those 10 times as far, 8 units .88 and more (2 seeds each).
+REACH = 30.0
 #: A penalty with this factor is strong. Margin, two layers of 64, 200 steps of Adam:
 #: with L1 of 1e-3 they take away .60 of a constant's loss, with 1e-2 .19 to .41.
 STRONG = 5e-3
@@ -114,6 +118,8 @@ class Signs:
         Change of the kernels over the kernels in a step (median); NaN: not known.
     moved : float
         The same in all steps together.
+    steps : int
+        So many were taken; 0: not known.
     falling : bool
         The loss falls to the end.
     norm : float
@@ -129,6 +135,7 @@ class Signs:
     place: str = ""
     ratio: float = math.nan
     moved: float = math.nan
+    steps: int = 0
     falling: bool = False
     norm: float = math.nan
     inverted: bool = False
@@ -164,7 +171,12 @@ def advice(facts, signs, verdict, rest=()):
     for cause in causes:
         for remedy in cause(facts, signs):
             found.setdefault(remedy.code, remedy)
-    return tuple(found.values())
+    found = list(found.values())
+    mended = facts.harmless and verdict != "no_gradient"
+    if mended and found[:1] == list(_output(facts, signs)):
+        # with this output predictions are wrong, and training is not
+        found[:2] = found[1::-1]
+    return tuple(found)
 
 
 def _signs(judgement, trace):
@@ -191,6 +203,7 @@ def _signs(judgement, trace):
         ratio=middle,
         # a few steps move little, and what explodes has not moved too little
         moved=middle * trace.last_step if late and bad is None else math.nan,
+        steps=trace.last_step,
         falling=rules.still_falls(trace),
         norm=float(np.median(before)) if len(before) else math.nan,
         inverted=rules.padding_alone(trace),
@@ -326,10 +339,17 @@ def _output(facts, signs):
     else:
         inside = facts.one_softmax and facts.low >= 0 and facts.high <= 1
         fit = _head(facts, "sigmoid" if inside else "linear", why)
-        if facts.y_size > FAR:
+        if facts.y_size > _far(facts, signs):
             # either alone is of no use: a bound, or a way too long
             yield from (fit.plus(scaled) for scaled in _scale(facts, signs))
         yield fit
+
+
+def _far(facts, signs):
+    """Return the size of targets that a training like this one does not get to."""
+    if facts.optimizer.kind not in _ADAPTIVE or not signs.steps:
+        return FAR
+    return min(FAR, max(rules.LARGE, REACH * facts.rate * signs.steps))
 
 
 def _crossentropy(facts, signs):
@@ -465,12 +485,6 @@ def _initialize(facts, signs):
         text += ", and let all of them train" * ("trainable" in keys)
         text += ": at that scale delta stays constant over depth"
         yield _replaced(changes, text, "initializers")
-
-
-def _zeros(facts, signs):
-    """Draw kernels first where one is 0: nothing gets past it."""
-    if any(_drawn(p, "kernel")["class_name"] == "Zeros" for p in _all(facts)):
-        yield from _initialize(facts, signs)
 
 
 def _swap(old, new, text):
@@ -664,13 +678,12 @@ def _too_slow(facts, signs):
 
 
 def _lower(facts, signs):
-    if _too_slow(facts, signs):
-        return
-    if facts.optimizer.kind in _ADAPTIVE and facts.rate > ADAPTIVE_HIGH:
-        yield _rate(facts, _usual(facts) / facts.rate)
-    else:
+    if not _too_slow(facts, signs):
         # as many tens as a step is too large by
-        yield _rate(facts, 10.0 ** -_tens(signs.ratio / rules.FAST))
+        factor = 10.0 ** -_tens(signs.ratio / rules.FAST)
+        if facts.optimizer.kind in _ADAPTIVE and facts.rate > ADAPTIVE_HIGH:
+            factor = _usual(facts) / facts.rate
+        yield _rate(facts, factor)
 
 
 def _tens(lacking):
@@ -700,10 +713,22 @@ def _raise_once(facts, signs):
         yield _rate(facts, 10.0)
 
 
+def _steady(facts, signs):
+    """Raise the rate where the loss falls to the end: the steps are too small."""
+    if signs.falling:
+        yield from _raise(facts, signs)
+
+
 def _go_on(facts, signs):
     """Raise the rate where a plain fault learns slowly: what is mended may, too."""
-    if signs.falling and (facts.misfit or facts.unscaled(rules.LARGE)):
-        yield from _raise(facts, signs)
+    if facts.misfit or facts.unscaled(rules.LARGE):
+        yield from _steady(facts, signs)
+
+
+def _creep(facts, signs):
+    """Mend first a rate at which Adam hardly moves: it knows no size of gradients."""
+    if facts.optimizer.kind in _ADAPTIVE and signs.moved < rules.MOVED:
+        yield from _pace(facts, signs)
 
 
 def _slow_down(facts, signs):
@@ -747,8 +772,9 @@ def _adapt(facts, signs):
 
 
 def _connect(facts, signs):
-    """Ask to look at the layers, where output, loss and labels fit each other."""
-    if not (*_labels(facts, signs), *_output(facts, signs)):
+    """Ask to look at the layers, where nothing else that is known blocks them."""
+    zeros = any(_drawn(p, "kernel")["class_name"] == "Zeros" for p in _all(facts))
+    if not (zeros or facts.wrong_targets or facts.head and facts.misfit):
         yield Remedy(
             "See that the loss reaches every layer: no stop_gradient, rounding or "
             "argmax between them",
@@ -758,7 +784,7 @@ def _connect(facts, signs):
 
 
 _ALWAYS = (_clean, _derivative, _batch, _mask, _labels, _output)
-_SEEN = (*_ALWAYS, _bound, _relu_output, _scale, _penalty, _dropped)
+_SEEN = (*_ALWAYS, _bound, _relu_output, _creep, _scale, _penalty, _dropped)
 _ORDER = {
     # healthy gradients, and little was learned: only what is plain
     "weak": (_pace, _go_on, _frozen, _crossentropy, _nonlinear),
@@ -768,10 +794,10 @@ _ORDER = {
     "exploding at start": (_unseen, _initialize, _normalize, _lower, _clip),
     "exploding in time": (_unseen, _recurrence, _clip, _lower),
     "dead_units": (_pace, _initialize, _alive, _normalize, _lower),
-    "no_gradient": (_slow_down, _zeros, _connect, _initialize, _frozen, _alive),
+    "no_gradient": (_slow_down, _connect, _initialize, _frozen, _alive),
     "not_learning": (
-        *(_pace, _crossentropy, _nonlinear, _gates, _initialize, _frozen, _adapt),
-        *(_activate, _normalize, _raise, _lower),
+        *(_pace, _steady, _crossentropy, _nonlinear, _gates, _initialize, _frozen),
+        *(_adapt, _activate, _normalize, _raise, _lower),
     ),
 }
 #: What a trial has to try beside what fits the verdict.

@@ -190,7 +190,7 @@ def holds(config, change):
 def test_the_first_remedy_of_a_wrong_output_fits_loss_and_labels(name):
     """The model is built with its lines, and its loss moves with its outputs."""
     model, x, y = CASES[name]()
-    first = advice(facts_of(model, x, y), Signs(), "not_learning")[0]
+    first = advice(facts_of(model, x, y), Signs(), "healthy")[0]
     known, made = run(first, model, x, y)
     if first.layers:
         assert list(first.layers) == [model.layers[-1].name]
@@ -222,7 +222,6 @@ def first_of(name, verdict="not_learning", **signs):
     [
         ("softmax of one", "keras.layers.Dense(1, activation='sigmoid')"),
         ("sigmoid of one for three", "keras.layers.Dense(3, activation='softmax')"),
-        ("sigmoid of three", "keras.layers.Dense(3, activation='softmax')"),
         ("softmax and logits", "keras.layers.Dense(3)"),
         ("bounded", "keras.layers.Dense(1)"),
         ("relu output", "keras.layers.Dense(1)"),
@@ -232,6 +231,48 @@ def first_of(name, verdict="not_learning", **signs):
 )
 def test_an_output_gets_what_loss_and_targets_want(name, code):
     assert first_of(name).code == code
+
+
+@pytest.mark.parametrize(
+    "activation, loss, mended",
+    [
+        ("sigmoid", "categorical_crossentropy", "healthy"),
+        ("softplus", "categorical_crossentropy", "healthy"),
+        ("sigmoid", "sparse_categorical_crossentropy", "healthy"),
+        ("tanh", "categorical_crossentropy", ""),
+        ("sigmoid", "kl_divergence", ""),
+        ("sigmoid", LOGITS, ""),
+    ],
+)
+def test_what_the_loss_makes_probabilities_of_is_not_the_cause(
+    activation, loss, mended
+):
+    """Its remedy stands behind the first one for what was measured."""
+    y = K if "Sparse" in type(loss).__name__ or "sparse" in str(loss) else one_hot()
+    model = net(dense(), head=layers.Dense(3, activation), loss=loss)
+    facts, falls = facts_of(model, X, y), Signs(falling=True)
+    (output,) = remedies._output(facts, falls)
+    assert ("in training" in output.text) == bool(mended)
+    for verdict, place in (
+        *(("weak", 1), ("not_learning", 1), ("exploding", 1)),
+        *(("healthy", 0), ("no_gradient", 0)),
+    ):
+        found = advice(facts, falls, verdict)
+        assert found.index(output) == (place if mended else 0), verdict
+    assert "Raise" in advice(facts, falls, "weak")[0 if mended else 1].text
+    assert advice(facts_of(model), Signs(), "healthy") == (), "targets are not known"
+
+
+@pytest.mark.parametrize("loss", ["categorical", "sparse_categorical"])
+def test_a_sigmoid_trains_as_a_softmax_does(loss):
+    weights = []
+    for activation in ("sigmoid", "softmax"):
+        keras.utils.set_random_seed(2)
+        head = layers.Dense(3, activation)
+        model = net(dense(), head=head, loss=f"{loss}_crossentropy")
+        model.fit(X, one_hot() if loss == "categorical" else K, epochs=5, verbose=0)
+        weights.append(head.kernel.numpy())
+    assert np.allclose(*weights, atol=1e-6)
 
 
 def test_logits_come_before_a_softmax():
@@ -476,6 +517,22 @@ def test_a_bounded_output_and_targets_far_beyond_are_mended_together():
     assert abs(known["y"].std() - 1) < 1e-3 and "and bring the targets to" in both.text
 
 
+def test_targets_beyond_what_the_steps_can_reach_are_scaled_with_the_output():
+    """Adam's steps know no size of gradients; those of SGD grow with the targets."""
+    for kind, rate, steps, size, said in (
+        *(("adam", 1e-3, 200, 30, True), ("adam", 1e-2, 200, 30, False)),
+        *(("adam", 1e-3, 200, 5, False), ("adam", 1e-3, 0, 30, False)),
+        *(("sgd", 1e-3, 200, 30, False), ("adam", 1.0, 200, 300, True)),
+    ):
+        model = net(dense(), head=layers.Dense(1, "tanh"), optimizer=kind)
+        model.optimizer.learning_rate = rate
+        y = size * (X[:, :1] - X[:, :1].mean()) / X[:, :1].std()
+        facts = facts_of(model, X, y)
+        first = advice(facts, Signs(steps=steps), "not_learning")[0]
+        assert ("y.std" in first.code) == said, (kind, rate, steps, size)
+        assert "keras.layers.Dense(1)" in first.code
+
+
 def test_a_relu_output_of_a_loss_that_nobody_knows_gets_the_range_of_its_targets():
     for y, given in ((K[:, None] > 0, "sigmoid"), (X[:, :1], "no activation")):
         model = net(dense(), head=layers.Dense(1, "relu"), loss=lambda t, p: t - p)
@@ -611,6 +668,26 @@ def test_what_learns_slowly_behind_a_wrong_output_may_need_a_larger_rate():
     ):
         found = advice(facts_of(*CASES[name]()), Signs(falling=falling), "weak")
         assert any("Raise" in remedy.text for remedy in found) == said
+
+
+def test_steps_that_are_too_small_are_raised_before_what_was_not_measured():
+    for name in ("flat", "squares of classes"):
+        facts = facts_of(*CASES[name]())
+        for falling in (True, False):
+            found = advice(facts, Signs(falling=falling), "not_learning")
+            assert ("Raise" in found[0].text) == falling
+
+
+def test_adam_that_hardly_moves_is_mended_before_a_scale():
+    """SGD moves by the gradient's size, which hangs on the scale."""
+    for kind, moved, said in (
+        *(("Adam", 2e-3, True), ("RMSprop", 2e-3, True)),
+        *(("SGD", 2e-3, False), ("Adam", 0.2, False), ("Adam", np.nan, False)),
+    ):
+        model = net(dense(), head=layers.Dense(1), optimizer=kind)
+        facts = facts_of(model, 50 * X, X[:, :1])
+        first = advice(facts, Signs(moved=moved), "not_learning")[0]
+        assert ("Raise" in first.text) == said, kind
 
 
 def test_a_healthy_model_gets_no_advice_unless_its_fault_is_plain():
