@@ -41,12 +41,18 @@ help:
 setup:
 	@sh scripts/setup.sh
 
+# Notebooks and tests fill the cores: a second thread of TensorFlow or of NumPy's
+# OpenBLAS would wait for them, and wait busily. A chapter takes 48 s of CPU time with
+# two threads of TensorFlow and 32 s with one; the SVD of a matrix of 100 by 100 takes
+# 98 ms with two threads of OpenBLAS beside busy cores, and 1 ms with one.
+one_thread := TF_NUM_INTRAOP_THREADS=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+
 # Sphinx tells of a page's warnings only when it reads that page: after a build
 # that failed or was stopped, the next one reads all pages again.
 book: setup
 	@if [ -f _build/.unfinished ]; then rm -rf _build/.doctrees; fi
 	@mkdir -p _build && : > _build/.unfinished
-	@.venv/bin/jupyter-book build . -W --keep-going
+	@env $(one_thread) .venv/bin/jupyter-book build . -W --keep-going
 	@rm -f _build/.unfinished
 	@$(python) -c 'import pathlib; \
 	print("\nThe book:", pathlib.Path("_build/html/index.html").resolve().as_uri())'
@@ -71,12 +77,6 @@ figures: setup
 	@$(python) -m pip install --quiet --disable-pip-version-check --no-input \
 	    --no-deps --require-hashes --only-binary :all: -r requirements-test.txt
 	@: > $@
-
-# The workers fill the cores: a second thread of TensorFlow or of NumPy's OpenBLAS would
-# wait for them, and wait busily. A chapter takes 48 s of CPU time with two threads of
-# TensorFlow and 32 s with one; the SVD of a matrix of 100 by 100 takes 98 ms with two
-# threads of OpenBLAS beside busy cores, and 1 ms with one.
-one_thread := TF_NUM_INTRAOP_THREADS=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
 # Every check runs, whatever the ones before it said.
 test: book .venv/.tests

@@ -4,14 +4,23 @@ jupyter-cache recognizes a page by its code cells alone. A change in
 `src/coursekit` or in the installed versions would leave old outputs on the pages, so
 each state of these files has a cache of its own. Sphinx reads all pages again when
 the path of the cache changes: myst-nb registers `nb_execution_cache_path` for that.
+
+Notebooks are executed before Sphinx reads them, as many at a time as there are cores;
+reading, which would execute one after the other, then finds their outputs.
 """
 
 import hashlib
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
+from jupyter_cache import get_cache
+from jupyter_cache.base import CacheBundleIn
+from jupyter_cache.executors.utils import single_nb_execution
+from myst_nb.core.read import create_nb_reader
 from myst_nb.sphinx_ import NbMetadataCollector
+from sphinx.util.display import status_iterator
 
 KEPT = 2
 
@@ -63,7 +72,64 @@ def failed_pages(app, env, added, changed, removed) -> list[str]:
     return failed
 
 
+def unknown_notebooks(env, docnames, cache) -> dict:
+    """Return the pages' notebooks that the cache does not have, by path."""
+    found = {}
+    for path in map(env.doc2path, docnames):
+        text = Path(path).read_text(encoding="utf-8")
+        reader = create_nb_reader(path, env.myst_config, env.mystnb_config, text)
+        if reader is None:
+            continue
+        notebook = reader.read(text)
+        try:
+            cache.match_cache_notebook(notebook)
+        except KeyError:
+            found[path] = notebook
+    return found
+
+
+def execute_ahead(app, env, docnames) -> None:
+    """Execute notebooks side by side, and keep those that succeed.
+
+    One that fails is executed again when its page is read, which tells of it.
+    """
+    config = env.mystnb_config
+    if config.execution_mode != "cache":
+        return
+    cache = get_cache(config.execution_cache_path)
+    found = unknown_notebooks(env, docnames, cache)
+    pool = ThreadPoolExecutor(os.cpu_count())
+    try:
+        paths = {
+            pool.submit(
+                single_nb_execution,
+                notebook,
+                cwd=str(Path(path).parent),
+                timeout=config.execution_timeout,
+                allow_errors=False,
+            ): path
+            for path, notebook in found.items()
+        }
+        for done in status_iterator(
+            as_completed(paths),
+            "executing notebooks... ",
+            length=len(paths),
+            verbosity=app.verbosity,
+            stringify_func=lambda future: Path(paths[future]).stem,
+        ):
+            result, path = done.result(), paths[done]
+            if result.err is None:
+                data = {"execution_seconds": result.time}
+                bundle = CacheBundleIn(found[path], path, data=data)
+                cache.cache_notebook_bundle(
+                    bundle, check_validity=False, overwrite=True
+                )
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
 def setup(app):
+    app.connect("env-before-read-docs", execute_ahead)
     app.connect("config-inited", set_cache_path)
     app.connect("env-get-outdated", failed_pages)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

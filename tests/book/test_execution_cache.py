@@ -1,6 +1,11 @@
 """Pages run again when what they import has changed."""
 
 from pathlib import Path
+from types import SimpleNamespace
+
+from jupyter_cache import get_cache
+from myst_nb.core.config import NbParserConfig
+from myst_parser.config.main import MdParserConfig
 
 import execution_cache
 
@@ -39,3 +44,31 @@ def test_old_caches_go(tmp_path):
     execution_cache.prune(tmp_path, "a")
     left = {path.name for path in tmp_path.iterdir()}
     assert "a" in left and len(left) == 3
+
+
+def test_notebooks_are_executed_ahead(tmp_path):
+    head = "---\nfile_format: mystnb\nkernelspec:\n  name: python3\n---\n"
+    pages = {"one": "print(6 * 7)", "two": "1 / 0", "three": "print(6 * 9)"}
+    for name, code in pages.items():
+        text = f"{head}# {name}\n\n```{{code-cell}}\n{code}\n```\n"
+        (tmp_path / f"{name}.md").write_text(text)
+    (tmp_path / "plain.md").write_text("# No notebook\n")
+    config = NbParserConfig(
+        execution_mode="cache", execution_cache_path=str(tmp_path / "cache")
+    )
+    env = SimpleNamespace(
+        doc2path=lambda name: str(tmp_path / f"{name}.md"),
+        myst_config=MdParserConfig(),
+        mystnb_config=config,
+    )
+    names = [*pages, "plain"]
+    app = SimpleNamespace(verbosity=0)
+    cache = get_cache(config.execution_cache_path)
+    execution_cache.execute_ahead(app, env, names)
+    left = execution_cache.unknown_notebooks(env, names, cache)
+    assert [Path(path).stem for path in left] == ["two"]
+    outputs = [
+        cache.get_cache_bundle(record.pk).nb.cells[-1].outputs[0].text
+        for record in cache.list_cache_records()
+    ]
+    assert sorted(outputs) == ["42\n", "54\n"]
