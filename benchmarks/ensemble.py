@@ -7,8 +7,8 @@ with XLA, and both. The whole: models built, compiled and traced as well, withou
 XLA, as somebody meets it who trains ten seeds once for 200 steps. The floor is
 what the matrix products of the work would take at the rate of one large one. Last,
 what it takes to make a hundred members, against a hundred builds. Each case has a
-process of its own, as a notebook has, and the whole comes first in it: what earlier work
-left slows the short way more.
+process of its own, as a notebook has, and the whole comes first in it: what earlier
+work left slows the short way more.
 
 These promises are those of a CPU; the first line of the report names the device.
 On a GPU two more rows hold a hundred members, trained for a thousand steps with
