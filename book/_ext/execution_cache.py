@@ -98,6 +98,8 @@ def execute_ahead(app, env, docnames) -> None:
         return
     cache = get_cache(config.execution_cache_path)
     found = unknown_notebooks(env, docnames, cache)
+    if not found:
+        return
     pool = ThreadPoolExecutor(os.cpu_count())
     try:
         paths = {
