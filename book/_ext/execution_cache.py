@@ -5,8 +5,8 @@ jupyter-cache recognizes a page by its code cells alone. A change in
 each state of these files has a cache of its own. Sphinx reads all pages again when
 the path of the cache changes: myst-nb registers `nb_execution_cache_path` for that.
 
-Notebooks are executed before Sphinx reads them, as many at a time as there are cores;
-reading, which would execute one after the other, then finds their outputs.
+Notebooks are executed before Sphinx reads them, some at a time; reading, which would
+execute one after the other, then finds their outputs.
 """
 
 import hashlib
@@ -23,6 +23,8 @@ from myst_nb.sphinx_ import NbMetadataCollector
 from sphinx.util.display import status_iterator
 
 KEPT = 2
+# Each kernel holds about a gigabyte.
+AT_ONCE = min(4, os.cpu_count() or 1)
 
 
 def cache_key(root: Path) -> str:
@@ -100,7 +102,9 @@ def execute_ahead(app, env, docnames) -> None:
     found = unknown_notebooks(env, docnames, cache)
     if not found:
         return
-    pool = ThreadPoolExecutor(os.cpu_count())
+    # TensorFlow takes all of a GPU's memory otherwise, and the next kernel finds none
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+    pool = ThreadPoolExecutor(AT_ONCE)
     try:
         paths = {
             pool.submit(
