@@ -241,7 +241,7 @@ def measure_many(rounds, members=MANY, steps=LONG):
 def main():
     """Measure all cases."""
     parser = _ratio.parser(__doc__, rounds=3)
-    parser.add_argument("--whole-rounds", type=int, default=1)
+    parser.add_argument("--whole-rounds", type=int, default=3)
     parser.add_argument("--case", choices=list(CASES), action="append")
     arguments = parser.parse_args()
     rounds, whole = arguments.rounds, arguments.whole_rounds
