@@ -12,7 +12,7 @@ execute one after the other, then finds their outputs.
 import hashlib
 import os
 import shutil
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 from jupyter_cache import get_cache
@@ -90,10 +90,19 @@ def unknown_notebooks(env, docnames, cache) -> dict:
     return found
 
 
+def executed(notebook, folder, timeout):
+    """Return a notebook with its outputs and the seconds it took; None if it failed."""
+    result = single_nb_execution(
+        notebook, cwd=folder, timeout=timeout, allow_errors=False
+    )
+    return (result.nb, result.time) if result.err is None else None
+
+
 def execute_ahead(app, env, docnames) -> None:
     """Execute notebooks side by side, and keep those that succeed.
 
-    One that fails is executed again when its page is read, which tells of it.
+    One that fails, or whose kernel dies, is executed again when its page is read,
+    which tells of it.
     """
     config = env.mystnb_config
     if config.execution_mode != "cache":
@@ -104,15 +113,12 @@ def execute_ahead(app, env, docnames) -> None:
         return
     # TensorFlow takes all of a GPU's memory otherwise, and the next kernel finds none
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
-    pool = ThreadPoolExecutor(AT_ONCE)
+    # processes, and no threads: an interrupt reaches each, and ends its kernel
+    pool = ProcessPoolExecutor(min(AT_ONCE, len(found)))
     try:
         paths = {
             pool.submit(
-                single_nb_execution,
-                notebook,
-                cwd=str(Path(path).parent),
-                timeout=config.execution_timeout,
-                allow_errors=False,
+                executed, notebook, str(Path(path).parent), config.execution_timeout
             ): path
             for path, notebook in found.items()
         }
@@ -123,10 +129,10 @@ def execute_ahead(app, env, docnames) -> None:
             verbosity=app.verbosity,
             stringify_func=lambda future: Path(paths[future]).stem,
         ):
-            result, path = done.result(), paths[done]
-            if result.err is None:
-                data = {"execution_seconds": result.time}
-                bundle = CacheBundleIn(found[path], path, data=data)
+            if done.exception() is None and done.result() is not None:
+                notebook, seconds = done.result()
+                data = {"execution_seconds": seconds}
+                bundle = CacheBundleIn(notebook, paths[done], data=data)
                 cache.cache_notebook_bundle(
                     bundle, check_validity=False, overwrite=True
                 )

@@ -49,6 +49,7 @@ def test_old_caches_go(tmp_path):
 def test_notebooks_are_executed_ahead(tmp_path):
     head = "---\nfile_format: mystnb\nkernelspec:\n  name: python3\n---\n"
     pages = {"one": "print(6 * 7)", "two": "1 / 0", "three": "print(6 * 9)"}
+    pages["four"] = "import os\nos._exit(1)"
     for name, code in pages.items():
         text = f"{head}# {name}\n\n```{{code-cell}}\n{code}\n```\n"
         (tmp_path / f"{name}.md").write_text(text)
@@ -66,7 +67,7 @@ def test_notebooks_are_executed_ahead(tmp_path):
     cache = get_cache(config.execution_cache_path)
     execution_cache.execute_ahead(app, env, names)
     left = execution_cache.unknown_notebooks(env, names, cache)
-    assert [Path(path).stem for path in left] == ["two"]
+    assert [Path(path).stem for path in left] == ["two", "four"]
     outputs = [
         cache.get_cache_bundle(record.pk).nb.cells[-1].outputs[0].text
         for record in cache.list_cache_records()
