@@ -8,6 +8,8 @@ last listener that leaves takes everything off.
 
 from contextlib import ExitStack
 
+import keras
+
 from coursekit import _taps
 
 
@@ -101,9 +103,12 @@ class Site:
         return compute_loss
 
     def _train_step(self, original):
+        keras_own = getattr(original, "__func__", None) is keras.Model.train_step
+
         def train_step(*args, **kwargs):
+            data = args[0] if args else kwargs.get("data")
             for recorder in self.recorders:
-                recorder.on_train_step(args[0] if args else kwargs.get("data"))
+                recorder.on_train_step(data, straight=keras_own)
             result = original(*args, **kwargs)
             for recorder in self.recorders:
                 recorder.on_train_step_end()

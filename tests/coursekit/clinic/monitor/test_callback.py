@@ -533,6 +533,19 @@ class OwnStep(Subclassed):
         return {"loss": loss}
 
 
+class LossApart(Subclassed):
+    def train_step(self, data):
+        @tf.function
+        def loss_of(x, y):
+            return self.compute_loss(x=x, y=y, y_pred=self(x, training=True))
+
+        with tf.GradientTape() as tape:
+            loss = loss_of(*data)
+        variables = self.trainable_variables
+        self.optimizer.apply(tape.gradient(loss, variables), variables)
+        return {"loss": loss}
+
+
 def _subclassed(kind=Subclassed):
     model = kind()
     model.compile("sgd", "mse")
@@ -564,6 +577,7 @@ MODELS = {
     "frozen": (_frozen, 2),
     "subclassed": (_subclassed, 2),
     "own train_step": (lambda: _subclassed(OwnStep), 2),
+    "a loss in a graph of its own": (lambda: _subclassed(LossApart), 2),
     "convolution and norm": (_convolution, 2),
     "embedding and recurrent": (lambda: _tokens("gru"), 3),
     "embedding and attention": (lambda: _tokens("attention"), 6),
