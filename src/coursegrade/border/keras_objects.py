@@ -116,6 +116,28 @@ def _check_class(config):
         raise ValueError(f"{name} under a registered name")
 
 
+def _deserialized(config):
+    """Return the object of a configuration that was checked.
+
+    A Sequential model gets its layers all at once: Keras adds one after the other, and
+    runs through the whole model for each.
+    """
+    import keras
+
+    inner = config["config"]
+    known = config["class_name"] == "Sequential" and isinstance(inner, dict)
+    if not known or not inner.keys() >= {"name", "layers", "build_input_shape"}:
+        return keras.saving.deserialize_keras_object(config, safe_mode=True)
+    layers = [
+        keras.saving.deserialize_keras_object(layer, safe_mode=True)
+        for layer in inner["layers"]
+    ]
+    made = keras.Sequential(layers, name=inner["name"])
+    if compiled := config.get("compile_config"):
+        made.compile_from_config(compiled)
+    return made
+
+
 def build(config, weights=None):
     """Return the object of a configuration, with its weights set.
 
@@ -132,13 +154,11 @@ def build(config, weights=None):
         If something in it is not one of Keras's own harmless classes, or if
         the weights do not fit.
     """
-    import keras
-
     if not isinstance(config, dict) or "class_name" not in config:
         raise ValueError("not a configuration of a Keras object")
     check(config)
     try:
-        made = keras.saving.deserialize_keras_object(config, safe_mode=True)
+        made = _deserialized(config)
         if weights is not None and (weights or getattr(made, "built", False)):
             made.set_weights(weights)
     except MemoryError:

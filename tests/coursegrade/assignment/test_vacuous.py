@@ -103,22 +103,25 @@ def test_tiny_has_none():
 
 
 REPAIR = """def repair(model):
-    net = keras.Sequential([keras.Input(model.input_shape[1:])])
+    layers = [keras.Input(model.input_shape[1:])]
     for index, layer in enumerate(model.layers):
         relu = layer.activation is keras.activations.relu
         init = keras.initializers.Orthogonal(2**0.5 if relu else 1.0, seed=SEED)
-        net.add(keras.layers.Dense(
+        layers.append(keras.layers.Dense(
             layer.units, layer.activation, kernel_initializer=init))
+    net = keras.Sequential(layers)
     CHANGE
     return net
 """
 TIMES = "for k, layer in enumerate(net.layers[:-1]): layer.set_weights(["
 TIMES += "(-1) ** k * layer.get_weights()[0], layer.get_weights()[1]])"
 CURE = """def cure(model):
-    net = keras.Sequential([keras.Input((64,))])
-    for layer in model.layers[:-1]:
-        net.add(keras.layers.Dense(64, "relu", kernel_initializer="he_normal"))
-    net.add(keras.layers.Dense(10, "softmax"))
+    hidden = [
+        keras.layers.Dense(64, "relu", kernel_initializer="he_normal")
+        for _ in model.layers[:-1]
+    ]
+    last = keras.layers.Dense(10, "softmax")
+    net = keras.Sequential([keras.Input((64,)), *hidden, last])
     net.compile(keras.optimizers.Adam(0.002, clipnorm=1.0), LOSS)
     CHANGE
     return net

@@ -88,6 +88,9 @@ def test_time_that_is_up_is_not_told_as_a_wrong_model(monkeypatch):
 
 def test_a_model_comes_back_as_it_was():
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, "relu")])
+    model.compile("sgd", "mse")
     made = wire.decode(wire.encode(model))
+    assert made.get_config() == model.get_config()
+    assert made.get_compile_config() == model.get_compile_config()
     for one, two in zip(model.get_weights(), made.get_weights(), strict=True):
         assert (one == two).all()
