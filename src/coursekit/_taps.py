@@ -135,11 +135,13 @@ def tapped(model, called=None):
                 called()
 
     chain = _Chain()
+    working = leaves(model)
     with ExitStack() as taps:
-        for layer in leaves(model):
+        for layer in working:
             kernels = own_kernels(layer)
             if kernels:
-                row = Row(row_name(model, layer), kernels, _channel_axis(layer))
+                name = row_name(model, layer, working)
+                row = Row(name, kernels, _channel_axis(layer))
                 _tap_kernel_layer(taps, layer, row, enter, chain)
             elif not _holds_kernels(layer):
                 replace(taps, layer, "call", chain.follow(layer))
@@ -438,14 +440,18 @@ def _holds_kernels(layer):
     return any(own_kernels(inner) for inner in layer._flatten_layers())
 
 
-def row_name(model, layer):
-    """Name a layer as the model's summary does; a cell by its layer."""
+def row_name(model, layer, working=None):
+    """Name a layer as the model's summary does; a cell by its layer.
+
+    Whoever names many of them hands on ``leaves(model)`` as ``working``.
+    """
     owner = layer
     if hasattr(layer, "state_size"):
         for candidate in model._flatten_layers():
             if getattr(candidate, "cell", None) is layer:
                 owner = candidate
-    same = [other for other in leaves(model) if other.name == owner.name]
+    working = leaves(model) if working is None else working
+    same = [other for other in working if other.name == owner.name]
     return owner.path if len(same) > 1 and owner.path else owner.name
 
 

@@ -72,13 +72,27 @@ def probe_seeds(build, seeds, x, y, loss):
     ValueError
         If there is no seed, or the networks differ in their layers.
     """
+    from coursekit._members import values_of
     from coursekit.probing import probe
 
-    reports = [probe(build(seed), x, y, loss, verbose=False) for seed in seeds]
-    if len({len(report.layers) for report in reports}) != 1:
-        raise ValueError(
-            "seeds: give one or more, and networks that differ in their seed alone"
-        )
+    seeds, reports = list(seeds), []
+
+    def probe_built(first, model, seed=None):
+        report = probe(model, x, y, loss, verbose=False)
+        shapes = [[v.shape for v in each.variables] for each in (first, model)]
+        if shapes[0] != shapes[1]:
+            raise ValueError(wanted)
+        reports.append(report)
+
+    wanted = "seeds: give one or more, and networks that differ in their seed alone"
+    if not seeds:
+        raise ValueError(wanted)
+    model, values = values_of(build, seeds, probe_built)
+    # of the others the values alone are drawn
+    for number in range(len(reports), len(seeds)):
+        for variable, of_all in zip(model.variables, values, strict=True):
+            variable.assign(of_all[number])
+        probe_built(model, model)
     columns = [n for n, v in vars(reports[0]).items() if isinstance(v, np.ndarray)]
     return {name: np.stack([getattr(r, name) for r in reports]) for name in columns}
 

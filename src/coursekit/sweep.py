@@ -7,8 +7,8 @@ import tensorflow as tf
 from coursekit import _taps
 from coursekit._norms import member_norm
 
-# Members a call: enough to share the cost of a call, few enough for the memory
-# of a laptop (at 50 layers of 100 units and 256 samples some 0.5 GB).
+# Members a call, at most: enough to share the cost of a call, few enough for the
+# memory of a laptop (at 50 layers of 100 units and 256 samples some 0.5 GB).
 CHUNK = 13
 
 
@@ -55,12 +55,13 @@ def delta_sweep(model, weights, x, y, loss):
         return tf.stack([member_norm(parts) for parts in deltas], axis=1)
 
     members = len(weights[0])
-    chunk = min(members, CHUNK)
+    calls = -(-members // CHUNK)
+    chunk = -(-members // calls)
     # shapes that are known make the tracing twice as fast
     known = [tf.TensorSpec([chunk, *w.shape[1:]], w.dtype) for w in weights]
     run = tf.function(block, input_signature=known, autograph=False)
     # the last block is filled up with members of the first
-    numbers = np.arange(-(-members // chunk) * chunk) % members
+    numbers = np.arange(calls * chunk) % members
     found = [
         run(*[w[part] for w in weights]).numpy() for part in numbers.reshape(-1, chunk)
     ]
