@@ -148,7 +148,8 @@ THIN = """() => {
   const judged = new Set([...looks.values()].flat().map(([, e]) => e));
   const words = "pre span:not(.long), code span, dl.py :is(span, em, strong)";
   for (const word of [...document.querySelectorAll(words)].reverse()) {
-    if (!word.children.length && !judged.has(word)) word.replaceWith(...word.childNodes);
+    if (judged.has(word) || word.children.length) continue;
+    word.replaceWith(...word.childNodes);
   }
 }"""
 JUDGE = """(options) => {
