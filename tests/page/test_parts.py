@@ -12,25 +12,6 @@ CHAPTERS = sorted((HTML / "book").glob("*.html"))
 PHONE = {"width": 360, "height": 740}
 
 
-@pytest.fixture(scope="module")
-def desk():
-    with browser.server(HTML) as address, browser.chromium() as chromium:
-        yield address, browser.Contexts(chromium)
-
-
-@pytest.fixture
-def visit(desk):
-    address, contexts = desk
-
-    def visit(path, **options):
-        page = contexts.page(**options)
-        page.goto(address + path)
-        return page
-
-    yield visit
-    contexts.leave()
-
-
 def test_a_term_tells_its_meaning_on_hover_and_focus(visit):
     page = visit("book/exploding.html")
     term = page.locator(".term").first
