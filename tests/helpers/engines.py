@@ -37,20 +37,18 @@ PREFERENCES = {
 
 
 class Chromium:
-    def __init__(self, started):
-        self.started, self.options = started, {"color_scheme": "light"}
-        self.page = None
+    """One page: a new one would load again what the browser has in its cache."""
+
+    def __init__(self, page):
+        self.page = page
 
     def size(self, width, height):
-        self.options["viewport"] = {"width": width, "height": height}
+        self.page.set_viewport_size({"width": width, "height": height})
 
     def dark(self, wanted):
-        self.options["color_scheme"] = "dark" if wanted else "light"
+        self.page.emulate_media(color_scheme="dark" if wanted else "light")
 
     def goto(self, url):
-        if self.page:
-            self.page.context.close()
-        self.page = self.started.new_context(**self.options).new_page()
         self.page.goto(url)
 
     def evaluate(self, body):
@@ -152,10 +150,9 @@ class WebKit:
 @contextmanager
 def chromium():
     with browser.chromium() as started:
-        engine = Chromium(started)
-        yield engine
-        if engine.page:
-            engine.page.context.close()
+        page = started.new_page(color_scheme="light")
+        yield Chromium(page)
+        page.close()
 
 
 @contextmanager

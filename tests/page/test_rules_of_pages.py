@@ -258,11 +258,35 @@ def test_accessible(seen, theme):
 
 def test_a_faint_word_of_code_is_found_and_the_code_stays_whole(desk):
     page = desk.chromium.new_page()
-    words = "<span class=n>x</span> <span class=n>rate</span> <span class=n>a</span>"
+    names = ("x", "rate", "a", "b", "c", "d")
+    words = " ".join(f"<span class=n>{name}</span>" for name in names)
     page.set_content(f"<style>.n {{ color: #ddd }}</style><main><pre>{words}</pre>")
     found = browser.violations(browser.axe(), page, COLOURS)
     assert len(found) == 1 and "color-contrast" in found[0] and ">rate<" in found[0]
-    assert page.locator(".n").count() == 3
+    assert page.locator(".n").count() == 6
+    page.close()
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        "color: #ddd",
+        "color: #bbb; font-size: 30px; font-weight: 600",
+        "background: #777",
+        "opacity: 0.3",
+        "position: absolute; top: 550px",
+        "float: right; margin-top: 250px",
+    ],
+)
+def test_a_short_text_of_another_look_is_judged_among_many_alike(desk, look):
+    page = desk.chromium.new_page()
+    many = "<p>as all of these texts" * 9
+    place = "position: absolute; top: 500px; left: 0; right: 0; height: 200px"
+    dark = f"<div style='{place}; background: #777; z-index: -1'></div>"
+    text = f"{many}<p><span style='{look}'>one</span>{dark}"
+    page.set_content(f"<style>p {{ color: #555 }}</style><main>{text}")
+    found = browser.violations(browser.axe(), page, COLOURS)
+    assert len(found) == 1 and ">one<" in found[0]
     page.close()
 
 

@@ -133,23 +133,20 @@ def test_lines_have_60_to_75_characters_and_boxes_two_kinds(name):
             assert wide[0] <= wide[1], page
 
 
-def test_a_caption_stands_beside_its_figure_where_there_is_room():
-    with browser.server(HTML) as address, browser.chromium() as chromium:
-        for width, beside in ((1280, False), (1800, True)):
-            page = chromium.new_page(viewport={"width": width, "height": 900})
-            page.goto(f"{address}book/vanishing.html")
-            figure = page.locator("figure:has(> svg.figure)").first
-            drawing = figure.locator("svg.figure").bounding_box()
-            caption = figure.locator("figcaption").bounding_box()
-            right = drawing["x"] + drawing["width"]
-            assert (caption["x"] >= right) == beside
-            if not beside:
-                # one left edge: text, drawing and caption
-                text = page.locator(".bd-article section > p").first.bounding_box()
-                assert abs(drawing["x"] - text["x"]) < 1 > abs(caption["x"] - text["x"])
-            words = figure.locator("figcaption .theory").first
-            assert words.inner_text().lower() == "theory"
-            page.close()
+def test_a_caption_stands_beside_its_figure_where_there_is_room(visit):
+    for width, beside in ((1280, False), (1800, True)):
+        page = visit("book/vanishing.html", viewport={"width": width, "height": 900})
+        figure = page.locator("figure:has(> svg.figure)").first
+        drawing = figure.locator("svg.figure").bounding_box()
+        caption = figure.locator("figcaption").bounding_box()
+        right = drawing["x"] + drawing["width"]
+        assert (caption["x"] >= right) == beside
+        if not beside:
+            # one left edge: text, drawing and caption
+            text = page.locator(".bd-article section > p").first.bounding_box()
+            assert abs(drawing["x"] - text["x"]) < 1 > abs(caption["x"] - text["x"])
+        words = figure.locator("figcaption .theory").first
+        assert words.inner_text().lower() == "theory"
 
 
 #: Where the last of some things ends, or 0 if none is there.
@@ -173,13 +170,10 @@ def test_the_first_page_asks_and_leads_on_in_one_screen(script):
     assert 0 < ends[360, ".start a"] <= (740 if script else 900)
 
 
-def test_the_way_to_the_next_chapter_has_room_on_a_phone():
-    with browser.server(HTML) as address, browser.chromium() as chromium:
-        page = chromium.new_page(viewport={"width": 360, "height": 740})
-        page.goto(f"{address}book/vanishing.html")
-        title = page.locator(".right-next .prev-next-title")
-        assert title.bounding_box()["width"] > 100
-        page.close()
+def test_the_way_to_the_next_chapter_has_room_on_a_phone(visit):
+    page = visit("book/vanishing.html", viewport={"width": 360, "height": 740})
+    title = page.locator(".right-next .prev-next-title")
+    assert title.bounding_box()["width"] > 100
 
 
 #: The colours of a page and of one of its figures, by the tokens that they come from.
@@ -195,20 +189,19 @@ def rgb(colours, *names):
     return [f"rgb({', '.join(str(int(c, 16)) for c in three)})" for three in channels]
 
 
-def test_the_system_s_theme_needs_no_script_and_paper_is_light():
-    with browser.server(HTML) as address, browser.chromium() as chromium:
-        for script, media in ((False, "screen"), (False, "print"), (True, "print")):
-            page = chromium.new_page(color_scheme="dark", java_script_enabled=script)
-            page.goto(f"{address}book/vanishing.html")
-            page.emulate_media(media=media)
-            colours = tokens("dark" if media == "screen" else "light")
-            paper, *inks = page.evaluate(SEEN)
-            white = {"paper": "#ffffff"} if media == "print" else {}
-            found = rgb(colours | white, "paper", "ink", "ink", "quiet")
-            # the list of contents is not printed
-            wanted = found if media == "screen" else found[:3]
-            assert [paper, *inks][: len(wanted)] == wanted, (script, media)
-            page.close()
+def test_the_system_s_theme_needs_no_script_and_paper_is_light(visit):
+    for script, media in ((False, "screen"), (False, "print"), (True, "print")):
+        page = visit(
+            "book/vanishing.html", color_scheme="dark", java_script_enabled=script
+        )
+        page.emulate_media(media=media)
+        colours = tokens("dark" if media == "screen" else "light")
+        paper, *inks = page.evaluate(SEEN)
+        white = {"paper": "#ffffff"} if media == "print" else {}
+        found = rgb(colours | white, "paper", "ink", "ink", "quiet")
+        # the list of contents is not printed
+        wanted = found if media == "screen" else found[:3]
+        assert [paper, *inks][: len(wanted)] == wanted, (script, media)
 
 
 #: What changes its colour slowly: the elements, and the parts of CSS, that say so.
@@ -221,27 +214,21 @@ FADING = """() => [...document.querySelectorAll("body, body *")].filter((e) => {
 
 
 @pytest.mark.parametrize("name", ["index", "vanishing", "lab"])
-def test_no_colour_fades(name):
+def test_no_colour_fades(visit, name):
     """Text on its way from one theme's colour to the other's cannot be read."""
-    with browser.server(HTML) as address, browser.chromium() as chromium:
-        page = chromium.new_page()
-        page.goto(f"{address}book/{name}.html")
-        assert page.evaluate(FADING) == []
-        page.close()
+    page = visit(f"book/{name}.html")
+    assert page.evaluate(FADING) == []
 
 
-def test_what_the_theme_paints_has_the_book_s_colours():
-    with browser.server(HTML) as address, browser.chromium() as chromium:
-        for theme in ("light", "dark"):
-            page = chromium.new_page(color_scheme=theme)
-            page.goto(f"{address}book/vanishing.html")
-            style = "(e) => [getComputedStyle(e).backgroundColor]"
-            for at in ("#pst-back-to-top", ".skip-link"):
-                assert page.locator(at).evaluate(style) == rgb(tokens(theme), "wash")
-            page.goto(f"{address}search.html")
-            ink = page.locator("h1").evaluate("(e) => [getComputedStyle(e).color]")
-            assert ink == rgb(tokens(theme), "ink")
-            page.close()
+def test_what_the_theme_paints_has_the_book_s_colours(visit):
+    for theme in ("light", "dark"):
+        page = visit("book/vanishing.html", color_scheme=theme)
+        style = "(e) => [getComputedStyle(e).backgroundColor]"
+        for at in ("#pst-back-to-top", ".skip-link"):
+            assert page.locator(at).evaluate(style) == rgb(tokens(theme), "wash")
+        page = visit("search.html", color_scheme=theme)
+        ink = page.locator("h1").evaluate("(e) => [getComputedStyle(e).color]")
+        assert ink == rgb(tokens(theme), "ink")
 
 
 @pytest.mark.parametrize("name", engines.ENGINES)
@@ -260,25 +247,19 @@ def test_the_bar_of_the_chapters_is_seen_in_the_dark(name):
         assert shot[y, left + 4] > 0.6 > 0.4 > shot[y, right - 8]
 
 
-def test_names_in_a_text_do_not_part_at_a_hyphen():
-    with browser.server(HTML) as address, browser.chromium() as chromium:
-        page = chromium.new_page(viewport={"width": 1280, "height": 900})
-        page.goto(f"{address}book/teach.html")
-        names = page.locator(":is(p, li):not(td *) > code.literal > .pre")
-        assert names.count() > 60
-        lines = "(all) => all.filter((e) => e.getClientRects().length > 1).length"
-        assert names.evaluate_all(lines) == 0
-        page.close()
+def test_names_in_a_text_do_not_part_at_a_hyphen(visit):
+    page = visit("book/teach.html", viewport={"width": 1280, "height": 900})
+    names = page.locator(":is(p, li):not(td *) > code.literal > .pre")
+    assert names.count() > 60
+    lines = "(all) => all.filter((e) => e.getClientRects().length > 1).length"
+    assert names.evaluate_all(lines) == 0
 
 
-def test_nothing_stands_beside_a_page_between_phone_and_desk():
+def test_nothing_stands_beside_a_page_between_phone_and_desk(visit):
     """640 pixels are a desk at 200 %."""
-    with browser.server(HTML) as address, browser.chromium() as chromium:
-        page = chromium.new_page()
-        for name in ("clinic", "teach"):
-            page.goto(f"{address}book/{name}.html")
-            for width in (580, 640, 990):
-                page.set_viewport_size({"width": width, "height": 800})
-                wide = page.evaluate("document.documentElement.scrollWidth")
-                assert wide <= width, name
-        page.close()
+    for name in ("clinic", "teach"):
+        page = visit(f"book/{name}.html")
+        for width in (580, 640, 990):
+            page.set_viewport_size({"width": width, "height": 800})
+            wide = page.evaluate("document.documentElement.scrollWidth")
+            assert wide <= width, name
