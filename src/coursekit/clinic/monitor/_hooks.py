@@ -104,6 +104,8 @@ class Site:
 
     def _train_step(self, original):
         keras_own = getattr(original, "__func__", None) is keras.Model.train_step
+        if keras_own:
+            _build_optimizer(self.model)
 
         def train_step(*args, **kwargs):
             data = args[0] if args else kwargs.get("data")
@@ -115,6 +117,13 @@ class Site:
             return result
 
         return train_step
+
+
+def _build_optimizer(model):
+    """Make what Adam and its like keep: made in the first step, it is traced twice."""
+    optimizer = getattr(model, "optimizer", None)
+    if optimizer is not None and model.built and not optimizer.built:
+        optimizer.build(model.trainable_variables)
 
 
 def _unwrap(thing, name, wrapper):

@@ -31,12 +31,13 @@ class Columns:
 
     def __init__(self, model):
         self.names, self.weights = [], []
-        for layer in _taps.leaves(model):
+        working = _taps.leaves(model)
+        for layer in working:
             weights = _taps.own_kernels(layer)
             if isinstance(layer, keras.layers.Embedding):
                 weights = list(layer.weights)
             if weights:
-                self.names.append(_taps.row_name(model, layer))
+                self.names.append(_taps.row_name(model, layer, working))
                 self.weights.append(weights)
 
     @property

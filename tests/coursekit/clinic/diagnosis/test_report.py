@@ -48,7 +48,7 @@ def deep(activation, depth, units=16, gain=None, **options):
 
 def watched(model, x=X, y=TARGET, rate=0.01, steps=96, **compiled):
     """Train for ``steps`` steps of 32 samples, and diagnose."""
-    # by its draws an untrained network is no better than a constant: not by luck
+    # chosen: by luck an untrained network beats a constant with 1 and 5 of seeds 1 to 7
     keras.utils.set_random_seed(3)
     model.compile(**{"optimizer": SGD(rate), "loss": "mse"} | compiled)
     monitor = GradientMonitor()
@@ -344,7 +344,7 @@ def test_no_false_alarm(name):
 
 def test_no_false_alarm_long_after_convergence():
     model = stack(*deep("tanh", 1, units=32))
-    found = watched(model, rate=0.1, steps=4000, steps_per_execution=50)
+    found = watched(model, rate=0.1, steps=4000)
     loss = found.trace.loss
     assert loss[400] < 0.01 * loss[0]
     assert loss[-1] < loss[400]
