@@ -103,14 +103,12 @@ class Site:
         return compute_loss
 
     def _train_step(self, original):
-        keras_own = getattr(original, "__func__", None) is keras.Model.train_step
-        if keras_own:
+        if getattr(original, "__func__", None) is keras.Model.train_step:
             _build_optimizer(self.model)
 
         def train_step(*args, **kwargs):
-            data = args[0] if args else kwargs.get("data")
             for recorder in self.recorders:
-                recorder.on_train_step(data, straight=keras_own)
+                recorder.on_train_step(args[0] if args else kwargs.get("data"))
             result = original(*args, **kwargs)
             for recorder in self.recorders:
                 recorder.on_train_step_end()

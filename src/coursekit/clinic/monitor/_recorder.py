@@ -77,9 +77,7 @@ class Recorder:
         self.running = self.paused = self.exact = False
         self.columns = self.start = self.updates = self.traced = None
         self._batch = self._data = self._written = None
-        self._asked = self._late = self._straight = False
-        # of the graph that is being traced: what it has told for its next row
-        self._handed_on = None, []
+        self._asked = self._late = False
         # of the step that goes on: its loss, and whether each part is finite
         self._told = variable([_rows.UNTOLD, *_UNSEEN], dtype=tf.float64)
 
@@ -130,12 +128,8 @@ class Recorder:
         self._tell(loss, _UNSEEN)
 
     def _tell(self, loss, finite):
-        self._told.assign(_head(loss, *finite))
-
-    def _told_here(self):
-        """Return what the graph that is being traced has told and not written."""
-        (graph, told), self._handed_on = self._handed_on, (None, [])
-        return told if graph is tf.compat.v1.get_default_graph() else []
+        loss = tf.cast(tf.reduce_mean(loss), tf.float64)
+        self._told.assign(tf.stack([loss, *finite]))
 
     @_as_written
     def on_loss(self, loss, x, y, sample_weight):
@@ -148,30 +142,19 @@ class Recorder:
             x = (self._unpacked() or [None])[0]
         batch = tuple(map(_as_tensor, (x, y, sample_weight)))
         finite = [_is_finite(part) for part in batch]
-        if x is None:
-            self._tell(loss, [_rows.UNTOLD, *finite[1:]])
-        elif self._straight and self._alone:
-            # these few numbers become a row on one thread: a variable between costs a
-            # hundredth of a short step
-            told = [tf.convert_to_tensor(loss), *finite]
-            self._handed_on = tf.compat.v1.get_default_graph(), told
-        else:
-            self._tell(loss, finite)
+        self._tell(loss, [_rows.UNTOLD if x is None else finite[0], *finite[1:]])
         if x is not None:
             self._take(batch)
 
     @_as_written
-    def on_train_step(self, data, straight):
-        """Take note of the data of a ``train_step`` that begins.
-
-        ``straight`` says that its update stands in the graph of its loss.
-        """
-        self._data, self._straight = data, straight
+    def on_train_step(self, data):
+        """Take note of the data of a ``train_step`` that begins."""
+        self._data = data
 
     @_as_written
     def on_train_step_end(self):
         """Keep samples of a ``train_step`` that has called no ``compute_loss``."""
-        batch, self._data, self._straight = self._unpacked(), None, False
+        batch, self._data = self._unpacked(), None
         if batch is not None and batch[1] is not None and not self.paused:
             self._take(batch)
 
@@ -204,8 +187,6 @@ class Recorder:
         """Open the row of a step that a loss scale may skip."""
         self.prepare()
         self._look_at_data()
-        if told := self._told_here():
-            self._told.assign(_head(*told))
         nan = self.steps.width - self._told.shape[0]
         nan = tf.constant([np.nan] * nan, tf.float64)
         self.steps.write(self.steps.open(), tf.concat([self._told, nan], 0))
@@ -223,20 +204,17 @@ class Recorder:
         groups = self._groups(gradients, variables)
         sums = tf.stack([half(group) if group else NOT_TRAINED for group in groups])
         divisor = tf.cast(1.0 if divisor is None else divisor, tf.float64)
-        exact, told = float(self.exact), self._told_here()
+        exact = float(self.exact)
 
-        def write(sums, divisor, *told):
-            head = _head(*told) if told else self._told
-            row = tf.concat([head, [exact, divisor], tf.cast(sums, tf.float64)], 0)
-            # a step whose loss fails opens no row
-            with tf.control_dependencies([row]):
-                step = self.steps.open() if begin else self.steps.count.read_value()
-            self.steps.write(step, row)
+        def write(sums, divisor):
+            step = self.steps.open() if begin else self.steps.count.read_value()
+            row = [self._told, [exact, divisor], tf.cast(sums, tf.float64)]
+            self.steps.write(step, tf.concat(row, 0))
             return step
 
         if self._alone:
             # kept, or it would be gone before the step runs
-            self._written = _on_one_thread(write, sums, divisor, *told)
+            self._written = _on_one_thread(write, sums, divisor)
         else:
             write(sums, divisor)
 
@@ -322,11 +300,6 @@ class Recorder:
         if self.columns is None:
             return None
         return _rows.from_device(*self.steps.unread()), self.updates.unread()
-
-
-def _head(loss, *finite):
-    """Return the head of a row: the mean loss, and what is finite."""
-    return tf.stack([tf.cast(tf.reduce_mean(loss), tf.float64), *finite])
 
 
 def _is_of_this_graph(leaf):
