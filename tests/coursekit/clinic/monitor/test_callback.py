@@ -232,7 +232,8 @@ def test_norms_change_to_float64_when_float32_is_too_small(scale):
     assert monitor._recorder.exact
 
 
-def test_an_ordinary_run_is_traced_once_and_stays_in_float32(monkeypatch):
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_an_ordinary_run_is_traced_once_and_stays_in_float32(monkeypatch, optimizer):
     calls = []
     inner = _recorder.Recorder.on_gradients
 
@@ -242,7 +243,8 @@ def test_an_ordinary_run_is_traced_once_and_stays_in_float32(monkeypatch):
 
     monkeypatch.setattr(_recorder.Recorder, "on_gradients", counted)
     x, y = (np.concatenate([data] * 15) for data in (X, Y))
-    _mlp().fit(x, y, epochs=2, callbacks=[GradientMonitor()], **FIT)
+    model = _mlp(optimizer=optimizer)
+    model.fit(x, y, epochs=2, callbacks=[GradientMonitor()], **FIT)
     assert calls == [False]
 
 
