@@ -160,6 +160,19 @@ def sinking(errors):
     return compared_with(0.0, LOSS * (levels + np.tile(wave, 5)))
 
 
+def learned(share, error):
+    """A skill, and its standard error."""
+    checks = [Check(0, LOSS, LOSS, np.nan)]
+    checks.append(Check(200, (1 - share) * LOSS, LOSS, np.nan, skill_error=error))
+    return trained(probed(EVEN), checks=checks)
+
+
+def waving(height):
+    """Losses a tenth below those of other samples, and none on those of the probe."""
+    wave = LOSS * (0.9 + height * np.tile([1, -1], 100))
+    return trained(probed(EVEN), loss=wave, skill=0, constant_loss=LOSS)
+
+
 def below_zero(times, constant=-np.inf):
     """A loss that falls to ``times`` its size at the start, below 0."""
     loss = [LOSS] * 5 + [*np.linspace(LOSS, -times * LOSS, 50)] + [-times * LOSS] * 10
@@ -235,6 +248,7 @@ OUTPUTS = "row: the lab's loss passes all that arrives at its outputs"
 HEADS = "row: the lab's networks have one output layer"
 PROBES = "row: the lab always measures"
 HISTORY = "layer: the lab keeps no gradient of each step"
+SURE = "row: the lab measures all that it trains on"
 LOSSES = "row: the lab's loss is never below 0"
 INPUTS = "row: the lab's branches all have the same scale"
 
@@ -271,6 +285,11 @@ def _losses_and_zeros():
     yield Row("PATIENCE +", trained(growing(40), steps=50), "exploding", "b", 0)
     yield Row("LEARNED -", trained(even, skill=0.035), "healthy")
     yield Row("LEARNED +", trained(even, skill=0.025), "not_learning", None, 200)
+    yield Row("SURE -", learned(0.1, 0.048), "healthy", lab=SURE)
+    yield Row("SURE +", learned(0.1, 0.052), "not_measured", lab=SURE)
+    yield Row("SURE, and learning", learned(0.21, 0.2), "healthy", lab=SURE)
+    yield Row("TOLD -", waving(0.1), "healthy", lab=SURE)
+    yield Row("TOLD +", waving(0.13), "not_learning", None, 200, SURE)
     yield Row("LEARNED, early", trained(even, skill=0, steps=49), "not_measured")
     yield Row(
         "LEARNED, late", trained(even, skill=0, steps=50), "not_learning", None, 50

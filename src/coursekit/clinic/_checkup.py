@@ -1,6 +1,7 @@
 """Ask a model whether its outputs depend on its inputs, and where they come from."""
 
 import math
+from functools import partial
 
 import keras
 import numpy as np
@@ -12,39 +13,131 @@ from coursekit.clinic._baseline import best_constant
 from coursekit.clinic.trace import Check
 from coursekit.probing import loss_value, probe_with_outputs, unchanged
 
+#: The error of what was learned is taken from so many groups of samples.
+GROUPS = 16
+#: An output that changes by more of its size was not alone. Margin: rounding 1e-6.
+SAME = 1e-3
+#: A loss that changes by less of its size does not, where outputs differ by more than
+#: DIFFERENT of theirs. Margin: rounding 1e-7; a mean of 32 squares moves by 3e-4.
+ROUNDING, DIFFERENT = 3e-6, 1e-2
 
-def checkup(model, x, y, loss=None, sample_weight=None, step=0):
+
+def checkup(model, x, y, loss=None, sample_weight=None, step=0, few=None):
     """Probe a model, and compare its loss with that of the best constant output.
+
+    Parameters
+    ----------
+    model, x, y, loss, sample_weight
+        As :func:`coursekit.probe` takes them.
+    step : int
+        Training steps taken before.
+    few : int, optional
+        Probe so many samples, the first. Losses are compared on all.
 
     Returns
     -------
     ProbeReport, Check
     """
-    probed, outputs = probe_with_outputs(model, x, y, loss, sample_weight)
+    whole = x, y, sample_weight
+    size = len(keras.tree.flatten(x)[0])
+    part = whole if few is None else _rows(whole, slice(few))
+    probed, outputs = probe_with_outputs(model, *part[:2], loss, part[2])
+    told = probed.loss
 
-    def value(outputs):
+    def value(outputs, rows=slice(None)):
+        x, y, sample_weight = _rows(whole, rows)
         return loss_value(model, x, y, outputs, loss, sample_weight)
 
     with unchanged(model):
         try:
+            of_few = partial(value, rows=slice(few))
+            arriving = _output_gradient(of_few, outputs)
+            below, padding = _input_gradient(model, of_few, part[0])
+            if few is not None and few < size:
+                outputs = model(x, training=True)
+                told = float(value(outputs))
             baseline = best_constant(value, outputs, y)
             # before training the moving averages say nothing
             inference = float(value(model(x, training=False))) if step else math.nan
-            arriving = _output_gradient(value, outputs)
-            below, padding = _input_gradient(model, value, x)
+            error = _skill_error(value, outputs, baseline, size) if step else math.nan
+            mixes = _mixes_samples(model, part[0])
+            unpaired = _is_unpaired(model, whole, outputs, loss)
         except (TypeError, ValueError, tf.errors.InvalidArgumentError):
             # a loss that takes something else than outputs
             return probed, Check(step, probed.loss, math.nan, math.nan)
     return probed, Check(
         step,
-        probed.loss,
+        told,
         baseline.loss,
         inference,
         arriving,
         _sway(outputs, baseline),
         below,
         padding,
+        error,
+        mixes,
+        unpaired,
     )
+
+
+def _rows(tree, rows):
+    """Return some samples of all arrays; None stays None."""
+    return keras.tree.map_structure(lambda a: a if a is None else a[rows], tree)
+
+
+def _skill_error(value, outputs, baseline, size):
+    """Return the standard error of ``1 - loss / loss of the constant``.
+
+    By the jackknife over groups of samples: any loss that is a mean over them will do.
+    """
+    if baseline.outputs is None or size < 2:
+        return math.nan
+    groups = np.array_split(np.arange(size), min(GROUPS, size))
+    groups = [slice(rows[0], rows[-1] + 1) for rows in groups]
+    sums = np.array(
+        [
+            [
+                (rows.stop - rows.start) * float(value(_rows(of, rows), rows))
+                for of in (outputs, baseline.outputs)
+            ]
+            for rows in groups
+        ]
+    )
+    without = sums.sum(axis=0) - sums
+    with np.errstate(all="ignore"):
+        skills = 1 - without[:, 0] / without[:, 1]
+    return float(skills.std() * math.sqrt(len(groups) - 1))
+
+
+def _mixes_samples(model, x):
+    """Tell whether the outputs of the first sample change with the other samples."""
+    alone = keras.tree.map_structure(lambda a: np.repeat(a[:1], len(a), axis=0), x)
+    pairs = zip(*(_first(model(batch, training=False)) for batch in (x, alone)))
+    return any(
+        np.abs(one - other).max() > SAME * np.abs(one).max() for one, other in pairs
+    )
+
+
+def _first(outputs):
+    """Return the outputs of the first sample, as arrays."""
+    return [np.asarray(o[0], "float64") for o in keras.tree.flatten(outputs)]
+
+
+def _is_unpaired(model, batch, outputs, loss):
+    """Tell whether a loss stays what it is when targets go to other samples.
+
+    Such a loss compares each output with all targets, or with none. Of outputs or
+    targets that are the same for every sample it says nothing.
+    """
+    x, y, sample_weight = batch
+    flat = [np.asarray(o, "float64") for o in keras.tree.flatten(outputs)]
+    differ = all((o.std(axis=0) > DIFFERENT * np.abs(o).max()).any() for o in flat)
+    moved = keras.tree.map_structure(lambda a: np.roll(a, len(a) // 2, axis=0), y)
+    same = all(map(np.array_equal, *map(keras.tree.flatten, (y, moved))))
+    if same or not differ or sample_weight is not None:
+        return False
+    now, then = (float(loss_value(model, x, t, outputs, loss, None)) for t in (y, moved))
+    return math.isfinite(now) and abs(now - then) <= ROUNDING * abs(now)
 
 
 def constant_loss(model, x, targets, loss=None):

@@ -17,7 +17,9 @@ def reached(norms):
 
 @dataclass(frozen=True)
 class Check:
-    """Does the model use its inputs? Losses of the probe's batch.
+    """Does the model use its inputs? Losses of the samples that were kept.
+
+    The probe takes the first of them, and so do the gradients.
 
     Attributes
     ----------
@@ -42,6 +44,13 @@ class Check:
     padding_alone : bool
         Of the steps of a sequence only padding, token 0 or steps of zeros, gets a
         gradient.
+    skill_error : float
+        Standard error of the skill, by the jackknife (Quenouille 1956) over groups of
+        the samples. NaN if it was not measured.
+    mixes_samples : bool
+        With ``training=False`` the outputs of a sample depend on the others.
+    unpaired : bool
+        The loss stays the same when the targets are given to other samples.
     """
 
     step: int
@@ -52,6 +61,9 @@ class Check:
     sway: float = math.nan
     input_gradient: float = math.nan
     padding_alone: bool = False
+    skill_error: float = math.nan
+    mixes_samples: bool = False
+    unpaired: bool = False
 
     @property
     def skill(self):

@@ -1,10 +1,11 @@
-"""The loss of the best constant output, against closed forms."""
+"""The best constant's loss against closed forms; an error; samples that are mixed."""
 
 import keras
 import numpy as np
 import pytest
 
 from coursekit.clinic._baseline import best_constant
+from coursekit.clinic._checkup import checkup
 
 RNG = np.random.default_rng(0)
 N = 200
@@ -141,3 +142,98 @@ def test_a_narrow_valley_is_not_followed_for_ever():
 
     found(valley, NUMBERS, (N, 20), scale=3.0)
     assert 20 < len(calls) < 100
+
+
+# --- one sample and the others ------------------------------------------------
+
+X = RNG.normal(size=(N, 8)).astype("float32")
+Y = X[:, :1] - X[:, 1:2]
+
+
+def checked(model, y=Y, loss="mse", **options):
+    return checkup(model, X, y, loss, **options)[1]
+
+
+def net(*hidden, head=None):
+    parts = [keras.Input((8,)), *hidden, head or keras.layers.Dense(1)]
+    return keras.Sequential(parts)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.9])
+def test_the_error_of_a_skill_is_its_spread_over_draws(share):
+    layers = [keras.Input((1,)), keras.layers.Dense(1, kernel_initializer="ones")]
+    model, checks = keras.Sequential(layers), []
+    for seed in range(25):
+        noise = np.random.default_rng(seed).normal(size=(2, N, 1)).astype("float32")
+        known, unknown = np.sqrt(share) * noise[0], np.sqrt(1 - share) * noise[1]
+        checks.append(checkup(model, known, known + unknown, "mse", step=1)[1])
+    spread = np.std([check.skill for check in checks])
+    error = np.mean([check.skill_error for check in checks])
+    assert error == pytest.approx(spread, rel=0.4)
+
+
+def test_a_skill_has_no_error_before_training_or_of_one_sample():
+    model = net()
+    assert np.isnan(checked(model).skill_error)
+    assert np.isnan(checkup(model, X[:1], Y[:1], "mse", step=9)[1].skill_error)
+
+
+class Mean(keras.layers.Layer):
+    """Adds a share of the mean over the samples."""
+
+    def __init__(self, share):
+        super().__init__()
+        self.share = share
+
+    def call(self, x):
+        return x + self.share * keras.ops.mean(x, axis=0, keepdims=True)
+
+
+def test_samples_that_depend_on_each_other_are_told_from_such_that_do_not():
+    L = keras.layers
+    assert checked(net(L.Dense(3), head=L.Softmax(axis=0))).mixes_samples
+    assert checked(net(Mean(0.02))).mixes_samples
+    assert not checked(net(Mean(2e-4))).mixes_samples
+    # with training=False neither of them looks at the batch
+    alone = net(L.BatchNormalization(), L.Dropout(0.5), L.Dense(3, "softmax"))
+    assert not checked(alone).mixes_samples
+    parts = [keras.Input((8,)), L.Reshape((4, 2)), L.LSTM(3), L.Dense(1)]
+    assert not checked(keras.Sequential(parts)).mixes_samples
+
+
+class Squares(keras.losses.Loss):
+    """As it is written without a thought for shapes."""
+
+    def call(self, y_true, y_pred):
+        return keras.ops.mean(keras.ops.square(y_true - y_pred), axis=-1)
+
+
+def partly(share):
+    """Return a loss of which only a share compares each output with its target."""
+
+    def loss(y, out):
+        own, all_of_them = keras.ops.square(out - y), keras.ops.square(out - y[:, 0])
+        return keras.ops.mean(all_of_them) + share * keras.ops.mean(own)
+
+    return loss
+
+
+def test_a_loss_that_compares_all_with_all_is_told():
+    model = net()
+    assert checked(model, Y[:, 0], Squares()).unpaired
+    assert not checked(model, Y, Squares()).unpaired
+    assert checked(model, Y, lambda y, out: keras.ops.mean(out**2)).unpaired
+    assert not checked(model, Y, partly(1e-3)).unpaired
+    assert checked(model, Y, partly(1e-9)).unpaired
+
+
+def test_outputs_or_targets_that_are_the_same_pair_with_any():
+    shifted = keras.initializers.Constant(3e4)
+    same = net(head=keras.layers.Dense(1, bias_initializer=shifted))
+    zero = net(head=keras.layers.Dense(1, "relu", kernel_initializer="zeros"))
+    for model in (same, zero):
+        assert not checked(model, Y[:, 0], Squares()).unpaired
+    assert not checked(net(), 0 * Y[:, 0], Squares()).unpaired
+    # weights belong to samples, too
+    weighted = checkup(net(), X, Y[:, 0], Squares(), np.ones(N))[1]
+    assert not weighted.unpaired

@@ -18,7 +18,7 @@ class Finding:
     kind : str
         "dead_units", "saturated", "fast", "slow", "still", "recurrent", "inference",
         "spike", "little", "constant_outputs", "head", "labels", "scale", "mask",
-        "function", "bad_data" or "unmeasured".
+        "function", "bad_data", "mixed", "unpaired" or "unmeasured".
     text : str
     layer : str or None
     """
@@ -40,6 +40,7 @@ def findings(trace):
         _labels,
         _scale,
         _mask,
+        _samples,
         _progress,
         _outputs,
         _units,
@@ -104,6 +105,19 @@ def _mask(trace):
             "of each sequence only the padding reaches the loss: the mask is inverted"
         )
         yield Finding("mask", text)
+
+
+def _samples(trace):
+    """Find samples that are not each for itself: in the model, or in the loss."""
+    check = trace.checks[-1] if trace.checks else None
+    if check is not None and check.mixes_samples:
+        text = "the outputs of a sample depend on the other samples of its batch: an "
+        text += "operation goes along the axis of the samples, such as a softmax"
+        yield Finding("mixed", f"{text} over axis 0")
+    if rules.unpaired(trace):
+        text = "the loss is the same when targets are given to other samples: it does "
+        text += "not compare each output with its own, as when (n, 1) meets (n,)"
+        yield Finding("unpaired", text)
 
 
 def _progress(trace):

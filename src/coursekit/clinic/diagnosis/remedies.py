@@ -126,6 +126,8 @@ class Signs:
         Norm of the gradient while it was finite (median); NaN: not known.
     inverted : bool
         Only padding reaches the loss.
+    unpaired : bool
+        The loss compares no output with its own target.
     """
 
     sudden: bool = False
@@ -139,6 +141,7 @@ class Signs:
     falling: bool = False
     norm: float = math.nan
     inverted: bool = False
+    unpaired: bool = False
 
 
 def remedies(judgement, trace):
@@ -155,7 +158,8 @@ def remedies(judgement, trace):
     verdict = judgement.verdict
     # healthy, and little was learned, for what reason ever
     late = trace.last_step >= rules.PATIENCE
-    if verdict == "healthy" and late and rules.skill(trace) < rules.SKILL:
+    little = verdict == "healthy" or judgement.sentence == "unsure"
+    if little and late and rules.skill(trace) < rules.SKILL:
         verdict = "weak"
     return advice(facts, _signs(judgement, trace), verdict)[:MOST]
 
@@ -207,6 +211,7 @@ def _signs(judgement, trace):
         falling=rules.still_falls(trace),
         norm=float(np.median(before)) if len(before) else math.nan,
         inverted=rules.padding_alone(trace),
+        unpaired=rules.unpaired(trace),
     )
 
 
@@ -264,6 +269,16 @@ def _mask(facts, signs):
             "it is inverted now",
             f"mask = {'x != 0' if tokens else 'np.any(x != 0, axis=-1)'}",
             "exploding",
+        )
+
+
+def _pair(facts, signs):
+    if signs.unpaired:
+        yield Remedy(
+            "Give the targets the shape of the outputs, a row for each sample: the "
+            "loss compares each output with the targets of all samples, or of none",
+            "y = y.reshape(len(y), -1)",
+            "clinic",
         )
 
 
@@ -783,7 +798,7 @@ def _connect(facts, signs):
         )
 
 
-_ALWAYS = (_clean, _derivative, _batch, _mask, _labels, _output)
+_ALWAYS = (_clean, _derivative, _batch, _mask, _pair, _labels, _output)
 _SEEN = (*_ALWAYS, _bound, _relu_output, _creep, _scale, _penalty, _dropped)
 _ORDER = {
     # healthy gradients, and little was learned: only what is plain

@@ -43,6 +43,8 @@ SENTENCES = {
     "sudden": "Not finite: from one step to the next, and nothing had grown before",
     # no fault was found, and no time to learn
     "early": "Too early to tell: whether the model learns does not show",
+    # something was learned, or luck
+    "unsure": "Not certain: what was learned is within the scatter of the samples",
     "bottomless": "Without a bound: the loss has no least value, and falls for ever",
 }
 
@@ -72,6 +74,11 @@ SKILL = 0.2
 #: Below this share nothing was learned. Margin: ReLU at Glorot over 10 layers has .017
 #: after 228 steps; a series of which 8 % can be predicted .07.
 LEARNED = 0.03
+#: Above it, what was learned must be so many standard errors, or it may be luck.
+#: Margin: of 60 trainings with nothing to learn none is called healthy.
+SURE = 2.0
+#: Batches whose targets tell what a constant reaches, at most.
+TOLD = 32
 #: Before so many steps a lack of skill does not speak against a model whose
 #: evidence is growth, or lies in time: such models often learn. A model without skill
 #: is not called healthy before, either.
@@ -136,11 +143,14 @@ class Evidence:
     ----------
     name : str
     value, threshold : float
+    error : float
+        Standard error of the value; NaN if it has none.
     """
 
     name: str
     value: float
     threshold: float
+    error: float = math.nan
 
     @property
     def margin(self):
@@ -159,7 +169,9 @@ class Evidence:
         """Return the measurement in a line."""
         times = f", {self.margin:.2g} times" if 1 < self.margin < 1e4 else ""
         times = ", more than 10,000 times" if 1e4 <= self.margin < math.inf else times
-        return f"{self.name}: {self.value:.2g} (threshold {self.threshold:.2g}{times})"
+        about = "" if math.isnan(self.error) else f", give or take {self.error:.1g}"
+        value = f"{self.value:.2g}{about}"
+        return f"{self.name}: {value} (threshold {self.threshold:.2g}{times})"
 
 
 @dataclass(frozen=True)
@@ -196,6 +208,7 @@ def judge(trace):
         through_time,
         not_measured,
         not_learning,
+        unsure,
         early,
     )
     for rule in rules:
@@ -242,28 +255,46 @@ def _heads_and_hidden(trace, probed):
 
 
 def skill(trace):
-    """Return what share of a constant output's loss is gone; NaN if not known.
+    """Return what share of a constant output's loss is gone; NaN if not known."""
+    return _skill_and_error(trace)[0]
 
-    The larger of two measurements: that of the last check, on the probe's batch, and
-    that of the recorded losses against the targets of many batches. A small batch may
-    hold no sample of a rare class, so that nothing can be learned on it.
+
+def _skill_and_error(trace):
+    """Return the skill, and its standard error; NaN for what is not known.
+
+    The larger of two measurements: that of the last check, on the samples that were
+    kept, and that of the recorded losses against the targets of many batches. Few
+    samples may hold none of a rare class, so that nothing can be learned on them. The
+    second compares samples with others, so that it must be larger than their scatter.
     """
     later = [c for c in trace.checks if c.step > 0]
-    found, constants = [], [trace.constant_loss]
+    found, constants = (math.nan, math.nan), [trace.constant_loss]
     if later:
         start = trace.checks[0].loss
         if _compares(later[-1].constant_loss, start) or not math.isfinite(start):
-            found.append(later[-1].skill)
+            found = later[-1].skill, later[-1].skill_error
     elif trace.checks:
         # a training that goes on has been probed at its start alone
         constants.append(trace.checks[0].constant_loss)
-    loss = trace.loss[np.isfinite(trace.loss)]
+    told, loss = [], trace.loss[np.isfinite(trace.loss)]
     if len(loss) >= 2 * LASTING and (loss >= 0).all():
-        late = loss[-max(LASTING, min(PATIENCE, len(loss) // 4)) :].mean()
+        late = loss[-max(LASTING, min(PATIENCE, len(loss) // 4)) :]
         start = loss[:LASTING].max()
-        found += [1 - late / c for c in constants if _compares(c, start)]
-    known = [float(value) for value in found if math.isfinite(value)]
-    return max(known, default=math.nan)
+        least = late.mean() + (SURE * _scatter(late) if later else 0)
+        told = [1 - least / c for c in constants if _compares(c, start)]
+    told = float(max(told, default=math.nan))
+    # of two that say that nothing was learned, the one whose error is known
+    larger = told >= LEARNED and told > found[0]
+    return (told, math.nan) if larger or math.isnan(found[0]) else found
+
+
+def _scatter(late):
+    """Return the standard error of a mean loss less that of TOLD other batches.
+
+    Of the differences of neighbours (von Neumann 1941): a trend is no scatter.
+    """
+    each = np.diff(late).std() / math.sqrt(2)
+    return float(each * math.sqrt(1 / len(late) + 1 / TOLD))
 
 
 def varied(trace):
@@ -320,6 +351,11 @@ def still_falls(trace):
         return False
     first, half, last = (part.mean() for part in fifths(trace))
     return bool(half - last >= STEADY * (first - last))
+
+
+def unpaired(trace):
+    """Tell whether the loss compares no output with its own target."""
+    return bool(trace.checks) and trace.checks[-1].unpaired and not learns(trace)
 
 
 def padding_alone(trace):
@@ -800,9 +836,9 @@ def _time_factors(probed):
 
 
 def _lack_of_skill(trace, limit=SKILL):
-    value = skill(trace)
+    value, error = _skill_and_error(trace)
     name = "share of a constant output's loss that the inputs take away"
-    return () if math.isnan(value) else (Evidence(name, value, limit),)
+    return () if math.isnan(value) else (Evidence(name, value, limit, error),)
 
 
 # --- nothing learned, nothing measured --------------------------------------
@@ -839,6 +875,16 @@ def not_learning(trace):
         return None
     evidence = _lack_of_skill(trace, LEARNED)
     return Judgement("not_learning", step=trace.last_step, evidence=evidence)
+
+
+def unsure(trace):
+    """Find that what was learned is little, and may be luck."""
+    value, error = _skill_and_error(trace)
+    late = trace.last_step >= PATIENCE
+    if not late or learns(trace) or not value < SURE * error:
+        return None
+    evidence = _lack_of_skill(trace, SURE * error)
+    return Judgement("not_measured", evidence=evidence, sentence="unsure")
 
 
 def early(trace):

@@ -1,4 +1,4 @@
-"""Samples of the training's own, kept for the probe: two ways of keeping them.
+"""Samples of the training's own, kept to probe and to compare: two ways of keeping them.
 
 Both have the same methods: ``take`` stands in the training step, ``keep`` is called
 after one, ``release`` at the end of a training.
@@ -12,8 +12,11 @@ import tensorflow as tf
 
 from coursekit.clinic.monitor._device import variable
 
-#: So many samples are kept, of as many batches as it takes.
+#: So many samples are probed, of as many batches as it takes.
 SAMPLES = 32
+#: So many are kept while they are not many numbers in all: what was learned shows on
+#: few of them by luck alone.
+COMPARED, COMPARED_NUMBERS = 512, 2**18
 #: Targets are kept of so many batches, and so many numbers in all: they tell what a
 #: constant output reaches where few samples would not.
 TARGET_BATCHES, TARGET_NUMBERS = 32, 2**16
@@ -26,8 +29,8 @@ def room_for(batch, samples, alone, fixed_shapes):
     ----------
     batch : tuple (x, y, sample_weight)
         As the step has it; None for a part that is missing.
-    samples : int
-        How many to keep.
+    samples : int or None
+        How many to keep, where a model prescribes it.
     alone : bool
         Whether the step runs in one process, on the CPU and without XLA.
     fixed_shapes : bool
@@ -38,6 +41,8 @@ def room_for(batch, samples, alone, fixed_shapes):
         return None
     if fixed_shapes and any(map(_changes, parts)):
         return None
+    if samples is None:
+        samples = max(SAMPLES, min(COMPARED, _rows_of(parts, COMPARED_NUMBERS)))
     return LatestBatch(batch, samples) if alone else FirstBatch(batch, samples)
 
 
@@ -176,7 +181,7 @@ class LatestBatch:
     def __init__(self, batch, samples):
         self._structure, self._samples = batch, samples
         self.slots = [_any_size(leaf) for leaf in _leaves(batch)]
-        self._kept, self._full = None, False
+        self._kept, self._full = [], False
         self._targets, self._wanted, self.size_of_one = [], TARGET_NUMBERS, None
 
     def take(self, batch, alone):
@@ -202,14 +207,15 @@ class LatestBatch:
             self._targets.append(targets)
 
     def _extend(self, now):
-        before = self._kept or [a[:0] for a in now]
         if self.size_of_one is None:
             self.size_of_one = max(map(len, now))
-        pairs = list(zip(before, now, strict=True))
-        alike = all(a.shape[1:] == b.shape[1:] for a, b in pairs)
-        if alike:
-            self._kept = [np.concatenate(pair)[: self._samples] for pair in pairs]
-        self._full = not alike or max(map(len, self._kept)) >= self._samples
+        now = [array[: self._samples] for array in now]
+        pairs = list(zip(self._kept[0] if self._kept else now, now, strict=True))
+        if all(a.shape[1:] == b.shape[1:] for a, b in pairs):
+            self._kept.append(now)
+        else:
+            self._full = True
+        self._full |= sum(max(map(len, part)) for part in self._kept) >= self._samples
 
     def release(self):
         """Let the device's batch go."""
@@ -228,13 +234,20 @@ class LatestBatch:
 
     def numpy(self):
         """Return (x, y, sample_weight) as arrays, or None before any batch."""
-        return self._kept and _packed(self._structure, self._kept)
+        columns = zip(*self._kept, strict=True)
+        arrays = [np.concatenate(column)[: self._samples] for column in columns]
+        return _packed(self._structure, arrays) if arrays else None
 
 
 def target_rows(leaves):
     """Return of how many samples targets are kept."""
-    numbers = sum(math.prod(leaf.shape[1:]) for leaf in leaves if not _changes(leaf))
-    return max(1, TARGET_NUMBERS // max(1, numbers))
+    return max(1, _rows_of(leaves, TARGET_NUMBERS))
+
+
+def _rows_of(leaves, numbers):
+    """Return how many samples have so many numbers."""
+    one = sum(math.prod(leaf.shape[1:]) for leaf in leaves if not _changes(leaf))
+    return numbers // max(1, one)
 
 
 def _leaves(tree):

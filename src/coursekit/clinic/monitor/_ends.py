@@ -150,7 +150,8 @@ class Ends:
                 weight = weight[0] if weight else None
                 if step and weight is None and self.batch is None:
                     self._compare(x, loss)
-                probed, check = checkup(self._model, x, y, loss, weight, step)
+                few = self._recorder.probed if self.batch is None else None
+                probed, check = checkup(self._model, x, y, loss, weight, step, few)
             self.probes.append((step, probed))
             self.checks.append(check)
         except Exception as error:  # training goes on without the probe
@@ -161,7 +162,7 @@ class Ends:
     def _compare(self, x, loss):
         """Measure what a constant output reaches on the targets of many batches."""
         targets = self._recorder.targets
-        if targets is not None and _samples(targets) > _samples(x):
+        if targets is not None and _samples(targets) >= _samples(x):
             self.constant_loss = constant_loss(self._model, x, targets, loss)
 
     def _cure(self, loss):

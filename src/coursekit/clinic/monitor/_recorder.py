@@ -176,9 +176,9 @@ class Recorder:
         if not self._asked:
             self._asked = True
             fixed = bool(getattr(self.model, "jit_compile", False))
-            samples = _batch_size(self.model) or _batch.SAMPLES
+            size = _batch_size(self.model)
             with tf.init_scope():
-                self._batch = _batch.room_for(batch, samples, alone, fixed)
+                self._batch = _batch.room_for(batch, size, alone, fixed)
         if self._batch is not None:
             self._batch.take(batch, alone)
 
@@ -281,9 +281,14 @@ class Recorder:
             data = keras.utils.unpack_x_y_sample_weight(self._data)
             if all(a is None or hasattr(a, "numpy") for a in keras.tree.flatten(data)):
                 return keras.tree.map_structure(
-                    lambda a: a if a is None else a.numpy()[: _batch.SAMPLES], data
+                    lambda a: a if a is None else a.numpy()[: _batch.COMPARED], data
                 )
         return kept
+
+    @property
+    def probed(self):
+        """How many of the samples that were kept a probe takes."""
+        return _batch_size(self.model) or _batch.SAMPLES
 
     @property
     def batch_size(self):

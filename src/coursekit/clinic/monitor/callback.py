@@ -25,9 +25,10 @@ class GradientMonitor(keras.callbacks.Callback):
     """Record every step of a model's training, cheaply, and leave no trace.
 
     The norms are computed inside the training step from the gradients that it
-    has anyway, before clipping. One batch of at most 32 samples is kept, and so
-    are the weights that training started from: when a diagnosis asks for it, the
-    model is probed (see :func:`coursekit.probe`) at initialization and at the end.
+    has anyway, before clipping. The first samples are kept, and so are the weights
+    that training started from: when a diagnosis asks for it, the model is probed
+    (see :func:`coursekit.probe`) with 32 of them at initialization and at the end, and
+    its loss on all of them is compared with that of the best constant output.
     How far a step moved the weights is measured once in 50 updates, and
     once in 200 after its first 200.
 
@@ -39,12 +40,12 @@ class GradientMonitor(keras.callbacks.Callback):
     go into ``with monitor.watch(model): ...``.
 
     Memory: two copies of the weights at most (those of the start, until the
-    first diagnosis, and those of a measured step or of the end), 32 samples of
-    the first batch, targets of 32 batches or 65,536 numbers of them, whichever is
-    less, the latest batch while ``fit`` runs, 1,024 rows of 7 + layers
-    float64s on the device and at most 4,096 in the log: all of the first 2,048
-    steps, of the later ones every second, fourth, eighth ... The log of updates
-    has as many rows at most.
+    first diagnosis, and those of a measured step or of the end), 512 samples or as
+    many as have 262,144 numbers, whichever is less, but 32 at least, targets of 32
+    batches or 65,536 numbers of them, whichever is less, the latest batch while
+    ``fit`` runs, 1,024 rows of 7 + layers float64s on the device and at most 4,096 in
+    the log: all of the first 2,048 steps, of the later ones every second, fourth,
+    eighth ... The log of updates has as many rows at most.
 
     Parameters
     ----------

@@ -481,6 +481,17 @@ def test_an_inverted_mask_is_turned():
         assert "mask" in {f.kind for f in found.findings}
 
 
+def test_a_loss_that_pairs_no_output_with_its_target_comes_first():
+    trace = trace_of("flat")
+    checks = [Check(n, LOSS, LOSS, LOSS, unpaired=True) for n in (0, 200)]
+    found = answer(Trace(**vars(trace) | {"checks": checks}))
+    assert found.remedies[0].code == "y = y.reshape(len(y), -1)"
+    assert "unpaired" in {f.kind for f in found.findings}
+    # a model that learns has targets of its own
+    checks[1] = Check(200, 0.1, LOSS, 0.1, unpaired=True)
+    assert "unpaired" not in str(answer(Trace(**vars(trace) | {"checks": checks})))
+
+
 def test_only_a_strong_penalty_is_taken_away():
     for penalty, said in (("l2", True), (keras.regularizers.L1L2(1e-4, 1e-3), False)):
         for key in ("kernel_regularizer", "activity_regularizer"):

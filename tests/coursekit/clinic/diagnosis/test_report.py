@@ -665,6 +665,52 @@ def test_a_function_without_a_derivative_is_named(epsilon):
         assert found.layer == "embed" and "without bound" not in str(found)
 
 
+# --- luck ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rate", [1e-8, 1e-2])
+@pytest.mark.parametrize("draw, loss", [("normal", "mse"), ("laplace", "mae")])
+def test_nothing_to_learn_is_never_healthy(draw, loss, rate):
+    """On 32 samples one training in ten beats a constant by luck."""
+    x = np.random.default_rng(5).normal(size=(64 * 32, 8)).astype("float32")
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        keras.utils.set_random_seed(seed)
+        y = getattr(rng, draw)(size=(len(x), 1)).astype("float32")
+        model = stack(*deep("relu", 2, 32))
+        model.compile(SGD(rate), loss)
+        monitor = GradientMonitor()
+        fit = {"batch_size": 32, "shuffle": False, "verbose": 0}
+        model.fit(x, y, callbacks=[monitor], **fit)
+        assert coursekit.diagnose(monitor).verdict != "healthy"
+
+
+# --- samples of a batch that are not each for itself --------------------------
+
+
+class Squares(keras.losses.Loss):
+    def call(self, y_true, y_pred):
+        return keras.ops.mean(keras.ops.square(y_true - y_pred), axis=-1)
+
+
+def test_a_loss_of_all_targets_is_found_and_its_cure_trains():
+    found = watched(stack(*deep("tanh", 1)), y=TARGET[:, 0], loss=Squares(), rate=0.1)
+    assert found.verdict == "not_learning" and "unpaired" in kinds(found)
+    names = {"y": TARGET[:, 0]}
+    exec(found.remedies[0].code, names)  # noqa: S102
+    cured = watched(stack(*deep("tanh", 1)), y=names["y"], loss=Squares(), rate=0.1)
+    assert cured.verdict == "healthy" and "unpaired" not in kinds(cured)
+
+
+def test_a_softmax_over_the_samples_is_found_though_it_trains():
+    labels = (TARGET[:, 0] > 0).astype(int)
+    for axis in (0, -1):
+        out = keras.Sequential([layers.Dense(2), layers.Softmax(axis=axis)])
+        loss = "sparse_categorical_crossentropy"
+        found = watched(stack(out=out), y=labels, loss=loss, rate=0.1)
+        assert ("mixed" in kinds(found)) == (axis == 0)
+
+
 # --- zeros that are there by construction -------------------------------------
 
 

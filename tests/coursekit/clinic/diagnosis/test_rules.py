@@ -165,6 +165,7 @@ def test_no_verdict_hangs_on_the_scale_of_the_loss(scale):
                 scale * c.output_gradient,
                 c.sway,
                 scale * c.input_gradient,
+                skill_error=c.skill_error,
             )
             for c in trace.checks
         ]

@@ -265,15 +265,23 @@ def test_rows_wait_for_one_that_is_exact():
     np.testing.assert_array_equal(sure["total"], [1e-25, np.nan, 1e-25])
 
 
-def test_the_probe_gets_the_first_samples_of_the_first_batch():
+def test_the_probe_gets_the_first_samples_and_losses_are_compared_on_more():
     model, monitor = _mlp(), GradientMonitor()
+    start = coursekit.probe(model, X[:32], Y[:32])
     model.fit(
-        X, Y, epochs=2, batch_size=40, verbose=0, shuffle=False, callbacks=[monitor]
+        X, Y, epochs=9, batch_size=40, verbose=0, shuffle=False, callbacks=[monitor]
     )
+    trace = monitor.trace()
     x, y, weight = monitor._recorder.batch()
-    np.testing.assert_array_equal(x, X[:32])
-    np.testing.assert_array_equal(y, Y[:32])
+    rows = np.tile(np.arange(64), 8)
+    np.testing.assert_array_equal(x, X[rows])
+    np.testing.assert_array_equal(y, Y[rows])
     assert weight is None
+    np.testing.assert_array_equal(trace.probes[0][1].delta_norm, start.delta_norm)
+    assert trace.checks[0].constant_loss == pytest.approx(Y.var(), rel=1e-5)
+    of_all = model.evaluate(X, Y, verbose=0)
+    assert trace.checks[1].loss == pytest.approx(of_all, rel=1e-5)
+    assert trace.probes[1][1].loss != pytest.approx(of_all, rel=1e-2)
 
 
 @pytest.mark.cpu
@@ -862,7 +870,8 @@ def test_a_model_that_cannot_be_probed_may_still_be_known_to_learn():
 
 
 @pytest.mark.parametrize("way", ["plain", "compiled by XLA"])
-def test_samples_of_several_small_batches_are_kept(way):
+def test_samples_of_several_small_batches_are_kept(way, monkeypatch):
+    monkeypatch.setattr(_batch, "COMPARED", 32)
     model = _mlp(**WAYS[way])
     monitor = GradientMonitor()
     options = FIT | {"batch_size": 12}
@@ -874,6 +883,19 @@ def test_samples_of_several_small_batches_are_kept(way):
     np.testing.assert_array_equal(monitor._recorder.targets, Y[:60])
     assert monitor._recorder.batch_size == 12
     assert monitor.trace().constant_loss == pytest.approx(Y[:60].var(), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "width, kept", [(1, 512), (511, 512), (1023, 256), (2**13, 32), (2**18, 32)]
+)
+def test_more_samples_are_kept_while_they_are_few_numbers(width, kept):
+    for alone in (True, False):
+        batch = tf.zeros([64, width]), tf.zeros([64, 1]), None
+        room = _batch.room_for(batch, None, alone, not alone)
+        for _ in range(9):
+            room.take(batch, alone)
+            room.keep()
+        assert [len(part) for part in room.numpy()[:2]] == [kept, kept]
 
 
 @pytest.mark.parametrize(
@@ -1272,8 +1294,11 @@ def test_xla_may_write_every_variable(kind, steps):
     for variable in found:
         assert variable.dtype.is_floating or variable.dtype in (tf.int64, tf.bool)
     kept, labels, _ = monitor._recorder.batch()
-    np.testing.assert_array_equal(kept, x[:32])
-    np.testing.assert_array_equal(labels, y[:32])
+    # two epochs, or what there is room for
+    rows = np.tile(np.arange(64), 2)[: len(kept)]
+    assert len(kept) > 32
+    np.testing.assert_array_equal(kept, x[rows])
+    np.testing.assert_array_equal(labels, y[rows])
     assert (kept.dtype, labels.dtype) == (x.dtype, y.dtype)
 
 
