@@ -168,9 +168,10 @@ def learned(share, error):
 
 
 def waving(height):
-    """Losses a tenth below those of other samples, and none on those of the probe."""
+    """Losses a tenth below those of other samples; those of the probe tell nothing."""
     wave = LOSS * (0.9 + height * np.tile([1, -1], 100))
-    return trained(probed(EVEN), loss=wave, skill=0, constant_loss=LOSS)
+    checks = [Check(n, LOSS, 0.0, np.nan) for n in (0, 200)]
+    return trained(probed(EVEN), loss=wave, checks=checks, constant_loss=LOSS)
 
 
 def below_zero(times, constant=-np.inf):
@@ -181,9 +182,10 @@ def below_zero(times, constant=-np.inf):
     return trained(probed(EVEN), loss=loss, checks=checks)
 
 
-def flat_below_zero(beaten):
+def flat_below_zero(beaten, error=np.nan):
     """A flat loss, below a constant's by a share of the way from the start."""
-    checks = [Check(0, 0.0, -1.0, np.nan), Check(200, -1 - beaten, -1.0, np.nan)]
+    checks = [Check(0, 0.0, -1.0, np.nan)]
+    checks.append(Check(200, -1 - beaten, -1.0, np.nan, gain_error=error))
     return trained(probed(EVEN), loss=[-1.0] * 200, checks=checks)
 
 
@@ -296,6 +298,10 @@ def _losses_and_zeros():
     )
     yield Row("DIVERGED -", diverging(9), "healthy")
     yield Row("DIVERGED +", diverging(11), "exploding", "a", 41, HISTORY)
+    fields = vars(diverging(11)) | {"constant_loss": 1.2 * LOSS}
+    yield Row(
+        "DIVERGED, to what other targets ask", Trace(**fields), "healthy", lab=SURE
+    )
     yield Row("SKIPPED -", skipping(19), "healthy", lab=SCALES)
     yield Row("SKIPPED +", skipping(20), "exploding", "a", 31, SCALES)
     yield Row("LASTING -", zeros_at_the_end(4), "healthy")
@@ -321,6 +327,9 @@ def _losses_and_zeros():
     yield Row("EMPTY +", compared_with(0.8 * empty), "not_measured")
     yield Row("LEARNED, below 0 -", flat_below_zero(0.02), "not_measured", lab=LOSSES)
     yield Row("LEARNED, below 0 +", flat_below_zero(0.04), "healthy", lab=LOSSES)
+    sure, not_sure = flat_below_zero(0.04, 0.019), flat_below_zero(0.04, 0.021)
+    yield Row("SURE, below 0 -", sure, "healthy", lab=LOSSES)
+    yield Row("SURE, below 0 +", not_sure, "not_measured", lab=LOSSES)
     yield Row("DIVERGED, below 0 -", below_zero(9), "healthy", lab=LOSSES)
     yield Row("DIVERGED, below 0 +", below_zero(11), "exploding", "c", 51, LOSSES)
     late = below_zero(11)

@@ -14,12 +14,11 @@ from coursekit.clinic.trace import Check
 from coursekit.probing import loss_value, probe_with_outputs, unchanged
 
 #: The error of what was learned is taken from so many groups of samples.
-GROUPS = 16
+GROUPS = 10
 #: An output that changes by more of its size was not alone. Margin: rounding 1e-6.
 SAME = 1e-3
-#: A loss that changes by less of its size does not, where outputs differ by more than
-#: DIFFERENT of theirs. Margin: rounding 1e-7; a mean of 32 squares moves by 3e-4.
-ROUNDING, DIFFERENT = 3e-6, 1e-2
+#: A loss that changes by less of its size does not. Margin: rounding 1e-7.
+ROUNDING = 3e-6
 
 
 def checkup(model, x, y, loss=None, sample_weight=None, step=0, few=None):
@@ -57,10 +56,11 @@ def checkup(model, x, y, loss=None, sample_weight=None, step=0, few=None):
                 outputs = model(x, training=True)
                 told = float(value(outputs))
             baseline = best_constant(value, outputs, y)
+            answers = _answers(model, x)
             # before training the moving averages say nothing
-            inference = float(value(model(x, training=False))) if step else math.nan
-            error = _skill_error(value, outputs, baseline, size) if step else math.nan
-            mixes = _mixes_samples(model, part[0])
+            inference = float(value(answers)) if step else math.nan
+            errors = _errors(value, outputs, baseline, size) if step else {}
+            mixes = _mixes_samples(model, x, answers)
             unpaired = _is_unpaired(model, whole, outputs, loss)
         except (TypeError, ValueError, tf.errors.InvalidArgumentError):
             # a loss that takes something else than outputs
@@ -74,9 +74,9 @@ def checkup(model, x, y, loss=None, sample_weight=None, step=0, few=None):
         _sway(outputs, baseline),
         below,
         padding,
-        error,
-        mixes,
-        unpaired,
+        mixes_samples=mixes,
+        unpaired=unpaired,
+        **errors,
     )
 
 
@@ -85,59 +85,73 @@ def _rows(tree, rows):
     return keras.tree.map_structure(lambda a: a if a is None else a[rows], tree)
 
 
-def _skill_error(value, outputs, baseline, size):
-    """Return the standard error of ``1 - loss / loss of the constant``.
+def _errors(value, outputs, baseline, size):
+    """Return the standard errors of what a loss takes off the constant's, by name.
 
-    By the jackknife over groups of samples: any loss that is a mean over them will do.
+    Of the difference, and of its share. By the jackknife over groups of samples: any
+    loss that is a mean over them will do.
     """
     if baseline.outputs is None or size < 2:
-        return math.nan
+        return {}
     groups = np.array_split(np.arange(size), min(GROUPS, size))
     groups = [slice(rows[0], rows[-1] + 1) for rows in groups]
-    sums = np.array(
+    sums = [
         [
-            [
-                (rows.stop - rows.start) * float(value(_rows(of, rows), rows))
-                for of in (outputs, baseline.outputs)
-            ]
-            for rows in groups
+            (rows.stop - rows.start) * float(value(_rows(of, rows), rows))
+            for of in (outputs, baseline.outputs)
         ]
-    )
-    without = sums.sum(axis=0) - sums
+        for rows in groups
+    ]
+    own, constant = (np.sum(sums, axis=0) - sums).T
+    sizes = np.array([size - (rows.stop - rows.start) for rows in groups])
     with np.errstate(all="ignore"):
-        skills = 1 - without[:, 0] / without[:, 1]
-    return float(skills.std() * math.sqrt(len(groups) - 1))
+        found = {"gain_error": (constant - own) / sizes}
+        found["skill_error"] = 1 - own / constant
+    return {k: float(v.std() * math.sqrt(len(v) - 1)) for k, v in found.items()}
 
 
-def _mixes_samples(model, x):
-    """Tell whether the outputs of the first sample change with the other samples."""
+def _answers(model, x):
+    """Return the model's outputs, from the state that it is in and stays in."""
+    with unchanged(model):
+        return model(x, training=False)
+
+
+def _mixes_samples(model, x, answers):
+    """Tell whether the first sample gets another answer among copies of itself.
+
+    And the same answer whenever it is asked with the same samples: chance, such as
+    TensorFlow's own, does not.
+    """
     alone = keras.tree.map_structure(lambda a: np.repeat(a[:1], len(a), axis=0), x)
-    pairs = zip(*(_first(model(batch, training=False)) for batch in (x, alone)))
-    return any(
-        np.abs(one - other).max() > SAME * np.abs(one).max() for one, other in pairs
-    )
+    other = _differ(answers, _answers(model, alone))
+    return other and not _differ(answers, _answers(model, x))
 
 
-def _first(outputs):
-    """Return the outputs of the first sample, as arrays."""
-    return [np.asarray(o[0], "float64") for o in keras.tree.flatten(outputs)]
+def _differ(answers, others):
+    """Tell whether the first sample's outputs differ by more than rounding."""
+    pairs = zip(*map(keras.tree.flatten, (answers, others)), strict=True)
+    firsts = [[np.asarray(o[0], "float64") for o in pair] for pair in pairs]
+    return any(np.abs(a - b).max() > SAME * np.abs(a).max() for a, b in firsts)
 
 
 def _is_unpaired(model, batch, outputs, loss):
     """Tell whether a loss stays what it is when targets go to other samples.
 
-    Such a loss compares each output with all targets, or with none. Of outputs or
-    targets that are the same for every sample it says nothing.
+    Such a loss compares each output with all targets. That comes of shapes, (n, 1)
+    and (n,), which are stretched to (n, n). It is asked with outputs that are the
+    targets themselves: of those that are far from their targets, many a loss is the
+    same whoever's they are.
     """
     x, y, sample_weight = batch
-    flat = [np.asarray(o, "float64") for o in keras.tree.flatten(outputs)]
-    differ = all((o.std(axis=0) > DIFFERENT * np.abs(o).max()).any() for o in flat)
-    moved = keras.tree.map_structure(lambda a: np.roll(a, len(a) // 2, axis=0), y)
-    same = all(map(np.array_equal, *map(keras.tree.flatten, (y, moved))))
-    if same or not differ or sample_weight is not None:
+    shapes = [tuple(np.shape(tree)) for tree in (y, outputs) if hasattr(tree, "shape")]
+    if sample_weight is not None or len(set(map(math.prod, shapes))) != 1:
         return False
-    now, then = (float(loss_value(model, x, t, outputs, loss, None)) for t in (y, moved))
-    return math.isfinite(now) and abs(now - then) <= ROUNDING * abs(now)
+    moved = np.roll(y, len(y) // 2, axis=0) if len(set(shapes)) == 2 else y
+    if np.array_equal(y, moved):
+        return False
+    right = tf.reshape(tf.cast(y, outputs.dtype), shapes[1])
+    now, then = (float(loss_value(model, x, t, right, loss, None)) for t in (y, moved))
+    return abs(now - then) <= ROUNDING * max(abs(now), abs(then))
 
 
 def constant_loss(model, x, targets, loss=None):

@@ -47,10 +47,13 @@ class Check:
     skill_error : float
         Standard error of the skill, by the jackknife (Quenouille 1956) over groups of
         the samples. NaN if it was not measured.
+    gain_error : float
+        The same of ``constant_loss - loss``.
     mixes_samples : bool
         With ``training=False`` the outputs of a sample depend on the others.
     unpaired : bool
-        The loss stays the same when the targets are given to other samples.
+        Targets and outputs have other shapes, and the loss stays the same when the
+        targets are given to other samples.
     """
 
     step: int
@@ -62,6 +65,7 @@ class Check:
     input_gradient: float = math.nan
     padding_alone: bool = False
     skill_error: float = math.nan
+    gain_error: float = math.nan
     mixes_samples: bool = False
     unpaired: bool = False
 

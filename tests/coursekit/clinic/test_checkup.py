@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from coursekit.clinic._baseline import best_constant
 from coursekit.clinic._checkup import checkup
@@ -212,7 +213,8 @@ def partly(share):
     """Return a loss of which only a share compares each output with its target."""
 
     def loss(y, out):
-        own, all_of_them = keras.ops.square(out - y), keras.ops.square(out - y[:, 0])
+        own = keras.ops.square(out - y[:, None])
+        all_of_them = keras.ops.square(out - y)
         return keras.ops.mean(all_of_them) + share * keras.ops.mean(own)
 
     return loss
@@ -221,19 +223,56 @@ def partly(share):
 def test_a_loss_that_compares_all_with_all_is_told():
     model = net()
     assert checked(model, Y[:, 0], Squares()).unpaired
+    assert checked(model, 1e6 * (3 + Y[:, 0]), Squares()).unpaired
     assert not checked(model, Y, Squares()).unpaired
-    assert checked(model, Y, lambda y, out: keras.ops.mean(out**2)).unpaired
-    assert not checked(model, Y, partly(1e-3)).unpaired
-    assert checked(model, Y, partly(1e-9)).unpaired
+    assert not checked(model, Y[:, 0], partly(1e-4)).unpaired
+    assert checked(model, Y[:, 0], partly(1e-9)).unpaired
 
 
-def test_outputs_or_targets_that_are_the_same_pair_with_any():
-    shifted = keras.initializers.Constant(3e4)
-    same = net(head=keras.layers.Dense(1, bias_initializer=shifted))
-    zero = net(head=keras.layers.Dense(1, "relu", kernel_initializer="zeros"))
-    for model in (same, zero):
-        assert not checked(model, Y[:, 0], Squares()).unpaired
-    assert not checked(net(), 0 * Y[:, 0], Squares()).unpaired
-    # weights belong to samples, too
+@pytest.mark.parametrize("loss", ["mae", "mse", "huber", "log_cosh", "mape"])
+def test_targets_far_from_all_outputs_are_each_one_s_own(loss):
+    """There a loss is the same whoever's they are, and that is no fault of its."""
+    for y in (40 + 10 * Y, 1e9 + 3e8 * Y, 4 + np.tanh(Y), 1e-3 * Y):
+        for targets in (y, y[:, 0]):
+            assert not checked(net(), targets, loss).unpaired
+
+
+def test_a_loss_that_knows_classes_pairs_them():
+    """A saturated output loses the same for each wrong class."""
+    labels = np.arange(N) % 3
+    head = keras.layers.Dense(3, kernel_initializer=keras.initializers.Constant(1e3))
+    for y in (labels, labels[:, None]):
+        loss = "sparse_categorical_crossentropy"
+        assert not checked(net(head=head), y, loss).unpaired
+    # weights belong to samples, too, and of one target there is nothing to tell
     weighted = checkup(net(), X, Y[:, 0], Squares(), np.ones(N))[1]
     assert not weighted.unpaired
+    assert not checked(net(), 0 * Y[:, 0], Squares()).unpaired
+
+
+class Noise(keras.layers.Layer):
+    """Draws at inference, too, as a sampling layer does."""
+
+    def __init__(self, own):
+        super().__init__()
+        self.seed = keras.random.SeedGenerator(1) if own else None
+
+    def call(self, x):
+        if self.seed is None:
+            return x + tf.random.normal(tf.shape(x))
+        return x + keras.random.normal(keras.ops.shape(x), seed=self.seed)
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_chance_is_no_other_sample(own):
+    assert not checked(net(Noise(own))).mixes_samples
+
+
+def test_a_state_is_no_other_sample():
+    parts = [keras.Input(batch_shape=(N, 4, 2)), keras.layers.GRU(3, stateful=True)]
+    model = keras.Sequential([*parts, keras.layers.Dense(1)])
+    for _ in range(2):
+        check = checkup(model, X.reshape(N, 4, 2), Y, "mse", step=1)[1]
+        assert not check.mixes_samples
+        # the training goes on, and leaves a state
+        model(RNG.normal(size=(N, 4, 2)))

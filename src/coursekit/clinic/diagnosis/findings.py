@@ -86,7 +86,10 @@ def _labels(trace):
     if facts.wrong_targets:
         yield Finding("labels", facts.wrong_targets)
     elif facts.low == facts.high and not rules.varied(trace):
-        text = f"all targets are {facts.low:.3g}: a constant output explains them"
+        text = (
+            f"all targets that were looked at are {facts.low:.3g}: a constant output "
+        )
+        text += "explains them"
         yield Finding("labels", text)
 
 
@@ -115,8 +118,8 @@ def _samples(trace):
         text += "operation goes along the axis of the samples, such as a softmax"
         yield Finding("mixed", f"{text} over axis 0")
     if rules.unpaired(trace):
-        text = "the loss is the same when targets are given to other samples: it does "
-        text += "not compare each output with its own, as when (n, 1) meets (n,)"
+        text = "the loss is the same when targets are given to other samples: outputs "
+        text += "and targets have other shapes, and each is compared with all"
         yield Finding("unpaired", text)
 
 
@@ -154,6 +157,9 @@ def _outputs(trace):
         n = probed.layers.index(head) if head in probed.layers else -1
         share = probed.saturated_fraction[n]
         text = f"the outputs of {head} are the same for every sample"
+        if checks[-1].sway:
+            what = "nearly the same for every sample, beside what the targets ask for"
+            text = f"the outputs of {head} are {what}"
         ends = (
             f", {share:.0%} of them saturated" if share >= rules.MANY_SATURATED else ""
         )
@@ -280,7 +286,8 @@ def _spike(trace):
     loss = trace.loss[np.isfinite(trace.loss)]
     if not len(loss) or (loss < 0).any() or not trace.checks:
         return
-    reference = max(loss[0], np.nan_to_num(trace.checks[0].constant_loss))
+    constants = trace.checks[0].constant_loss, trace.constant_loss
+    reference = max(loss[0], *np.nan_to_num(constants))
     if reference > 0 and loss.max() > rules.DIVERGED * reference:
         if not math.isnan(rules.skill(trace)):
             step = int(trace.steps[np.nanargmax(trace.loss)])

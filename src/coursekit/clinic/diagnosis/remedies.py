@@ -276,7 +276,7 @@ def _pair(facts, signs):
     if signs.unpaired:
         yield Remedy(
             "Give the targets the shape of the outputs, a row for each sample: the "
-            "loss compares each output with the targets of all samples, or of none",
+            "loss compares each output with the targets of all samples",
             "y = y.reshape(len(y), -1)",
             "clinic",
         )

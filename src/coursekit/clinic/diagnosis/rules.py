@@ -75,7 +75,7 @@ SKILL = 0.2
 #: after 228 steps; a series of which 8 % can be predicted .07.
 LEARNED = 0.03
 #: Above it, what was learned must be so many standard errors, or it may be luck.
-#: Margin: of 60 trainings with nothing to learn none is called healthy.
+#: Margin: of 84 trainings on fresh data with nothing to learn none is called healthy.
 SURE = 2.0
 #: Batches whose targets tell what a constant reaches, at most.
 TOLD = 32
@@ -262,17 +262,18 @@ def skill(trace):
 def _skill_and_error(trace):
     """Return the skill, and its standard error; NaN for what is not known.
 
-    The larger of two measurements: that of the last check, on the samples that were
-    kept, and that of the recorded losses against the targets of many batches. Few
-    samples may hold none of a rare class, so that nothing can be learned on them. The
-    second compares samples with others, so that it must be larger than their scatter.
+    That of the last check, on the samples that were kept. Where it tells nothing (few
+    samples may hold none of a rare class), that of the recorded losses against the
+    targets of many batches: other samples, so that it must be larger than their
+    scatter.
     """
     later = [c for c in trace.checks if c.step > 0]
-    found, constants = (math.nan, math.nan), [trace.constant_loss]
+    constants = [trace.constant_loss]
     if later:
-        start = trace.checks[0].loss
-        if _compares(later[-1].constant_loss, start) or not math.isfinite(start):
-            found = later[-1].skill, later[-1].skill_error
+        last, start = later[-1], trace.checks[0].loss
+        compares = _compares(last.constant_loss, start) or not math.isfinite(start)
+        if compares and math.isfinite(last.skill):
+            return last.skill, last.skill_error
     elif trace.checks:
         # a training that goes on has been probed at its start alone
         constants.append(trace.checks[0].constant_loss)
@@ -282,10 +283,7 @@ def _skill_and_error(trace):
         start = loss[:LASTING].max()
         least = late.mean() + (SURE * _scatter(late) if later else 0)
         told = [1 - least / c for c in constants if _compares(c, start)]
-    told = float(max(told, default=math.nan))
-    # of two that say that nothing was learned, the one whose error is known
-    larger = told >= LEARNED and told > found[0]
-    return (told, math.nan) if larger or math.isnan(found[0]) else found
+    return (float(max(told, default=math.nan)), math.nan)
 
 
 def _scatter(late):
@@ -571,7 +569,8 @@ def diverged(trace):
         return None
     at_start = [c for c in trace.checks if c.step == 0]
     constant = at_start[0].constant_loss if at_start else 0.0
-    reference = np.nanmax([loss[0], constant])
+    # the first batch may hold targets that a constant explains
+    reference = np.nanmax([loss[0], constant, trace.constant_loss])
     above = loss > DIVERGED * reference
     if not above.any():
         return None
@@ -858,10 +857,17 @@ def not_measured(trace):
         # a model that learns needs no other evidence
         missing = Evidence("probes", 0.0, 1.0)
         return None if learns(trace) else Judgement("not_measured", evidence=(missing,))
-    if trace.last_step < PATIENCE or not math.isnan(skill(trace)) or falls(trace):
+    if trace.last_step < PATIENCE or not math.isnan(skill(trace)):
         return None
     first, last = trace.checks[0].loss, trace.checks[-1]
     constant = last.constant_loss
+    gain, name = constant - last.loss, "loss of the best constant output less the loss"
+    # a bias that is fitted makes a loss fall, too
+    if min(constant, last.loss) < 0 and gain < SURE * last.gain_error:
+        evidence = Evidence(name, gain, SURE * last.gain_error, last.gain_error)
+        return Judgement("not_measured", evidence=(evidence,), sentence="unsure")
+    if falls(trace):
+        return None
     # below 0 a loss has no natural unit, and may be below a constant's all the same
     if constant - last.loss > LEARNED * abs(first - constant) and last.loss < 0:
         return None

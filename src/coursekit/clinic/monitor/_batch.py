@@ -1,4 +1,4 @@
-"""Samples of the training's own, kept to probe and to compare: two ways of keeping them.
+"""Samples of the training's own, kept for the probe and more: two ways of keeping them.
 
 Both have the same methods: ``take`` stands in the training step, ``keep`` is called
 after one, ``release`` at the end of a training.

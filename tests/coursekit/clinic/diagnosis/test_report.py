@@ -669,9 +669,14 @@ def test_a_function_without_a_derivative_is_named(epsilon):
 
 
 @pytest.mark.parametrize("rate", [1e-8, 1e-2])
-@pytest.mark.parametrize("draw, loss", [("normal", "mse"), ("laplace", "mae")])
+@pytest.mark.parametrize(
+    "draw, loss", [("normal", "mse"), ("laplace", "mae"), ("standard_cauchy", "mse")]
+)
 def test_nothing_to_learn_is_never_healthy(draw, loss, rate):
-    """On 32 samples one training in ten beats a constant by luck."""
+    """On 32 samples one training in ten beats a constant by luck.
+
+    Of heavy tails the first batches may hold a target that no later one does.
+    """
     x = np.random.default_rng(5).normal(size=(64 * 32, 8)).astype("float32")
     for seed in range(4):
         rng = np.random.default_rng(seed)
@@ -683,6 +688,17 @@ def test_nothing_to_learn_is_never_healthy(draw, loss, rate):
         fit = {"batch_size": 32, "shuffle": False, "verbose": 0}
         model.fit(x, y, callbacks=[monitor], **fit)
         assert coursekit.diagnose(monitor).verdict != "healthy"
+
+
+def test_counts_that_nothing_explains_are_not_healthy():
+    """Below 0 there is no share; a bias that is fitted makes the loss fall."""
+    x = np.random.default_rng(5).normal(size=(64 * 32, 8)).astype("float32")
+    for known in (False, True):
+        rates = np.exp(1 + 0.5 * x[:, :1]) if known else 3
+        y = np.random.default_rng(1).poisson(rates, (len(x), 1)).astype("float32")
+        model = stack(*deep("relu", 2, 32), out=layers.Dense(1, "softplus"))
+        found = watched(model, x, y, loss="poisson", rate=0.03, steps=64)
+        assert (found.verdict == "healthy") == known
 
 
 # --- samples of a batch that are not each for itself --------------------------

@@ -166,6 +166,7 @@ def test_no_verdict_hangs_on_the_scale_of_the_loss(scale):
                 c.sway,
                 scale * c.input_gradient,
                 skill_error=c.skill_error,
+                gain_error=scale * c.gain_error,
             )
             for c in trace.checks
         ]
