@@ -189,6 +189,12 @@ def flat_below_zero(beaten, error=np.nan):
     return trained(probed(EVEN), loss=[-1.0] * 200, checks=checks)
 
 
+def reaching(share):
+    """A loss that falls a share of the way to a constant's, below 0."""
+    trace = flat_below_zero(share - 1, 0.02)
+    return Trace(**vars(trace) | {"loss": -np.linspace(0, share, 200)})
+
+
 def same_outputs(probe, start=LOSS):
     checks = [Check(n, start, start or 1e-8, np.nan, sway=0.0) for n in (0, 200)]
     return trained(probe, loss=[start] * 200, checks=checks)
@@ -330,6 +336,8 @@ def _losses_and_zeros():
     sure, not_sure = flat_below_zero(0.04, 0.019), flat_below_zero(0.04, 0.021)
     yield Row("SURE, below 0 -", sure, "healthy", lab=LOSSES)
     yield Row("SURE, below 0 +", not_sure, "not_measured", lab=LOSSES)
+    yield Row("SKILL, below 0 -", reaching(0.79), "healthy", lab=LOSSES)
+    yield Row("SKILL, below 0 +", reaching(0.81), "not_measured", lab=LOSSES)
     yield Row("DIVERGED, below 0 -", below_zero(9), "healthy", lab=LOSSES)
     yield Row("DIVERGED, below 0 +", below_zero(11), "exploding", "c", 51, LOSSES)
     late = below_zero(11)
