@@ -26,6 +26,7 @@ from coursegrade.gradebook.sheets import read_sheet
 from coursegrade.release import helpers
 from coursegrade.sandbox.isolate import filters
 from coursegrade.statuses import Status
+from coursekit.grading import class_key
 
 LOOK = 3
 _SHOWN = 10
@@ -114,7 +115,11 @@ def _read(master, out, journal, options):
             "--id says that all of it is one student's"
         )
     known = _known(taken, roster, journal)
-    problems += _taken_for_another(taken, journal)
+    key = class_key(options.secret, master.name)
+    problems += [
+        *_of_another_secret(taken, journal, key),
+        *_taken_for_another(taken, journal),
+    ]
     if re.fullmatch(r"\d{4}-?\d\d-?\d\d", said.get("due", "")):
         problems.append(
             f"due {said['due']} is that day's first minute; write {said['due']}T23:59 "
@@ -134,6 +139,31 @@ def _read(master, out, journal, options):
     return _Class(
         master, out, said, worksheets, taken, deadline, typed, known, problems
     )
+
+
+def _of_another_secret(taken, journal, key):
+    """Yield a sentence where entries have another class key and no notebook tells.
+
+    Raises
+    ------
+    ValueError
+        If most notebooks hold another key: personal data and hidden inputs would
+        change, and with them points. One student alone may have changed a key.
+    """
+    keys = [one.key for one in taken.submissions if one.key]
+    other = sum(one != key for one in keys)
+    if 2 * other > len(keys):
+        raise ValueError(
+            f"{other} of {len(keys)} notebooks were released with another class "
+            "secret: give the one of `release`, with --secret or the variable "
+            "COURSEKIT_SECRET; nothing was graded"
+        )
+    old = [one for one in journal.entries.values() if one.get("key", key) != key]
+    if old and not keys:
+        yield (
+            f"graded earlier with another class secret, {len(old)} in all: their "
+            "hidden inputs are others"
+        )
 
 
 def _taken_for_another(taken, journal):

@@ -8,7 +8,7 @@ import pytest
 
 from coursegrade import cli
 from coursegrade.gradebook import whole_class
-from submissions import MASTER, TINY, rows_of, solved
+from submissions import MASTER, TINY, rows_of, solved, write_files
 
 MOODLE = ("Ada L_1234567_assignsubmission_file/w.ipynb",)
 MOODLE += ("Kurt G_1234571_assignsubmission_file/w.ipynb",)
@@ -196,6 +196,34 @@ def test_who_was_graded_earlier_stays(tmp_path, run):
     roster = write(tmp_path / "r.csv", "submission,id\nada,a1\nbob,bob\ncyd,cyd\n")
     _, _, rows = run("in", "--roster", roster)
     assert rows.keys() == {"a1", "bob", "cyd"} and rows["a1"]["points"] == "8"
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["rerun", "first run"])
+def test_another_class_secret_is_refused(tmp_path, run, graded, first):
+    work = {one: solved(TINY, one, "s") for one in ("ada", "bob")}
+    # One student alone has another key, and one's is gone.
+    work["cyd"] = solved(TINY, "cyd", "public")
+    work["dan"] = work["ada"].replace(b"class_key = ", b"key = ")
+    for name, data in work.items():
+        write_files(tmp_path / "in", {f"{name}.ipynb": data})
+    if first:
+        assert run("in", "--secret", "s")[0] == 3 and len(graded) == 4
+    before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+    for more in ((), ("--dry-run",)):
+        status, said, _ = run("in", *more)
+        assert status == 1 and "2 of 3 notebooks were released with another" in said
+        assert "COURSEKIT_SECRET" in said and "nothing was graded" in said
+    assert before == {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+    assert len(graded) == 4 * first
+
+
+def test_another_class_secret_is_told_where_no_notebook_tells(tmp_path, run):
+    bare = solved(TINY, "ada").replace(b"class_key = ", b"key = ")
+    write_files(tmp_path / "in", {"ada.ipynb": bare})
+    assert run("in", "--secret", "s")[0] == 0
+    status, said, _ = run("in")
+    assert status == 3 and "graded earlier with another class secret, 1 in all" in said
+    assert run("in")[0] == 0
 
 
 def test_two_answers_are_a_question_that_can_be_answered(tmp_path, run, graded):

@@ -26,6 +26,7 @@ _NO_NOTEBOOK = "not a notebook"
 # Names that no file can have on Windows.
 _DEVICE = re.compile(r"(?i)con|prn|aux|nul|(com|lpt)\d")
 _ID = re.compile(r"""^student_id\s*=\s*(["'])(.+?)\1\s*(?:#.*)?$""", re.MULTILINE)
+_KEY = re.compile(r"""^class_key\s*=\s*(["'])(.*?)\1\s*(?:#.*)?$""", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Submission:
     ``owner`` tells what the platform calls the person, and where feedback goes back.
     ``data`` are the notebook's bytes, None with a ``problem``; ``asked`` is set where
     the problem is a question to the instructor. ``answers`` are the texts of each
-    task's answer cells, ``file`` is the notebook's path.
+    task's answer cells, ``file`` is the notebook's path, ``key`` the class key in it.
     """
 
     id: str
@@ -45,6 +46,7 @@ class Submission:
     asked: bool = False
     answers: dict[str, str] = field(default_factory=dict)
     file: str = ""
+    key: str = ""
 
     @property
     def digest(self):
@@ -192,6 +194,7 @@ def _submission(student, members, master, notes, wanted):
     if best:
         texts = _answers(best.cells, master)
         made = replace(made, data=best.data, answers=texts, file=best.file.path)
+        made = replace(made, key=_class_key(best.cells))
     return made, lines
 
 
@@ -298,3 +301,10 @@ def _student_id(cells):
     """Return the id that a notebook holds, the last one, or an empty text."""
     ids = [match[2] for cell in cells for match in _ID.finditer(cell.source)]
     return ids[-1].strip() if ids else ""
+
+
+def _class_key(cells):
+    """Return the class key that a notebook holds, the last one, or an empty text."""
+    keys = [match[2] for cell in cells for match in _KEY.finditer(cell.source)]
+    # A master's own, "public", was not released.
+    return keys[-1] if keys and re.fullmatch(r"[0-9a-f]{16}", keys[-1]) else ""

@@ -79,8 +79,9 @@ def known(master, submissions, journal):
     """Return an entry for each student who is graded so far, by id.
 
     An entry has ``id``, ``name``, ``label``, ``where``, ``platform`` and ``late`` (see
-    :class:`~coursegrade.gradebook.layouts.Owner`), ``digest``, ``answers`` (the
-    fingerprint of each task's), ``texts`` (those that a person marks) and ``rows``.
+    :class:`~coursegrade.gradebook.layouts.Owner`), ``digest``, ``key`` (the class key),
+    ``answers`` (the fingerprint of each task's), ``texts`` (those that a person marks)
+    and ``rows``.
     Who was graded in an earlier run and is not among the submissions now is kept,
     with a ``note``.
     """
@@ -115,7 +116,7 @@ def to_grade(text, submissions, journal, settings, again=(), only=()):
         if not done or wanted or tasks:
             jobs.append(
                 _person(one, master)
-                | {"digest": one.digest, "stamp": stamp, "data": one.data}
+                | {"digest": one.digest, "stamp": stamp, "key": key, "data": one.data}
                 | {"problem": one.problem, "asked": one.asked, "tasks": tasks}
                 | {"master": text, "secret": settings.secret, "trust": settings.trust}
             )
