@@ -45,7 +45,8 @@ LAYOUTS = {
     # "submission_12345678"; who that is stands in submission_metadata.yml beside it.
     "Gradescope": re.compile(r"(?P<place>submission_(?P<id>\d+))"),
 }
-_DATE = re.compile(r".*_20\d\d_(0?[1-9]|1[0-2])_[0-3]?\d(\D|$).*")
+_MONTH = r"20\d\d_(0?[1-9]|1[0-2])_"
+_DATE = re.compile(rf"{_MONTH}|\d+_{_MONTH}[0-3]?\d(\D|$)")
 # Names of folders on top, where one student's folder would look the same.
 _ON_TOP = re.compile(
     r"(.*[-_ ])?(submissions?|submitted|hand-?ins?|collected|downloads?|class|students)"
@@ -100,7 +101,7 @@ def owners(files, assignment, roster=None, holds=lambda file: None):
     Where a layout leaves it open, names on the roster tell, and ``holds``: of a file
     the id that its notebook holds, None if it holds no cell of the assignment.
     """
-    depth, rule = _platform(files)
+    depth, rule, odd = _platform(files)
     prefix, beside, doubt = "", [], ()
     if not rule:
         files, beside, depth, doubt = _unwrapped(files, assignment, roster, holds)
@@ -109,7 +110,8 @@ def owners(files, assignment, roster=None, holds=lambda file: None):
     people = _submitters(files, depth) if rule == "Gradescope" else {}
     for file in files:
         part, *inside = file.parts[depth:] or file.parts[-1:]
-        if owner := _on_platform(part, rule):
+        known = file.parts[: depth + 1] not in odd
+        if owner := _on_platform(part, rule if known else ""):
             # Work of a group is the work of each.
             unknown = {"look": rule == "Gradescope"}
             for one in people.get(part) or [unknown]:
@@ -200,7 +202,7 @@ def _submitters(files, depth):
 
 
 def _platform(files):
-    """Return at which part of the paths a platform's names stand, and whose.
+    """Return at which part of the paths a platform's names stand, whose, and which not.
 
     Half of the names there have to fit, below all folders on top of them, so a student
     who names a folder like that is not believed.
@@ -213,24 +215,38 @@ def _platform(files):
             level = {parts[: depth + 1] for parts in full if len(parts) > depth}
             hits = {one: hit for one in level if (hit := pattern.fullmatch(one[-1]))}
             above = {one[:depth] for one in hits} == {one[:depth] for one in full}
-            if hits and above and 2 * len(hits) >= len(level) and _agree(hits):
-                return depth, rule
-    return 0, ""
+            if hits and above and 2 * len(hits) >= len(level):
+                odd = _odd(hits)
+                # One student's file name is nothing against a class.
+                if 2 * len(odd) < len(hits):
+                    return depth, rule, odd
+    return 0, "", set()
 
 
-def _agree(hits):
-    """Tell whether the numbers can be a platform's: one person each, one upload."""
-    names, uploads = {}, set()
+def _odd(hits):
+    """Return which of Canvas's hits cannot be its own, whose numbers do not agree.
+
+    A number is one person's or one upload's, and no date. What a student wrote, behind
+    the numbers, says nothing.
+    """
+    names, uploads, odd = {}, {}, set()
     for parts, hit in hits.items():
         groups = hit.groupdict()
         if "file" not in groups:
-            return True
-        name = groups.get("name")
-        same = names.setdefault(groups["id"], name) == name
-        if not same or groups["file"] in uploads or _DATE.fullmatch(parts[-1]):
-            return False
-        uploads |= {groups["file"]} - {None}
-    return True
+            return set()
+        names.setdefault(groups["id"], {}).setdefault(groups.get("name"), []).append(
+            parts
+        )
+        if groups["file"]:
+            # A browser's copy is the same upload.
+            one = (*parts[:-1], stem(parts[-1]))
+            uploads.setdefault(groups["file"], {}).setdefault(one, []).append(parts)
+            if _DATE.match(parts[-1], hit.start("id")):
+                odd.add(parts)
+    for same in (*names.values(), *uploads.values()):
+        if len(same) > 1:
+            odd.update(parts for each in same.values() for parts in each)
+    return odd
 
 
 def _unwrapped(files, assignment, roster, holds):

@@ -307,6 +307,35 @@ LAYOUTS = {
             "bob_lab_3_2_x": "bob_lab_3_2_x.ipynb",
         },
     ),
+    "names that look like Canvas's, of one group": (
+        {f"group_1_2_{n}.ipynb": RIGHT for n in ("ada", "bob", "cyd")},
+        {f"group_1_2_{n}": f"group_1_2_{n}.ipynb" for n in ("ada", "bob", "cyd")},
+    ),
+    "one name that looks like Canvas's, with a date": (
+        {"lovelace_ada_2026_12_01.ipynb": RIGHT},
+        {"lovelace_ada": "lovelace_ada_2026_12_01.ipynb"},
+    ),
+    "weeks and dates that look like Canvas's": (
+        {"lab_3_2026_12_01_ada.ipynb": RIGHT, "lab_3_2026_12_01_bob.ipynb": RIGHT},
+        {
+            f"lab_3_2026_12_01_{n}": f"lab_3_2026_12_01_{n}.ipynb"
+            for n in ("ada", "bob")
+        },
+    ),
+    "Canvas, a date in a student's own name": (
+        {"obrien_1003_90003_w_2026_11_30.ipynb": RIGHT}
+        | {"lovelaceada_1001_90001_w.ipynb": RIGHT},
+        {"1001": "lovelaceada_1001", "1003": "obrien_1003_90003_w_2026_11_30.ipynb"},
+    ),
+    "Canvas, a date in the name of a class of one": (
+        {"obrien_1003_90003_w_2026_11_30.ipynb": RIGHT},
+        {"1003": "obrien_1003_90003_w_2026_11_30.ipynb"},
+    ),
+    "Canvas, a browser's copy": (
+        {"lovelaceada_1001_90001_w.ipynb": EMPTY, "obrien_1003_90003_w.ipynb": RIGHT}
+        | {"lovelaceada_1001_90001_w (1).ipynb": RIGHT},
+        {"1001": "lovelaceada_1001_90001_w (1).ipynb", "1003": "obrien_1003_90003"},
+    ),
     "a scratch notebook beside the answer": (
         {"ada/tiny.ipynb": RIGHT, "ada/Untitled.ipynb": SCRATCH},
         {"ada": "ada/tiny.ipynb"},
@@ -441,6 +470,14 @@ def test_a_hand_in_beside_a_platforms_is_looked_at(tmp_path):
     taken = intake.collect(write_files(tmp_path, files | {"cyd.ipynb": RIGHT}), MASTER)
     assert found(taken)["cyd"] == "cyd.ipynb"
     assert [line.rule for line in taken.look] == ["file name, unlike Moodle's"]
+
+
+def test_a_name_that_cannot_be_canvass_is_looked_at(tmp_path):
+    names = [f"x_{n}_90{n}_w.ipynb" for n in (1001, 1002, 1003)]
+    names += ["ada_2026_12_01.ipynb"]
+    taken = intake.collect(write_files(tmp_path, dict.fromkeys(names, RIGHT)), MASTER)
+    assert found(taken).keys() == {"1001", "1002", "1003", "ada"}
+    assert [line.rule for line in taken.look] == ["file name, unlike Canvas's"]
 
 
 def test_a_section_of_one_student_is_known_by_a_sign_or_asked(tmp_path):
