@@ -10,7 +10,7 @@ get (``tables``, ``platforms``, ``feedback``, ``review``, ``results``).
 import re
 import sys
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from coursegrade.assignment.master import Master, parse_master, read_text
@@ -109,6 +109,7 @@ def _read(master, out, journal, options):
     taken = intake.collect(
         options.submissions, master, roster, said.get("chosen"), options.id
     )
+    taken = _but_earlier(taken, whole_class.known(master, taken.submissions, journal))
     if options.results and len(taken.submissions) != 1:
         raise ValueError(
             f"--results is for one student, and {len(taken.submissions)} handed in; "
@@ -139,6 +140,18 @@ def _read(master, out, journal, options):
     return _Class(
         master, out, said, worksheets, taken, deadline, typed, known, problems
     )
+
+
+def _but_earlier(taken, known):
+    """Return the intake in which nobody is absent who was graded in an earlier run."""
+    lines = [
+        replace(line, what="graded earlier")
+        if not line.file and line.id in known
+        else line
+        for line in taken.lines
+    ]
+    absent = [one for one in taken.absent if one not in known]
+    return replace(taken, lines=lines, absent=absent)
 
 
 def _of_another_secret(taken, journal, key):

@@ -217,6 +217,38 @@ def test_another_class_secret_is_refused(tmp_path, run, graded, first):
     assert len(graded) == 4 * first
 
 
+def test_a_roster_that_comes_later_makes_no_second_people(tmp_path, run):
+    platform_zip(tmp_path / "moodle.zip", MOODLE)
+    platform_zip(tmp_path / "canvas.zip", CANVAS)
+    run("moodle.zip")
+    roster = "submission,id\n1234567,ada\n1234571,kurt\n11,lea\n12,grace\nzoe,zoe\n"
+    roster = write(tmp_path / "roster.csv", roster)
+    run("moodle.zip", "--roster", roster)
+    # An upload has another number when work is handed in anew.
+    run("canvas.zip", "--roster", "none")
+    anew = [name.replace("_90", "_98") for name in CANVAS]
+    platform_zip(tmp_path / "anew.zip", anew)
+    status, said, rows = run("anew.zip", "--roster", roster)
+    assert rows.keys() == {"ada", "kurt", "lea", "grace", "zoe"}
+    assert "2 graded, 2 graded earlier, 1 nothing handed in" in said
+    lines = {row["id"]: row["what"] for row in rows_of(tmp_path / "g/tiny/intake.csv")}
+    assert lines["kurt"] == "graded earlier" and lines["zoe"] == "nothing handed in"
+    with zipfile.ZipFile(tmp_path / "g/tiny/moodle_feedback.zip") as made:
+        page = made.read(MOODLE[0].replace("/w.ipynb", "/feedback.html"))
+    assert b"<p>ada:" in page
+
+
+def test_a_group_stays_whole_when_it_hands_in_nothing_now(tmp_path, run):
+    members = "".join(f'  - {{":sid": {one}}}\n' for one in ("eva", "fay"))
+    with zipfile.ZipFile(tmp_path / "export.zip", "w") as made:
+        made.writestr("submission_51/w.ipynb", solved(TINY, ""))
+        text = f"submission_51:\n  :submitters:\n{members}"
+        made.writestr("submission_metadata.yml", text)
+    run("export.zip")
+    hand_in(tmp_path / "in", "ada")
+    assert run("in")[2].keys() == {"eva", "fay", "ada"}
+
+
 def test_another_class_secret_is_told_where_no_notebook_tells(tmp_path, run):
     bare = solved(TINY, "ada").replace(b"class_key = ", b"key = ")
     write_files(tmp_path / "in", {"ada.ipynb": bare})

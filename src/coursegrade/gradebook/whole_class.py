@@ -83,17 +83,21 @@ def known(master, submissions, journal):
     ``answers`` (the fingerprint of each task's), ``texts`` (those that a person marks)
     and ``rows``.
     Who was graded in an earlier run and is not among the submissions now is kept,
-    with a ``note``.
+    with a ``note``, under the newest id.
     """
     made, seen = {}, set()
     for one in submissions:
-        seen |= {one.id, one.owner.where}
+        seen |= _places(vars(one.owner)) | {one.owner.where}
         if one.id in journal.entries:
             made[one.id] = {**journal.entries[one.id], **_person(one, master)}
-    for student, entry in journal.entries.items():
+    here, earlier = {one.id for one in submissions}, {}
+    for student, entry in reversed(journal.entries.items()):
         # The same place under another id: the roster has changed, not the class.
-        if student not in seen and entry.get("where") not in seen:
-            made[student] = {**entry, "note": "graded earlier, not handed in now"}
+        mine = _places(entry)
+        if student not in here and seen.isdisjoint(mine | {entry.get("where")}):
+            earlier[student] = {**entry, "note": "graded earlier, not handed in now"}
+            seen |= mine
+    made |= reversed(earlier.items())
     for entry in made.values():
         entry["rows"] = [r for r in entry["rows"] if r["task"] in master.tasks]
     return made
@@ -185,6 +189,17 @@ def _person(one, master):
         "answers": {name: answer_digest(text) for name, text in one.answers.items()},
         "texts": {name: t for name, t in one.answers.items() if tasks[name].manual},
     }
+
+
+def _places(person):
+    """Return what is one person's alone: the label, and the place for feedback.
+
+    Platforms write a time or an upload's number into a place; of Gradescope's, a
+    whole group has one.
+    """
+    platform, group = person.get("platform"), person.get("platform") == "Gradescope"
+    keys = ("label",) if group else ("label", "where")
+    return {(key, platform, person[key]) for key in keys if person.get(key)}
 
 
 def _unsure(row):
