@@ -180,16 +180,23 @@ def _of_another_secret(taken, journal, key):
 
 
 def _taken_for_another(taken, journal):
-    """Yield a sentence for each number that two platforms give, to two people maybe."""
+    """Yield a sentence on numbers that two platforms give, to two people maybe."""
+    twice = {}
     for one in taken.submissions:
         old, now = journal.entries.get(one.id, {}), one.owner
         platforms = {old.get("platform"), now.platform} - {None, ""}
         if len(platforms) == 2 and old["label"] == now.label:
-            yield (
+            twice[one.id] = (
                 f"{one.id} ({now.where}): in place of {old['platform']}'s "
-                f"{old['where']}, which has the same number; if they are two people, "
-                "give one platform another --out"
+                f"{old['where']}, which has the same number"
             )
+    if twice:
+        first, *others = twice
+        more = f"; and so with {', '.join(others)}" if others else ""
+        yield (
+            f"{twice[first]}{more}; if they are two people, give one platform another "
+            "--out"
+        )
 
 
 def _deadline(values, worksheets, known, problems):
@@ -257,7 +264,7 @@ def _report(one, entries, sums):
     counts = Counter(line.what for line in one.intake.lines)
     said = ", ".join(f"{count} {what}" for what, count in counts.items())
     print(f"{one.out / 'intake.csv'}: {said}")
-    problems = [*one.problems, *_to_look_at(one.intake.look)]
+    problems = list(one.problems)
     rows = [row for entry in entries.values() for row in entry["rows"]]
     if failed := sum(row["status"] == Status.NOT_GRADED for row in rows):
         problems.append(f"{failed} tasks are not graded; run the same command again")
@@ -273,8 +280,12 @@ def _report(one, entries, sums):
             problems.append(
                 f"late, by unknown days, so without a total: {', '.join(late)}: {how}"
             )
-    more = len(problems) - _SHOWN
-    for text in problems[:_SHOWN] + [f"and {more} more"] * (more > 0):
+    # What concerns the class is told in full, in front of the files.
+    files = list(_to_look_at(one.intake.look))
+    problems += files[:_SHOWN]
+    if len(files) > _SHOWN:
+        problems.append(f"and {len(files) - _SHOWN} more: intake.csv names all")
+    for text in problems:
         print(f"Look: {text}", file=sys.stderr)
     return LOOK if problems else 0
 

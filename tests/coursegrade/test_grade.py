@@ -280,6 +280,28 @@ def test_many_ids_that_differ_are_one_sentence(tmp_path, run):
     assert status == 3 and said.count("Look:") == 1 and "--roster says who" in said
 
 
+def test_many_files_to_look_at_hide_nothing_of_the_class(tmp_path, run):
+    (tmp_path / "in").mkdir()
+    for number in range(13):
+        (tmp_path / f"in/s{number:02}.ipynb").write_text("no notebook")
+    status, said, _ = run("in", "--penalty", "10%")
+    looks = [line for line in said.splitlines() if line.startswith("Look:")]
+    assert status == 3 and len(looks) == 12
+    assert "no --due: nothing is late" in looks[0] and "s00 (s00.ipynb)" in looks[1]
+    assert looks[-1] == "Look: and 3 more: intake.csv names all"
+    due = ("--due", yesterday(), "--penalty", "10%")
+    assert "when 13 handed in is not known" in run("in", *due)[1]
+
+
+def test_numbers_of_two_platforms_are_one_sentence(tmp_path, run):
+    names = [name.replace("1234567", "11").replace("1234571", "12") for name in MOODLE]
+    platform_zip(tmp_path / "moodle.zip", names)
+    run("moodle.zip")
+    platform_zip(tmp_path / "canvas.zip", CANVAS)
+    said = run("canvas.zip")[1]
+    assert said.count("Look:") == 1 and "; and so with 12; if they" in said
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
