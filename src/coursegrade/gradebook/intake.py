@@ -115,16 +115,16 @@ def collect(path, master, roster=None, chosen=None, only=""):
         return _student_id(one.cells) if one and one.held else None
 
     files, beside = files_in(path), []
-    aside = [(file, file.aside) for file in files if file.aside]
+    tools = [file for file in files if file.aside]
     files = [file for file in files if not file.aside]
     if only:
         pairs = [(file, layouts.Owner(only, "", only, "--id")) for file in files]
     else:
         pairs, beside = layouts.owners(files, master.name, roster, holds)
-    lines = [
-        Line(file.path, "", "", "set aside", why, look=why == file.problem)
-        for file, why in (*aside, *beside)
-    ]
+    lines = [Line(file.path, "", "", "set aside", file.aside) for file in tools]
+    for file, why in beside:
+        look = why not in layouts.QUIET
+        lines.append(Line(file.path, "", "", "set aside", why, look))
     groups, spelled = {}, {}
     for file, owner in pairs:
         known = roster.find(owner.label, owner.name) if roster else ""

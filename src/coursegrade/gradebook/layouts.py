@@ -65,14 +65,20 @@ _COPY = re.compile(
 )
 _ENDING = re.compile(r"(?i)\.ipynb.*$|\.tar\.\w+$|\.7z$|\.[a-z]\w{0,5}$")
 _SAVED = re.compile(r"(.+?)[-_ ]20\d\d[-_ ]?(0[1-9]|1[0-2])[-_ ]?[0-3]\d$")
-_BESIDE = re.compile(
+_CALLED = (
     r"(readme|licen[cs]e|roster|gradebook|timestamp|nbgrader_config|requirements)\b.*"
     r"|index\.html?"
-    r"|.*\.(csv|tsv|xlsx?|ods|md|db|toml|log|cfg|ini|ya?ml)",
+)
+_BESIDE = re.compile(
+    rf"(?P<called>{_CALLED})|.*\.(csv|tsv|xlsx?|ods|md|db|toml|log|cfg|ini|ya?ml)",
     re.IGNORECASE,
 )
 
 _AMONG = "lies beside the hand-ins"
+_NOT_SUBMITTED = "not in submitted/"
+#: Why files are set aside at which nobody must look.
+QUIET = (_AMONG, _NOT_SUBMITTED)
+_ENDS = "ends like a text beside the hand-ins; if it is one's work, --roster says so"
 _DOUBT = "; a group, or a section of one student? --roster says which"
 
 
@@ -116,9 +122,11 @@ def owners(files, assignment, roster=None, holds=lambda file: None):
             unknown = {"look": rule == "Gradescope"}
             for one in people.get(part) or [unknown]:
                 found.append((file, replace(owner, **one)))
-        elif not inside and (not part or _BESIDE.fullmatch(part)):
+        elif not inside and not part:
             # An empty folder of those on top is nobody's.
             beside.append((file, file.problem or _AMONG))
+        elif not inside and (why := _beside(file, part, roster, holds)):
+            beside.append((file, file.problem or why))
         else:
             label, how = (part, "folder") if inside else (stem(part), "file name")
             if prefix and label.startswith(prefix):
@@ -154,6 +162,21 @@ def stem(name):
     """Return a file's name without its ending, a copy's number and a date behind it."""
     cut = _ENDING.sub("", name) or name or "_"
     return _SAVED.sub(r"\1", _COPY.fullmatch(cut)["stem"].strip()) or "_"
+
+
+def _beside(file, name, roster, holds):
+    """Return why a file of such a name is no hand-in, or an empty text.
+
+    Whoever is on the roster has handed it in, and so has who answered in it.
+    """
+    match = _BESIDE.fullmatch(name)
+    if not match or (roster and roster.find(stem(name))):
+        return ""
+    notebook = ".ipynb" in name.lower()
+    if notebook and holds(file) is not None:
+        return ""
+    text = notebook or name.lower().endswith(".md")
+    return _ENDS if text and not match["called"] else _AMONG
 
 
 def _on_platform(part, rule):
@@ -258,11 +281,12 @@ def _unwrapped(files, assignment, roster, holds):
     beside, depth, doubt, stray = [], 0, set(), []
     while True:
         tops, loose = _level(files, depth)
-        other = [file for file in loose if not _BESIDE.fullmatch(file.parts[depth])]
+        aside = {id(f): _beside(f, f.parts[depth], roster, holds) for f in loose}
+        other = [file for file in loose if not aside[id(file)]]
         deep, why = [f for one in tops.values() for f in one], _AMONG
         if "submitted" in tops:
             # nbgrader's course folder: source, release, autograded lie beside it.
-            deep, why = tops["submitted"], "not in submitted/"
+            deep, aside, why = tops["submitted"], {}, _NOT_SUBMITTED
         else:
             groups = all(map(_GROUP.fullmatch, tops))
             drive = all(map(_DRIVE.search, tops))
@@ -286,7 +310,7 @@ def _unwrapped(files, assignment, roster, holds):
             # It could be somebody's hand-in all the same.
             stray += other
         kept = set(map(id, deep + stray))
-        beside += [(file, why) for file in files if id(file) not in kept]
+        beside += [(f, aside.get(id(f)) or why) for f in files if id(f) not in kept]
         files, depth = deep, depth + 1
 
 

@@ -480,6 +480,39 @@ def test_a_name_that_cannot_be_canvass_is_looked_at(tmp_path):
     assert [line.rule for line in taken.look] == ["file name, unlike Canvas's"]
 
 
+@pytest.mark.parametrize("top", ["", "week 3/"])
+def test_an_ending_hides_no_hand_in(tmp_path, top):
+    others = ("bob.csv", "cyd.MD", "dan (1).xlsx", "eve.log")
+    files = {f"{top}{name}": b"x" for name in (*others, "names.csv", "README.md")}
+    files |= {f"{top}{n}.ipynb": RIGHT for n in ("ada", "hal")}
+    files |= {f"{top}requirements.ipynb": RIGHT}
+    files |= {f"{top}fay.ipynb.md": RIGHT, f"{top}notes.md": b"x"}
+    files |= {f"{top}gil.ipynb.log": b"{", f"{top}license.ipynb": SCRATCH}
+    write_files(tmp_path / "in", files)
+    ids = ("ada", "bob", "cyd", "dan", "eve", "hal")
+    roster = Roster(ids, {one: one for one in ids})
+    taken = intake.collect(tmp_path / "in", MASTER, roster)
+    got = found(taken)
+    assert got.keys() == {*ids, "requirements", "fay"} and not taken.absent
+    assert got["fay"] == f"{top}fay.ipynb.md"
+    assert all(got[one].startswith(NONE) for one in ids[1:5])
+    look = {line.file for line in taken.look if line.what == "set aside"}
+    assert look == {f"{top}notes.md", f"{top}gil.ipynb.log"}
+    assert {f"{top}{name}" for name in others} < {line.file for line in taken.look}
+    # Without a roster a table is one beside the hand-ins.
+    taken = intake.collect(tmp_path / "in", MASTER)
+    assert found(taken).keys() == {"ada", "hal", "requirements", "fay"}
+    look = {line.file.removeprefix(top) for line in taken.look}
+    assert look == {"notes.md", "cyd.MD", "gil.ipynb.log"}
+
+
+def test_whose_name_ends_like_a_table_beside_a_folder(tmp_path):
+    files = {f"all/{n}.ipynb": RIGHT for n in ("ada", "bob")} | {"cyd.csv": b"x"}
+    roster = Roster(("ada", "cyd"), {"ada": "ada", "cyd": "cyd"})
+    taken = intake.collect(write_files(tmp_path, files), MASTER, roster)
+    assert found(taken).keys() == {"ada", "bob", "cyd"}
+
+
 def test_a_section_of_one_student_is_known_by_a_sign_or_asked(tmp_path):
     def taken(name, files, roster=None):
         return intake.collect(write_files(tmp_path / name, files), MASTER, roster)
