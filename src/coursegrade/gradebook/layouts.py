@@ -78,6 +78,7 @@ _AMONG = "lies beside the hand-ins"
 _NOT_SUBMITTED = "not in submitted/"
 #: Why files are set aside at which nobody must look.
 QUIET = (_AMONG, _NOT_SUBMITTED)
+_ABOVE = "lies beside the folder of the hand-ins"
 _ENDS = "ends like a text beside the hand-ins; if it is one's work, --roster says so"
 _DOUBT = "; a group, or a section of one student? --roster says which"
 
@@ -107,8 +108,9 @@ def owners(files, assignment, roster=None, holds=lambda file: None):
     Where a layout leaves it open, names on the roster tell, and ``holds``: of a file
     the id that its notebook holds, None if it holds no cell of the assignment.
     """
-    depth, rule, odd = _platform(files)
-    prefix, beside, doubt = "", [], ()
+    depth, rule, odd, stray = _platform(files, holds)
+    prefix, beside, doubt = "", [(file, file.problem or _ABOVE) for file in stray], ()
+    files = [file for file in files if id(file) not in set(map(id, stray))]
     if not rule:
         files, beside, depth, doubt = _unwrapped(files, assignment, roster, holds)
         prefix = _prefix(files, depth, assignment)
@@ -224,26 +226,31 @@ def _submitters(files, depth):
     return people
 
 
-def _platform(files):
-    """Return at which part of the paths a platform's names stand, whose, and which not.
+def _platform(files, holds):
+    """Return at which part of the paths a platform's names stand, and whose.
 
-    Half of the names there have to fit, below all folders on top of them, so a student
-    who names a folder like that is not believed.
+    And which names there are none of it, and which files further up are no hand-ins.
+    Half of the names have to fit, below all folders on top of them, so a student who
+    names a folder like that is not believed.
     """
-    paths = [f.parts for f in files if not _BESIDE.fullmatch(f.parts[0])]
+    files = [f for f in files if not _BESIDE.fullmatch(f.parts[0])]
     for rule, pattern in LAYOUTS.items():
         for depth in range(3):
             # An empty folder further up says nothing.
-            full = [parts for parts in paths if parts[depth:] != ("",)]
+            full = [f.parts for f in files if f.parts[depth:] != ("",)]
             level = {parts[: depth + 1] for parts in full if len(parts) > depth}
             hits = {one: hit for one in level if (hit := pattern.fullmatch(one[-1]))}
-            above = {one[:depth] for one in hits} == {one[:depth] for one in full}
-            if hits and above and 2 * len(hits) >= len(level):
-                odd = _odd(hits)
-                # One student's file name is nothing against a class.
-                if 2 * len(odd) < len(hits):
-                    return depth, rule, odd
-    return 0, "", set()
+            if not hits or 2 * len(hits) < len(level):
+                continue
+            # A zip's companion, an announcement say, but not a class of such.
+            up = [f for f in files if f.parts[depth:] == () and holds(f) is None]
+            up = up if len(up) <= len(hits) else []
+            on_top = {parts[:depth] for parts in full} - {f.parts for f in up}
+            odd = _odd(hits)
+            # One student's file name is nothing against a class.
+            if {one[:depth] for one in hits} == on_top and 2 * len(odd) < len(hits):
+                return depth, rule, odd, up
+    return 0, "", set(), []
 
 
 def _odd(hits):

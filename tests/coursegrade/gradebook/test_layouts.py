@@ -28,6 +28,7 @@ EMPTY = solved(
 )
 M = "_assignsubmission_file_"
 B = "2025-12-01-10-00-00"
+CANVAS = ("lovelaceada_11_901_w.ipynb", "hoppergrace_12_902_w.ipynb")
 Q = "asked"
 NONE = "no notebook"
 
@@ -478,6 +479,21 @@ def test_a_name_that_cannot_be_canvass_is_looked_at(tmp_path):
     taken = intake.collect(write_files(tmp_path, dict.fromkeys(names, RIGHT)), MASTER)
     assert found(taken).keys() == {"1001", "1002", "1003", "ada"}
     assert [line.rule for line in taken.look] == ["file name, unlike Canvas's"]
+
+
+@pytest.mark.parametrize("names", [[f"X_{n}{M}/w.ipynb" for n in (11, 12)], CANVAS])
+def test_a_file_beside_a_platforms_folder_is_nobodys_and_looked_at(tmp_path, names):
+    files = {f"all/{name}": RIGHT for name in names}
+    stray = {"notes.pdf": b"%PDF", "Untitled.ipynb": SCRATCH}
+    write_files(tmp_path / "in", files | stray)
+    taken = intake.collect(tmp_path / "in", MASTER)
+    assert found(taken).keys() == {"11", "12"}
+    assert {(line.file, line.id) for line in taken.look} == {(n, "") for n in stray}
+    # An answer there is somebody's, and of many files none is a companion.
+    for more in ({"ada.ipynb": RIGHT}, {"c.pdf": b"x"}):
+        write_files(tmp_path / "in", more)
+        assert "11" not in found(intake.collect(tmp_path / "in", MASTER))
+        (tmp_path / "in/ada.ipynb").unlink(missing_ok=True)
 
 
 @pytest.mark.parametrize("top", ["", "week 3/"])
