@@ -57,10 +57,12 @@ _GROUP = re.compile(
 )
 # Google Drive's zips of one download: "Week 3-20251201T100000Z-001", "...-1-002".
 _DRIVE = re.compile(r"-20\d{6}T\d{6}Z(-\d+){1,2}$")
-# "ada (1).ipynb", "Copy of ada.ipynb", "ada - Copy (2).ipynb", "ada-Copy1.ipynb".
+# "ada (1).ipynb", "Copy of ada.ipynb", "ada - Copy (2).ipynb", "ada-Copy1.ipynb", and
+# "Copy_of_ada.ipynb", "ada_(1).ipynb" where a platform or a tool wants no spaces.
 _COPY = re.compile(
-    r"(?:(?:copy of|kopie von|copie de|copia de) )*(?P<stem>.+?)"
-    r"(?: ?\(\d+\)| - (?:copy|kopie|copie|copia)| (?:copy|kopie)(?: \d+)?|-copy\d+)*",
+    r"(?:(?:copy[ _]of|kopie[ _]von|copie[ _]de|copia[ _]de)[ _])*(?P<stem>.+?)"
+    r"(?:[ _]?\(\d+\)|[ _]-[ _](?:copy|kopie|copie|copia)"
+    r"|[ _](?:copy|kopie)(?:[ _]\d+)?|-copy\d+)*",
     re.IGNORECASE,
 )
 _ENDING = re.compile(r"(?i)\.ipynb.*$|\.tar\.\w+$|\.7z$|\.[a-z]\w{0,5}$")

@@ -355,6 +355,14 @@ LAYOUTS = {
         {"ada": "Copy of ada.ipynb", "bob": "bob - Copy (2).ipynb"}
         | {"cyd": "cyd-Copy1.ipynb"},
     ),
+    "a browser's copies, without spaces": (
+        {"Copy_of_0073.ipynb": RIGHT, "Kopie_von_0074.ipynb": RIGHT}
+        | {"0075_(1).ipynb": RIGHT, "0076_-_Copy_(2).ipynb": RIGHT}
+        | {"de_la_cruz.ipynb": RIGHT},
+        {"0073": "Copy_of_0073.ipynb", "0074": "Kopie_von_0074.ipynb"}
+        | {"0075": "0075_(1).ipynb", "0076": "0076_-_Copy_(2).ipynb"}
+        | {"de_la_cruz": "de_la_cruz.ipynb"},
+    ),
     "the empty notebook beside the answer": (
         {"ada/a.ipynb": EMPTY, "ada/b.ipynb": RIGHT, "bob.ipynb": EMPTY},
         {"ada": "ada/b.ipynb", "bob": "bob.ipynb"},
