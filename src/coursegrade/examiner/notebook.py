@@ -232,8 +232,14 @@ def spelling(submitted, student):
 
 
 def same_letters(one, other):
-    """Tell whether two ids are one, but for case, accents and what is no letter."""
-    return letters(one) == letters(other) != ""
+    """Tell whether two ids are one, but for case, accents and what is no letter.
+
+    A spreadsheet drops the zeros in front of a number.
+    """
+    both = [letters(one), letters(other)]
+    if all(map(str.isdigit, both)):
+        both = [text.lstrip("0") or "0" for text in both]
+    return both[0] == both[1] != ""
 
 
 def letters(text):

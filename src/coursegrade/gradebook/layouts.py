@@ -10,7 +10,6 @@ import re
 from dataclasses import dataclass, replace
 
 from coursegrade.examiner.notebook import same_letters
-from coursegrade.gradebook.roster import folded
 
 # Each pattern is for one part of a path. Its groups are the id and the name of a
 # person; place, under which feedback goes back; late or time, if the platform says
@@ -330,7 +329,7 @@ def _on_top(files, depth, assignment, roster, holds, alike):
     """
     top, under = files[0].parts[depth], _units(files, depth + 1)
     if roster:
-        known = [folded(one) in roster.by_label for one in (top, *under)]
+        known = [bool(roster.find(one)) for one in (top, *under)]
         if any(known):
             return not known[0]
     if _ON_TOP.fullmatch(top.lower()) or "submitted" in under:
