@@ -265,7 +265,9 @@ def _report(one, entries, sums):
     said = ", ".join(f"{count} {what}" for what, count in counts.items())
     print(f"{one.out / 'intake.csv'}: {said}")
     problems = list(one.problems)
-    rows = [row for entry in entries.values() for row in entry["rows"]]
+    # Who must answer a question is told with the files; a rerun is no answer.
+    asked = {each.id for each in one.intake.submissions if each.asked}
+    rows = [r for key, e in entries.items() if key not in asked for r in e["rows"]]
     if failed := sum(row["status"] == Status.NOT_GRADED for row in rows):
         problems.append(f"{failed} tasks are not graded; run the same command again")
     if one.deadline.due and one.deadline.penalty:

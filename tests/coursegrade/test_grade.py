@@ -264,6 +264,8 @@ def test_two_answers_are_a_question_that_can_be_answered(tmp_path, run, graded):
     hand_in(tmp_path / "in/bob", "two", why="Another text.")
     status, said, rows = run("in")
     assert status == 3 and "[chosen]" in said and "'bob/one.ipynb'" in said
+    # A rerun answers nothing.
+    assert "not graded" not in said
     assert rows["bob"]["open"] == "mean stddev network why"
     kept = tmp_path / "g/tiny/class.toml"
     kept.write_text(kept.read_text() + '[chosen]\nbob = "bob/two.ipynb"\n')
