@@ -107,7 +107,12 @@ def _read(master, out, journal, options):
         mine = len(sheets) == 1 or column in read_sheet(sheet).columns
         worksheets.append(read_worksheet(sheet, master, column if mine else ""))
     taken = intake.collect(
-        options.submissions, master, roster, said.get("chosen"), options.id
+        options.submissions,
+        master,
+        roster,
+        said.get("chosen"),
+        options.id,
+        kept.outputs(options.out),
     )
     taken = _but_earlier(taken, whole_class.known(master, taken.submissions, journal))
     if options.results and len(taken.submissions) != 1:

@@ -249,6 +249,27 @@ def test_a_group_stays_whole_when_it_hands_in_nothing_now(tmp_path, run):
     assert run("in")[2].keys() == {"eva", "fay", "ada"}
 
 
+@pytest.mark.parametrize("out", ["grades", ".", "ada"])
+def test_grades_among_the_hand_ins_are_nobodys(tmp_path, monkeypatch, out):
+    hand_in(tmp_path / "ada", "work")
+    hand_in(tmp_path / "bob", "work")
+    (tmp_path / "grades").mkdir()
+    (tmp_path / "grades/.DS_Store").write_text("")
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        command = ["grade", str(TINY), ".", "--out", out, "--jobs", "1"]
+        cli.main(command)
+        rows = rows_of(tmp_path / out / "tiny/totals.csv")
+        # An empty folder that is not the command's is somebody's.
+        more = set() if out == "grades" else {"grades"}
+        assert {row["id"] for row in rows} == {"ada", "bob"} | more
+    # Another assignment's, too.
+    (tmp_path / out / "tiny").rename(tmp_path / out / "other")
+    cli.main(command)
+    rows = rows_of(tmp_path / out / "tiny/totals.csv")
+    assert {row["id"] for row in rows} == {"ada", "bob"} | more
+
+
 def test_another_class_secret_is_told_where_no_notebook_tells(tmp_path, run):
     bare = solved(TINY, "ada").replace(b"class_key = ", b"key = ")
     write_files(tmp_path / "in", {"ada.ipynb": bare})

@@ -98,11 +98,12 @@ class _Opened:
         return mine == its
 
 
-def collect(path, master, roster=None, chosen=None, only=""):
+def collect(path, master, roster=None, chosen=None, only="", without=()):
     """Return the :class:`Intake` of a folder or zip.
 
     ``chosen`` is by id the path of the notebook that counts, where several could;
-    ``only`` the id of whose all of it is, if it is one student's.
+    ``only`` the id of whose all of it is, if it is one student's; ``without`` are
+    folders in it that hold no hand-ins.
 
     Raises
     ------
@@ -114,7 +115,7 @@ def collect(path, master, roster=None, chosen=None, only=""):
         one = _opened(file, master)
         return _student_id(one.cells) if one and one.held else None
 
-    files, beside = files_in(path), []
+    files, beside = files_in(path, without), []
     tools = [file for file in files if file.aside]
     files = [file for file in files if not file.aside]
     if only:
