@@ -10,7 +10,7 @@ get (``tables``, ``platforms``, ``feedback``, ``review``, ``results``).
 import re
 import sys
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from coursegrade.assignment.master import Master, parse_master, read_text
@@ -26,6 +26,7 @@ from coursegrade.gradebook.sheets import read_sheet
 from coursegrade.release import helpers
 from coursegrade.sandbox.isolate import filters
 from coursegrade.statuses import Status
+from coursekit.grading import class_key
 
 LOOK = 3
 _SHOWN = 10
@@ -106,15 +107,25 @@ def _read(master, out, journal, options):
         mine = len(sheets) == 1 or column in read_sheet(sheet).columns
         worksheets.append(read_worksheet(sheet, master, column if mine else ""))
     taken = intake.collect(
-        options.submissions, master, roster, said.get("chosen"), options.id
+        options.submissions,
+        master,
+        roster,
+        said.get("chosen"),
+        options.id,
+        kept.outputs(options.out),
     )
+    taken = _but_earlier(taken, whole_class.known(master, taken.submissions, journal))
     if options.results and len(taken.submissions) != 1:
         raise ValueError(
             f"--results is for one student, and {len(taken.submissions)} handed in; "
             "--id says that all of it is one student's"
         )
     known = _known(taken, roster, journal)
-    problems += _taken_for_another(taken, journal)
+    key = class_key(options.secret, master.name)
+    problems += [
+        *_of_another_secret(taken, journal, key),
+        *_taken_for_another(taken, journal),
+    ]
     if re.fullmatch(r"\d{4}-?\d\d-?\d\d", said.get("due", "")):
         problems.append(
             f"due {said['due']} is that day's first minute; write {said['due']}T23:59 "
@@ -136,17 +147,61 @@ def _read(master, out, journal, options):
     )
 
 
+def _but_earlier(taken, known):
+    """Return the intake in which nobody is absent who was graded in an earlier run."""
+    lines = [
+        replace(line, what="graded earlier")
+        if not line.file and line.id in known
+        else line
+        for line in taken.lines
+    ]
+    absent = [one for one in taken.absent if one not in known]
+    return replace(taken, lines=lines, absent=absent)
+
+
+def _of_another_secret(taken, journal, key):
+    """Yield a sentence where entries have another class key and no notebook tells.
+
+    Raises
+    ------
+    ValueError
+        If most notebooks hold another key: personal data and hidden inputs would
+        change, and with them points. One student alone may have changed a key.
+    """
+    keys = [one.key for one in taken.submissions if one.key]
+    other = sum(one != key for one in keys)
+    if 2 * other > len(keys):
+        raise ValueError(
+            f"{other} of {len(keys)} notebooks were released with another class "
+            "secret: give the one of `release`, with --secret or the variable "
+            "COURSEKIT_SECRET; nothing was graded"
+        )
+    old = [one for one in journal.entries.values() if one.get("key", key) != key]
+    if old and not keys:
+        yield (
+            f"graded earlier with another class secret, {len(old)} in all: their "
+            "hidden inputs are others"
+        )
+
+
 def _taken_for_another(taken, journal):
-    """Yield a sentence for each number that two platforms give, to two people maybe."""
+    """Yield a sentence on numbers that two platforms give, to two people maybe."""
+    twice = {}
     for one in taken.submissions:
         old, now = journal.entries.get(one.id, {}), one.owner
         platforms = {old.get("platform"), now.platform} - {None, ""}
         if len(platforms) == 2 and old["label"] == now.label:
-            yield (
+            twice[one.id] = (
                 f"{one.id} ({now.where}): in place of {old['platform']}'s "
-                f"{old['where']}, which has the same number; if they are two people, "
-                "give one platform another --out"
+                f"{old['where']}, which has the same number"
             )
+    if twice:
+        first, *others = twice
+        more = f"; and so with {', '.join(others)}" if others else ""
+        yield (
+            f"{twice[first]}{more}; if they are two people, give one platform another "
+            "--out"
+        )
 
 
 def _deadline(values, worksheets, known, problems):
@@ -214,8 +269,10 @@ def _report(one, entries, sums):
     counts = Counter(line.what for line in one.intake.lines)
     said = ", ".join(f"{count} {what}" for what, count in counts.items())
     print(f"{one.out / 'intake.csv'}: {said}")
-    problems = [*one.problems, *_to_look_at(one.intake.look)]
-    rows = [row for entry in entries.values() for row in entry["rows"]]
+    problems = list(one.problems)
+    # Who must answer a question is told with the files; a rerun is no answer.
+    asked = {each.id for each in one.intake.submissions if each.asked}
+    rows = [r for key, e in entries.items() if key not in asked for r in e["rows"]]
     if failed := sum(row["status"] == Status.NOT_GRADED for row in rows):
         problems.append(f"{failed} tasks are not graded; run the same command again")
     if one.deadline.due and one.deadline.penalty:
@@ -230,8 +287,12 @@ def _report(one, entries, sums):
             problems.append(
                 f"late, by unknown days, so without a total: {', '.join(late)}: {how}"
             )
-    more = len(problems) - _SHOWN
-    for text in problems[:_SHOWN] + [f"and {more} more"] * (more > 0):
+    # What concerns the class is told in full, in front of the files.
+    files = list(_to_look_at(one.intake.look))
+    problems += files[:_SHOWN]
+    if len(files) > _SHOWN:
+        problems.append(f"and {len(files) - _SHOWN} more: intake.csv names all")
+    for text in problems:
         print(f"Look: {text}", file=sys.stderr)
     return LOOK if problems else 0
 

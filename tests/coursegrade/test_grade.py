@@ -8,7 +8,7 @@ import pytest
 
 from coursegrade import cli
 from coursegrade.gradebook import whole_class
-from submissions import MASTER, TINY, rows_of, solved
+from submissions import MASTER, TINY, rows_of, solved, write_files
 
 MOODLE = ("Ada L_1234567_assignsubmission_file/w.ipynb",)
 MOODLE += ("Kurt G_1234571_assignsubmission_file/w.ipynb",)
@@ -198,12 +198,95 @@ def test_who_was_graded_earlier_stays(tmp_path, run):
     assert rows.keys() == {"a1", "bob", "cyd"} and rows["a1"]["points"] == "8"
 
 
+@pytest.mark.parametrize("first", [True, False], ids=["rerun", "first run"])
+def test_another_class_secret_is_refused(tmp_path, run, graded, first):
+    work = {one: solved(TINY, one, "s") for one in ("ada", "bob")}
+    # One student alone has another key, and one's is gone.
+    work["cyd"] = solved(TINY, "cyd", "public")
+    work["dan"] = work["ada"].replace(b"class_key = ", b"key = ")
+    for name, data in work.items():
+        write_files(tmp_path / "in", {f"{name}.ipynb": data})
+    if first:
+        assert run("in", "--secret", "s")[0] == 3 and len(graded) == 4
+    before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+    for more in ((), ("--dry-run",)):
+        status, said, _ = run("in", *more)
+        assert status == 1 and "2 of 3 notebooks were released with another" in said
+        assert "COURSEKIT_SECRET" in said and "nothing was graded" in said
+    assert before == {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+    assert len(graded) == 4 * first
+
+
+def test_a_roster_that_comes_later_makes_no_second_people(tmp_path, run):
+    platform_zip(tmp_path / "moodle.zip", MOODLE)
+    platform_zip(tmp_path / "canvas.zip", CANVAS)
+    run("moodle.zip")
+    roster = "submission,id\n1234567,ada\n1234571,kurt\n11,lea\n12,grace\nzoe,zoe\n"
+    roster = write(tmp_path / "roster.csv", roster)
+    run("moodle.zip", "--roster", roster)
+    # An upload has another number when work is handed in anew.
+    run("canvas.zip", "--roster", "none")
+    anew = [name.replace("_90", "_98") for name in CANVAS]
+    platform_zip(tmp_path / "anew.zip", anew)
+    status, said, rows = run("anew.zip", "--roster", roster)
+    assert rows.keys() == {"ada", "kurt", "lea", "grace", "zoe"}
+    assert "2 graded, 2 graded earlier, 1 nothing handed in" in said
+    lines = {row["id"]: row["what"] for row in rows_of(tmp_path / "g/tiny/intake.csv")}
+    assert lines["kurt"] == "graded earlier" and lines["zoe"] == "nothing handed in"
+    with zipfile.ZipFile(tmp_path / "g/tiny/moodle_feedback.zip") as made:
+        page = made.read(MOODLE[0].replace("/w.ipynb", "/feedback.html"))
+    assert b"<p>ada:" in page
+
+
+def test_a_group_stays_whole_when_it_hands_in_nothing_now(tmp_path, run):
+    members = "".join(f'  - {{":sid": {one}}}\n' for one in ("eva", "fay"))
+    with zipfile.ZipFile(tmp_path / "export.zip", "w") as made:
+        made.writestr("submission_51/w.ipynb", solved(TINY, ""))
+        text = f"submission_51:\n  :submitters:\n{members}"
+        made.writestr("submission_metadata.yml", text)
+    run("export.zip")
+    hand_in(tmp_path / "in", "ada")
+    assert run("in")[2].keys() == {"eva", "fay", "ada"}
+
+
+@pytest.mark.parametrize("out", ["grades", ".", "ada"])
+def test_grades_among_the_hand_ins_are_nobodys(tmp_path, monkeypatch, out):
+    hand_in(tmp_path / "ada", "work")
+    hand_in(tmp_path / "bob", "work")
+    (tmp_path / "grades").mkdir()
+    (tmp_path / "grades/.DS_Store").write_text("")
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        command = ["grade", str(TINY), ".", "--out", out, "--jobs", "1"]
+        cli.main(command)
+        rows = rows_of(tmp_path / out / "tiny/totals.csv")
+        # An empty folder that is not the command's is somebody's.
+        more = set() if out == "grades" else {"grades"}
+        assert {row["id"] for row in rows} == {"ada", "bob"} | more
+    # Another assignment's, too.
+    (tmp_path / out / "tiny").rename(tmp_path / out / "other")
+    cli.main(command)
+    rows = rows_of(tmp_path / out / "tiny/totals.csv")
+    assert {row["id"] for row in rows} == {"ada", "bob"} | more
+
+
+def test_another_class_secret_is_told_where_no_notebook_tells(tmp_path, run):
+    bare = solved(TINY, "ada").replace(b"class_key = ", b"key = ")
+    write_files(tmp_path / "in", {"ada.ipynb": bare})
+    assert run("in", "--secret", "s")[0] == 0
+    status, said, _ = run("in")
+    assert status == 3 and "graded earlier with another class secret, 1 in all" in said
+    assert run("in")[0] == 0
+
+
 def test_two_answers_are_a_question_that_can_be_answered(tmp_path, run, graded):
     hand_in(tmp_path / "in", "ada")
     hand_in(tmp_path / "in/bob", "one")
     hand_in(tmp_path / "in/bob", "two", why="Another text.")
     status, said, rows = run("in")
     assert status == 3 and "[chosen]" in said and "'bob/one.ipynb'" in said
+    # A rerun answers nothing.
+    assert "not graded" not in said
     assert rows["bob"]["open"] == "mean stddev network why"
     kept = tmp_path / "g/tiny/class.toml"
     kept.write_text(kept.read_text() + '[chosen]\nbob = "bob/two.ipynb"\n')
@@ -218,6 +301,28 @@ def test_many_ids_that_differ_are_one_sentence(tmp_path, run):
         (tmp_path / f"in/s{number}.ipynb").rename(tmp_path / f"in/x{number}.ipynb")
     status, said, _ = run("in")
     assert status == 3 and said.count("Look:") == 1 and "--roster says who" in said
+
+
+def test_many_files_to_look_at_hide_nothing_of_the_class(tmp_path, run):
+    (tmp_path / "in").mkdir()
+    for number in range(13):
+        (tmp_path / f"in/s{number:02}.ipynb").write_text("no notebook")
+    status, said, _ = run("in", "--penalty", "10%")
+    looks = [line for line in said.splitlines() if line.startswith("Look:")]
+    assert status == 3 and len(looks) == 12
+    assert "no --due: nothing is late" in looks[0] and "s00 (s00.ipynb)" in looks[1]
+    assert looks[-1] == "Look: and 3 more: intake.csv names all"
+    due = ("--due", yesterday(), "--penalty", "10%")
+    assert "when 13 handed in is not known" in run("in", *due)[1]
+
+
+def test_numbers_of_two_platforms_are_one_sentence(tmp_path, run):
+    names = [name.replace("1234567", "11").replace("1234571", "12") for name in MOODLE]
+    platform_zip(tmp_path / "moodle.zip", names)
+    run("moodle.zip")
+    platform_zip(tmp_path / "canvas.zip", CANVAS)
+    said = run("canvas.zip")[1]
+    assert said.count("Look:") == 1 and "; and so with 12; if they" in said
 
 
 @pytest.mark.parametrize(

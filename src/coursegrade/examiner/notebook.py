@@ -70,6 +70,7 @@ def read_notebook(data):
         made = json.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError):
         made = None
+        _refuse_damaged(data)
     cells = made.get("cells") if isinstance(made, dict) else None
     if isinstance(made, dict) and "worksheets" in made and cells is None:
         raise UnreadableError(
@@ -85,6 +86,21 @@ def read_notebook(data):
             "Download, Download .ipynb)"
         )
     return texts
+
+
+def _refuse_damaged(data):
+    """Raise UnreadableError for bytes that are no JSON, and look like a notebook's."""
+    if data.startswith(b"PK"):
+        raise UnreadableError(
+            "a zip that is called a notebook: unpack it and hand in the .ipynb file "
+            "itself"
+        )
+    # UTF-16 has a zero beside each letter.
+    if b'"cells"' in data.replace(b"\0", b""):
+        raise UnreadableError(
+            "a notebook that is damaged or in another encoding: download it again, or "
+            "open it in Jupyter and save it, and hand it in again"
+        )
 
 
 def _submitted(cell):
@@ -232,8 +248,14 @@ def spelling(submitted, student):
 
 
 def same_letters(one, other):
-    """Tell whether two ids are one, but for case, accents and what is no letter."""
-    return letters(one) == letters(other) != ""
+    """Tell whether two ids are one, but for case, accents and what is no letter.
+
+    A spreadsheet drops the zeros in front of a number.
+    """
+    both = [letters(one), letters(other)]
+    if all(map(str.isdigit, both)):
+        both = [text.lstrip("0") or "0" for text in both]
+    return both[0] == both[1] != ""
 
 
 def letters(text):

@@ -98,13 +98,17 @@ def summary_page(master, entries, sums):
 
 
 def write_pages(out, master, entries, sums, book=""):
-    """Write the pages and the platforms' zips of them; return the summary's path."""
-    out, moodle, canvas = Path(out), {}, {}
+    """Write the pages and the platforms' zips of them; return the summary's path.
+
+    What an earlier run wrote of ids that are no more, or for a platform, is removed.
+    """
+    out, moodle, canvas, written = Path(out), {}, {}, set()
     for student, entry in entries.items():
         if entry.get("absent"):
             continue
         made = student_page(master, student, entry, sums[student], book)
         name = file_name(student)
+        written.add(out / f"feedback/{name}.html")
         write_atomically(out / f"feedback/{name}.html", made)
         platform, where = entry.get("platform", ""), entry.get("where", "")
         # Moodle finds the student by the name of the folder in the zip,
@@ -113,8 +117,13 @@ def write_pages(out, master, entries, sums, book=""):
             # Canvas by _person_upload_ in the name of the file.
             canvas[f"{where.rstrip('_')}_feedback.html"] = made
     write_atomically(out / "moodle_feedback.zip", _zip(moodle))
+    stale = set((out / "feedback").glob("*.html")) - written
     if canvas:
         write_atomically(out / "canvas_feedback.zip", _zip(canvas))
+    else:
+        stale.add(out / "canvas_feedback.zip")
+    for one in stale:
+        one.unlink(missing_ok=True)
     path = out / "summary.html"
     write_atomically(path, summary_page(master, entries, sums))
     return path

@@ -48,10 +48,11 @@ class File:
         return "/".join(self.parts)
 
 
-def files_in(path):
+def files_in(path, without=()):
     """Return the files of a folder or zip, zips inside of it opened, or a notebook.
 
-    No time is read: a file's is that of a download, or what its owner chose.
+    Folders of ``without`` are left out, if they lie inside of it. No time is read: a
+    file's is that of a download, or what its owner chose.
 
     Raises
     ------
@@ -60,7 +61,7 @@ def files_in(path):
     """
     path = Path(path)
     if path.is_dir():
-        found = _told(_in_folder(path))
+        found = _told(_in_folder(path, set(map(Path.resolve, without))))
     elif path.is_file() and path.suffix.lower() == ".ipynb":
         found = [File((_decoded(path.name),), partial(_read, partial(path.open, "rb")))]
     elif path.is_file():
@@ -91,7 +92,7 @@ def plain(text):
     return "".join(seen).strip()
 
 
-def _in_folder(root):
+def _in_folder(root, without):
     """Yield of all in a folder its parts, how to open it, and a problem.
 
     The last part of a folder is empty. No link is followed: it could lead to another
@@ -100,6 +101,7 @@ def _in_folder(root):
     denied = []
     for name, folders, names in os.walk(root, onerror=denied.append):
         here = Path(name)
+        folders[:] = [n for n in folders if (here / n).resolve() not in without]
         parts = tuple(map(_decoded, here.relative_to(root).parts))
         yield (*parts, ""), None, ""
         closed = [n for n in folders if (here / n).is_symlink() or _TOOLS.fullmatch(n)]

@@ -26,6 +26,7 @@ _NO_NOTEBOOK = "not a notebook"
 # Names that no file can have on Windows.
 _DEVICE = re.compile(r"(?i)con|prn|aux|nul|(com|lpt)\d")
 _ID = re.compile(r"""^student_id\s*=\s*(["'])(.+?)\1\s*(?:#.*)?$""", re.MULTILINE)
+_KEY = re.compile(r"""^class_key\s*=\s*(["'])(.*?)\1\s*(?:#.*)?$""", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Submission:
     ``owner`` tells what the platform calls the person, and where feedback goes back.
     ``data`` are the notebook's bytes, None with a ``problem``; ``asked`` is set where
     the problem is a question to the instructor. ``answers`` are the texts of each
-    task's answer cells, ``file`` is the notebook's path.
+    task's answer cells, ``file`` is the notebook's path, ``key`` the class key in it.
     """
 
     id: str
@@ -45,6 +46,7 @@ class Submission:
     asked: bool = False
     answers: dict[str, str] = field(default_factory=dict)
     file: str = ""
+    key: str = ""
 
     @property
     def digest(self):
@@ -96,11 +98,12 @@ class _Opened:
         return mine == its
 
 
-def collect(path, master, roster=None, chosen=None, only=""):
+def collect(path, master, roster=None, chosen=None, only="", without=()):
     """Return the :class:`Intake` of a folder or zip.
 
     ``chosen`` is by id the path of the notebook that counts, where several could;
-    ``only`` the id of whose all of it is, if it is one student's.
+    ``only`` the id of whose all of it is, if it is one student's; ``without`` are
+    folders in it that hold no hand-ins.
 
     Raises
     ------
@@ -112,17 +115,17 @@ def collect(path, master, roster=None, chosen=None, only=""):
         one = _opened(file, master)
         return _student_id(one.cells) if one and one.held else None
 
-    files, beside = files_in(path), []
-    aside = [(file, file.aside) for file in files if file.aside]
+    files, beside = files_in(path, without), []
+    tools = [file for file in files if file.aside]
     files = [file for file in files if not file.aside]
     if only:
         pairs = [(file, layouts.Owner(only, "", only, "--id")) for file in files]
     else:
         pairs, beside = layouts.owners(files, master.name, roster, holds)
-    lines = [
-        Line(file.path, "", "", "set aside", why, look=why == file.problem)
-        for file, why in (*aside, *beside)
-    ]
+    lines = [Line(file.path, "", "", "set aside", file.aside) for file in tools]
+    for file, why in beside:
+        look = why not in layouts.QUIET
+        lines.append(Line(file.path, "", "", "set aside", why, look))
     groups, spelled = {}, {}
     for file, owner in pairs:
         known = roster.find(owner.label, owner.name) if roster else ""
@@ -192,6 +195,7 @@ def _submission(student, members, master, notes, wanted):
     if best:
         texts = _answers(best.cells, master)
         made = replace(made, data=best.data, answers=texts, file=best.file.path)
+        made = replace(made, key=_class_key(best.cells))
     return made, lines
 
 
@@ -298,3 +302,10 @@ def _student_id(cells):
     """Return the id that a notebook holds, the last one, or an empty text."""
     ids = [match[2] for cell in cells for match in _ID.finditer(cell.source)]
     return ids[-1].strip() if ids else ""
+
+
+def _class_key(cells):
+    """Return the class key that a notebook holds, the last one, or an empty text."""
+    keys = [match[2] for cell in cells for match in _KEY.finditer(cell.source)]
+    # A master's own, "public", was not released.
+    return keys[-1] if keys and re.fullmatch(r"[0-9a-f]{16}", keys[-1]) else ""

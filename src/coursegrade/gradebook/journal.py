@@ -9,7 +9,8 @@ class Journal:
     """An append-only file of graded submissions, one JSON line each.
 
     A line is on the disk before the next submission counts. A line that a crash
-    cut off is not read, and the submission is graded again.
+    cut off is not read, and the submission is graded again. ``entries`` are in the
+    order in which they were written.
 
     Parameters
     ----------
@@ -26,7 +27,7 @@ class Journal:
                 entry = json.loads(line)
                 # A line that lacks one of these is no grade.
                 one, *_ = (entry[key] for key in ("id", "digest", "stamp", "rows"))
-                self.entries[one] = entry
+                self._last(one, entry)
             except (ValueError, KeyError, TypeError):
                 continue
         self._cut = bool(cut)
@@ -41,7 +42,12 @@ class Journal:
             file.write(json.dumps(entry) + "\n")
             file.flush()
             os.fsync(file.fileno())
-        self.entries[entry["id"]] = entry
+        self._last(entry["id"], entry)
+
+    def _last(self, student, entry):
+        # Behind all others: who asks for the newest looks there.
+        self.entries.pop(student, None)
+        self.entries[student] = entry
 
 
 def write_atomically(path, content):

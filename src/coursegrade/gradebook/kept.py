@@ -48,6 +48,17 @@ def read_kept(out):
     return kept | {"chosen": {str(key): str(one) for key, one in chosen.items()}}
 
 
+def outputs(out):
+    """Return the folders in which runs kept something, in the folder of all grades.
+
+    They may lie among hand-ins. Where there is nothing else in it, it is the folder
+    itself.
+    """
+    inside = [one for one in Path(out).glob("*") if not one.name.startswith(".")]
+    made = [one for one in inside if (one / NAME).is_file()]
+    return [Path(out)] if len(made) == len(inside) else made
+
+
 def updated(kept, out, given):
     """Return settings with those that a run was given; ``none`` forgets one.
 

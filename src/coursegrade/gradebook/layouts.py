@@ -10,7 +10,6 @@ import re
 from dataclasses import dataclass, replace
 
 from coursegrade.examiner.notebook import same_letters
-from coursegrade.gradebook.roster import folded
 
 # Each pattern is for one part of a path. Its groups are the id and the name of a
 # person; place, under which feedback goes back; late or time, if the platform says
@@ -45,7 +44,8 @@ LAYOUTS = {
     # "submission_12345678"; who that is stands in submission_metadata.yml beside it.
     "Gradescope": re.compile(r"(?P<place>submission_(?P<id>\d+))"),
 }
-_DATE = re.compile(r".*_20\d\d_(0?[1-9]|1[0-2])_[0-3]?\d(\D|$).*")
+_MONTH = r"20\d\d_(0?[1-9]|1[0-2])_"
+_DATE = re.compile(rf"{_MONTH}|\d+_{_MONTH}[0-3]?\d(\D|$)")
 # Names of folders on top, where one student's folder would look the same.
 _ON_TOP = re.compile(
     r"(.*[-_ ])?(submissions?|submitted|hand-?ins?|collected|downloads?|class|students)"
@@ -56,22 +56,31 @@ _GROUP = re.compile(
 )
 # Google Drive's zips of one download: "Week 3-20251201T100000Z-001", "...-1-002".
 _DRIVE = re.compile(r"-20\d{6}T\d{6}Z(-\d+){1,2}$")
-# "ada (1).ipynb", "Copy of ada.ipynb", "ada - Copy (2).ipynb", "ada-Copy1.ipynb".
+# "ada (1).ipynb", "Copy of ada.ipynb", "ada - Copy (2).ipynb", "ada-Copy1.ipynb", and
+# "Copy_of_ada.ipynb", "ada_(1).ipynb" where a platform or a tool wants no spaces.
 _COPY = re.compile(
-    r"(?:(?:copy of|kopie von|copie de|copia de) )*(?P<stem>.+?)"
-    r"(?: ?\(\d+\)| - (?:copy|kopie|copie|copia)| (?:copy|kopie)(?: \d+)?|-copy\d+)*",
+    r"(?:(?:copy[ _]of|kopie[ _]von|copie[ _]de|copia[ _]de)[ _])*(?P<stem>.+?)"
+    r"(?:[ _]?\(\d+\)|[ _]-[ _](?:copy|kopie|copie|copia)"
+    r"|[ _](?:copy|kopie)(?:[ _]\d+)?|-copy\d+)*",
     re.IGNORECASE,
 )
 _ENDING = re.compile(r"(?i)\.ipynb.*$|\.tar\.\w+$|\.7z$|\.[a-z]\w{0,5}$")
 _SAVED = re.compile(r"(.+?)[-_ ]20\d\d[-_ ]?(0[1-9]|1[0-2])[-_ ]?[0-3]\d$")
-_BESIDE = re.compile(
+_CALLED = (
     r"(readme|licen[cs]e|roster|gradebook|timestamp|nbgrader_config|requirements)\b.*"
     r"|index\.html?"
-    r"|.*\.(csv|tsv|xlsx?|ods|md|db|toml|log|cfg|ini|ya?ml)",
+)
+_BESIDE = re.compile(
+    rf"(?P<called>{_CALLED})|.*\.(csv|tsv|xlsx?|ods|md|db|toml|log|cfg|ini|ya?ml)",
     re.IGNORECASE,
 )
 
 _AMONG = "lies beside the hand-ins"
+_NOT_SUBMITTED = "not in submitted/"
+#: Why files are set aside at which nobody must look.
+QUIET = (_AMONG, _NOT_SUBMITTED)
+_ABOVE = "lies beside the folder of the hand-ins"
+_ENDS = "ends like a text beside the hand-ins; if it is one's work, --roster says so"
 _DOUBT = "; a group, or a section of one student? --roster says which"
 
 
@@ -100,8 +109,9 @@ def owners(files, assignment, roster=None, holds=lambda file: None):
     Where a layout leaves it open, names on the roster tell, and ``holds``: of a file
     the id that its notebook holds, None if it holds no cell of the assignment.
     """
-    depth, rule = _platform(files)
-    prefix, beside, doubt = "", [], ()
+    depth, rule, odd, stray = _platform(files, holds)
+    prefix, beside, doubt = "", [(file, file.problem or _ABOVE) for file in stray], ()
+    files = [file for file in files if id(file) not in set(map(id, stray))]
     if not rule:
         files, beside, depth, doubt = _unwrapped(files, assignment, roster, holds)
         prefix = _prefix(files, depth, assignment)
@@ -109,14 +119,17 @@ def owners(files, assignment, roster=None, holds=lambda file: None):
     people = _submitters(files, depth) if rule == "Gradescope" else {}
     for file in files:
         part, *inside = file.parts[depth:] or file.parts[-1:]
-        if owner := _on_platform(part, rule):
+        known = file.parts[: depth + 1] not in odd
+        if owner := _on_platform(part, rule if known else ""):
             # Work of a group is the work of each.
             unknown = {"look": rule == "Gradescope"}
             for one in people.get(part) or [unknown]:
                 found.append((file, replace(owner, **one)))
-        elif not inside and (not part or _BESIDE.fullmatch(part)):
+        elif not inside and not part:
             # An empty folder of those on top is nobody's.
             beside.append((file, file.problem or _AMONG))
+        elif not inside and (why := _beside(file, part, roster, holds)):
+            beside.append((file, file.problem or why))
         else:
             label, how = (part, "folder") if inside else (stem(part), "file name")
             if prefix and label.startswith(prefix):
@@ -152,6 +165,21 @@ def stem(name):
     """Return a file's name without its ending, a copy's number and a date behind it."""
     cut = _ENDING.sub("", name) or name or "_"
     return _SAVED.sub(r"\1", _COPY.fullmatch(cut)["stem"].strip()) or "_"
+
+
+def _beside(file, name, roster, holds):
+    """Return why a file of such a name is no hand-in, or an empty text.
+
+    Whoever is on the roster has handed it in, and so has who answered in it.
+    """
+    match = _BESIDE.fullmatch(name)
+    if not match or (roster and roster.find(stem(name))):
+        return ""
+    notebook = ".ipynb" in name.lower()
+    if notebook and holds(file) is not None:
+        return ""
+    text = notebook or name.lower().endswith(".md")
+    return _ENDS if text and not match["called"] else _AMONG
 
 
 def _on_platform(part, rule):
@@ -199,38 +227,57 @@ def _submitters(files, depth):
     return people
 
 
-def _platform(files):
+def _platform(files, holds):
     """Return at which part of the paths a platform's names stand, and whose.
 
-    Half of the names there have to fit, below all folders on top of them, so a student
-    who names a folder like that is not believed.
+    And which names there are none of it, and which files further up are no hand-ins.
+    Half of the names have to fit, below all folders on top of them, so a student who
+    names a folder like that is not believed.
     """
-    paths = [f.parts for f in files if not _BESIDE.fullmatch(f.parts[0])]
+    files = [f for f in files if not _BESIDE.fullmatch(f.parts[0])]
     for rule, pattern in LAYOUTS.items():
         for depth in range(3):
             # An empty folder further up says nothing.
-            full = [parts for parts in paths if parts[depth:] != ("",)]
+            full = [f.parts for f in files if f.parts[depth:] != ("",)]
             level = {parts[: depth + 1] for parts in full if len(parts) > depth}
             hits = {one: hit for one in level if (hit := pattern.fullmatch(one[-1]))}
-            above = {one[:depth] for one in hits} == {one[:depth] for one in full}
-            if hits and above and 2 * len(hits) >= len(level) and _agree(hits):
-                return depth, rule
-    return 0, ""
+            if not hits or 2 * len(hits) < len(level):
+                continue
+            # A zip's companion, an announcement say, but not a class of such.
+            up = [f for f in files if f.parts[depth:] == () and holds(f) is None]
+            up = up if len(up) <= len(hits) else []
+            on_top = {parts[:depth] for parts in full} - {f.parts for f in up}
+            odd = _odd(hits)
+            # One student's file name is nothing against a class.
+            if {one[:depth] for one in hits} == on_top and 2 * len(odd) < len(hits):
+                return depth, rule, odd, up
+    return 0, "", set(), []
 
 
-def _agree(hits):
-    """Tell whether the numbers can be a platform's: one person each, one upload."""
-    names, uploads = {}, set()
+def _odd(hits):
+    """Return which of Canvas's hits cannot be its own, whose numbers do not agree.
+
+    A number is one person's or one upload's, and no date. What a student wrote, behind
+    the numbers, says nothing.
+    """
+    names, uploads, odd = {}, {}, set()
     for parts, hit in hits.items():
         groups = hit.groupdict()
         if "file" not in groups:
-            return True
-        name = groups.get("name")
-        same = names.setdefault(groups["id"], name) == name
-        if not same or groups["file"] in uploads or _DATE.fullmatch(parts[-1]):
-            return False
-        uploads |= {groups["file"]} - {None}
-    return True
+            return set()
+        names.setdefault(groups["id"], {}).setdefault(groups.get("name"), []).append(
+            parts
+        )
+        if groups["file"]:
+            # A browser's copy is the same upload.
+            one = (*parts[:-1], stem(parts[-1]))
+            uploads.setdefault(groups["file"], {}).setdefault(one, []).append(parts)
+            if _DATE.match(parts[-1], hit.start("id")):
+                odd.add(parts)
+    for same in (*names.values(), *uploads.values()):
+        if len(same) > 1:
+            odd.update(parts for each in same.values() for parts in each)
+    return odd
 
 
 def _unwrapped(files, assignment, roster, holds):
@@ -242,11 +289,12 @@ def _unwrapped(files, assignment, roster, holds):
     beside, depth, doubt, stray = [], 0, set(), []
     while True:
         tops, loose = _level(files, depth)
-        other = [file for file in loose if not _BESIDE.fullmatch(file.parts[depth])]
+        aside = {id(f): _beside(f, f.parts[depth], roster, holds) for f in loose}
+        other = [file for file in loose if not aside[id(file)]]
         deep, why = [f for one in tops.values() for f in one], _AMONG
         if "submitted" in tops:
             # nbgrader's course folder: source, release, autograded lie beside it.
-            deep, why = tops["submitted"], "not in submitted/"
+            deep, aside, why = tops["submitted"], {}, _NOT_SUBMITTED
         else:
             groups = all(map(_GROUP.fullmatch, tops))
             drive = all(map(_DRIVE.search, tops))
@@ -270,7 +318,7 @@ def _unwrapped(files, assignment, roster, holds):
             # It could be somebody's hand-in all the same.
             stray += other
         kept = set(map(id, deep + stray))
-        beside += [(file, why) for file in files if id(file) not in kept]
+        beside += [(f, aside.get(id(f)) or why) for f in files if id(f) not in kept]
         files, depth = deep, depth + 1
 
 
@@ -281,7 +329,7 @@ def _on_top(files, depth, assignment, roster, holds, alike):
     """
     top, under = files[0].parts[depth], _units(files, depth + 1)
     if roster:
-        known = [folded(one) in roster.by_label for one in (top, *under)]
+        known = [bool(roster.find(one)) for one in (top, *under)]
         if any(known):
             return not known[0]
     if _ON_TOP.fullmatch(top.lower()) or "submitted" in under:

@@ -142,7 +142,8 @@ def write_review(out, entries, marks):
                     | {"answer": entry.get("answers", {}).get(row["task"], "")}
                     | {"earlier": ": ".join(filter(None, (earlier, said["comment"])))}
                 )
-    return write_sheet(Path(out) / REVIEW, COLUMNS, lines)
+    # The one table that comes back from a spreadsheet, with its ids.
+    return write_sheet(Path(out) / REVIEW, COLUMNS, lines, mark="\ufeff")
 
 
 def _of_answer(marks, entry, row):

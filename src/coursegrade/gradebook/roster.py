@@ -2,6 +2,7 @@
 
 import unicodedata
 from dataclasses import dataclass
+from functools import cached_property
 
 from coursegrade.gradebook.hand_ins import plain
 from coursegrade.gradebook.sheets import read_sheet
@@ -16,8 +17,20 @@ class Roster:
 
     def find(self, *labels):
         """Return the id of whom one of these labels names, or an empty text."""
-        known = (self.by_label.get(folded(label), "") for label in labels)
-        return next(filter(None, known), "")
+        texts = [folded(label) for label in labels]
+        known = (self.by_label.get(text, "") for text in texts)
+        bare = (self._bare.get(text.lstrip("0"), ()) for text in texts if _number(text))
+        alike = (min(ids) for ids in bare if len(ids) == 1)
+        return next(filter(None, known), "") or next(alike, "")
+
+    @cached_property
+    def _bare(self):
+        """The ids by numbers without the zeros in front, which a spreadsheet drops."""
+        made = {}
+        for label, one in self.by_label.items():
+            if _number(label):
+                made.setdefault(label.lstrip("0"), set()).add(one)
+        return made
 
 
 def read_roster(path):
@@ -40,6 +53,10 @@ def read_roster(path):
     for student in ids:
         by_label.setdefault(folded(student), student)
     return Roster(tuple(ids), by_label)
+
+
+def _number(text):
+    return text.isascii() and text.isdigit()
 
 
 def folded(text):

@@ -99,16 +99,17 @@ def read_sheet(path, needed=()):
     return Sheet(path, tuple(names), tuple(rows))
 
 
-def write_sheet(path, columns, rows, shown=None):
+def write_sheet(path, columns, rows, shown=None, mark=""):
     """Write the columns of dicts as a CSV, whole or not at all; return its path.
 
-    ``shown`` makes a value's text; without, :func:`cell` does.
+    ``shown`` makes a value's text; without, :func:`cell` does. ``mark`` stands in
+    front of all: a byte order mark, without which Excel takes UTF-8 for another code.
     """
     text, shown = io.StringIO(), shown or cell
     table = csv.writer(text)
     table.writerow(columns)
     table.writerows([shown(row[column]) for column in columns] for row in rows)
-    write_atomically(path, text.getvalue())
+    write_atomically(path, mark + text.getvalue())
     return path
 
 

@@ -79,20 +79,25 @@ def known(master, submissions, journal):
     """Return an entry for each student who is graded so far, by id.
 
     An entry has ``id``, ``name``, ``label``, ``where``, ``platform`` and ``late`` (see
-    :class:`~coursegrade.gradebook.layouts.Owner`), ``digest``, ``answers`` (the
-    fingerprint of each task's), ``texts`` (those that a person marks) and ``rows``.
+    :class:`~coursegrade.gradebook.layouts.Owner`), ``digest``, ``key`` (the class key),
+    ``answers`` (the fingerprint of each task's), ``texts`` (those that a person marks)
+    and ``rows``.
     Who was graded in an earlier run and is not among the submissions now is kept,
-    with a ``note``.
+    with a ``note``, under the newest id.
     """
     made, seen = {}, set()
     for one in submissions:
-        seen |= {one.id, one.owner.where}
+        seen |= _places(vars(one.owner)) | {one.owner.where}
         if one.id in journal.entries:
             made[one.id] = {**journal.entries[one.id], **_person(one, master)}
-    for student, entry in journal.entries.items():
+    here, earlier = {one.id for one in submissions}, {}
+    for student, entry in reversed(journal.entries.items()):
         # The same place under another id: the roster has changed, not the class.
-        if student not in seen and entry.get("where") not in seen:
-            made[student] = {**entry, "note": "graded earlier, not handed in now"}
+        mine = _places(entry)
+        if student not in here and seen.isdisjoint(mine | {entry.get("where")}):
+            earlier[student] = {**entry, "note": "graded earlier, not handed in now"}
+            seen |= mine
+    made |= reversed(earlier.items())
     for entry in made.values():
         entry["rows"] = [r for r in entry["rows"] if r["task"] in master.tasks]
     return made
@@ -115,7 +120,7 @@ def to_grade(text, submissions, journal, settings, again=(), only=()):
         if not done or wanted or tasks:
             jobs.append(
                 _person(one, master)
-                | {"digest": one.digest, "stamp": stamp, "data": one.data}
+                | {"digest": one.digest, "stamp": stamp, "key": key, "data": one.data}
                 | {"problem": one.problem, "asked": one.asked, "tasks": tasks}
                 | {"master": text, "secret": settings.secret, "trust": settings.trust}
             )
@@ -184,6 +189,17 @@ def _person(one, master):
         "answers": {name: answer_digest(text) for name, text in one.answers.items()},
         "texts": {name: t for name, t in one.answers.items() if tasks[name].manual},
     }
+
+
+def _places(person):
+    """Return what is one person's alone: the label, and the place for feedback.
+
+    Platforms write a time or an upload's number into a place; of Gradescope's, a
+    whole group has one.
+    """
+    platform, group = person.get("platform"), person.get("platform") == "Gradescope"
+    keys = ("label",) if group else ("label", "where")
+    return {(key, platform, person[key]) for key in keys if person.get(key)}
 
 
 def _unsure(row):

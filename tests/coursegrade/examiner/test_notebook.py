@@ -19,6 +19,8 @@ from coursegrade.examiner.notebook import (
 from coursegrade.release import released_notebook
 from submissions import MASTER
 
+WHOLE = '{"cells": [{"cell_type": "code", "source": "größe = 1"}], "nbformat": 4}'
+
 
 def cells_of():
     made = nbformat.writes(released_notebook(MASTER))
@@ -87,6 +89,12 @@ def test_unanswered():
         (b" " * (LIMIT_MB * 2**20 + 1), "larger than"),
         (json.dumps({"cells": [1] * 20_001}).encode(), "more than"),
         (b"[" * 8_000_001, "too many texts and lists"),
+        (b"PK\x03\x04\x14", "a zip that is called"),
+        (WHOLE[:40].encode(), "damaged or in another encoding"),
+        (f"<<<<<<< HEAD\n{WHOLE}".encode(), "damaged or in another encoding"),
+        (WHOLE.encode("utf-16"), "damaged or in another encoding"),
+        (WHOLE.encode("latin-1"), "damaged or in another encoding"),
+        (b"\xef\xbb\xbf" + WHOLE.encode("utf-8-sig"), "damaged or in another encoding"),
     ],
 )
 def test_unreadable_notebooks_say_why(data, said):

@@ -49,6 +49,15 @@ def test_pages_and_the_platforms_zips(tmp_path):
     assert not (tmp_path / "feedback/gone.html").exists()
 
 
+def test_what_an_earlier_run_wrote_and_is_no_more_is_removed(tmp_path):
+    pages(tmp_path, {"12": entry("12", **MOODLE), "13": entry("13", **CANVAS)})
+    (tmp_path / "feedback/notes.txt").write_text("mine")
+    pages(tmp_path, {"ada": entry("ada", **MOODLE), "13": absent(MASTER, "13")})
+    left = {path.name for path in (tmp_path / "feedback").iterdir()}
+    assert left == {"ada.html", "notes.txt"}
+    assert not (tmp_path / "canvas_feedback.zip").exists()
+
+
 def test_a_persons_mark_is_no_failure(tmp_path):
     mark = {"points": 1.0, "comment": "ok, <but> short", "answer": ""}
     entries = marks.apply({"ann": entry()}, {"ann": {"why": mark}})

@@ -5,6 +5,7 @@ import zipfile
 from dataclasses import replace
 
 from coursegrade.gradebook import intake
+from coursekit.grading import class_key
 from submissions import (
     MASTER,
     RIGHT,
@@ -73,6 +74,18 @@ def test_the_id_in_the_notebook(tmp_path):
     assert [(line.id, line.why) for line in taken.look] == [
         ("bob", f"{intake.OTHER_ID} 'ada'")
     ]
+
+
+def test_the_class_key_in_the_notebook(tmp_path):
+    line = f'class_key = "{class_key("public", MASTER.name)}"'.encode()
+    line = line.replace(b'"', rb"\"")
+    nbs = {"ada": RIGHT, "bob": RIGHT.replace(line, b"")}
+    # As the master has it, which was not released.
+    nbs["cyd"] = RIGHT.replace(line, rb"class_key = \"public\"")
+    files = {f"{name}.ipynb": data for name, data in nbs.items()}
+    taken = intake.collect(write_files(tmp_path, files), MASTER)
+    keys = {one.id: one.key for one in taken.submissions}
+    assert keys == {"ada": class_key("public", "tiny"), "bob": "", "cyd": ""}
 
 
 def test_an_id_that_stands_in_the_path_is_looked_at(tmp_path):

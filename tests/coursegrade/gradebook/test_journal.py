@@ -43,6 +43,14 @@ def test_journal_survives_a_cut_line(tmp_path):
     }
 
 
+def test_the_newest_entry_stands_last(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    journal = Journal(path)
+    for number, student in enumerate(("ann", "bob", "ann")):
+        journal.add(line(student, number))
+    assert list(journal.entries) == list(Journal(path).entries) == ["bob", "ann"]
+
+
 def test_atomic_write_leaves_the_old_file_when_it_fails(tmp_path):
     path = tmp_path / "a.csv"
     write_atomically(path, "old")

@@ -28,6 +28,7 @@ EMPTY = solved(
 )
 M = "_assignsubmission_file_"
 B = "2025-12-01-10-00-00"
+CANVAS = ("lovelaceada_11_901_w.ipynb", "hoppergrace_12_902_w.ipynb")
 Q = "asked"
 NONE = "no notebook"
 
@@ -307,6 +308,35 @@ LAYOUTS = {
             "bob_lab_3_2_x": "bob_lab_3_2_x.ipynb",
         },
     ),
+    "names that look like Canvas's, of one group": (
+        {f"group_1_2_{n}.ipynb": RIGHT for n in ("ada", "bob", "cyd")},
+        {f"group_1_2_{n}": f"group_1_2_{n}.ipynb" for n in ("ada", "bob", "cyd")},
+    ),
+    "one name that looks like Canvas's, with a date": (
+        {"lovelace_ada_2026_12_01.ipynb": RIGHT},
+        {"lovelace_ada": "lovelace_ada_2026_12_01.ipynb"},
+    ),
+    "weeks and dates that look like Canvas's": (
+        {"lab_3_2026_12_01_ada.ipynb": RIGHT, "lab_3_2026_12_01_bob.ipynb": RIGHT},
+        {
+            f"lab_3_2026_12_01_{n}": f"lab_3_2026_12_01_{n}.ipynb"
+            for n in ("ada", "bob")
+        },
+    ),
+    "Canvas, a date in a student's own name": (
+        {"obrien_1003_90003_w_2026_11_30.ipynb": RIGHT}
+        | {"lovelaceada_1001_90001_w.ipynb": RIGHT},
+        {"1001": "lovelaceada_1001", "1003": "obrien_1003_90003_w_2026_11_30.ipynb"},
+    ),
+    "Canvas, a date in the name of a class of one": (
+        {"obrien_1003_90003_w_2026_11_30.ipynb": RIGHT},
+        {"1003": "obrien_1003_90003_w_2026_11_30.ipynb"},
+    ),
+    "Canvas, a browser's copy": (
+        {"lovelaceada_1001_90001_w.ipynb": EMPTY, "obrien_1003_90003_w.ipynb": RIGHT}
+        | {"lovelaceada_1001_90001_w (1).ipynb": RIGHT},
+        {"1001": "lovelaceada_1001_90001_w (1).ipynb", "1003": "obrien_1003_90003"},
+    ),
     "a scratch notebook beside the answer": (
         {"ada/tiny.ipynb": RIGHT, "ada/Untitled.ipynb": SCRATCH},
         {"ada": "ada/tiny.ipynb"},
@@ -324,6 +354,14 @@ LAYOUTS = {
         | {"bob - Copy (2).ipynb": RIGHT, "cyd-Copy1.ipynb": RIGHT},
         {"ada": "Copy of ada.ipynb", "bob": "bob - Copy (2).ipynb"}
         | {"cyd": "cyd-Copy1.ipynb"},
+    ),
+    "a browser's copies, without spaces": (
+        {"Copy_of_0073.ipynb": RIGHT, "Kopie_von_0074.ipynb": RIGHT}
+        | {"0075_(1).ipynb": RIGHT, "0076_-_Copy_(2).ipynb": RIGHT}
+        | {"de_la_cruz.ipynb": RIGHT},
+        {"0073": "Copy_of_0073.ipynb", "0074": "Kopie_von_0074.ipynb"}
+        | {"0075": "0075_(1).ipynb", "0076": "0076_-_Copy_(2).ipynb"}
+        | {"de_la_cruz": "de_la_cruz.ipynb"},
     ),
     "the empty notebook beside the answer": (
         {"ada/a.ipynb": EMPTY, "ada/b.ipynb": RIGHT, "bob.ipynb": EMPTY},
@@ -441,6 +479,62 @@ def test_a_hand_in_beside_a_platforms_is_looked_at(tmp_path):
     taken = intake.collect(write_files(tmp_path, files | {"cyd.ipynb": RIGHT}), MASTER)
     assert found(taken)["cyd"] == "cyd.ipynb"
     assert [line.rule for line in taken.look] == ["file name, unlike Moodle's"]
+
+
+def test_a_name_that_cannot_be_canvass_is_looked_at(tmp_path):
+    names = [f"x_{n}_90{n}_w.ipynb" for n in (1001, 1002, 1003)]
+    names += ["ada_2026_12_01.ipynb"]
+    taken = intake.collect(write_files(tmp_path, dict.fromkeys(names, RIGHT)), MASTER)
+    assert found(taken).keys() == {"1001", "1002", "1003", "ada"}
+    assert [line.rule for line in taken.look] == ["file name, unlike Canvas's"]
+
+
+@pytest.mark.parametrize("names", [[f"X_{n}{M}/w.ipynb" for n in (11, 12)], CANVAS])
+def test_a_file_beside_a_platforms_folder_is_nobodys_and_looked_at(tmp_path, names):
+    files = {f"all/{name}": RIGHT for name in names}
+    stray = {"notes.pdf": b"%PDF", "Untitled.ipynb": SCRATCH}
+    write_files(tmp_path / "in", files | stray)
+    taken = intake.collect(tmp_path / "in", MASTER)
+    assert found(taken).keys() == {"11", "12"}
+    assert {(line.file, line.id) for line in taken.look} == {(n, "") for n in stray}
+    # An answer there is somebody's, and of many files none is a companion.
+    for more in ({"ada.ipynb": RIGHT}, {"c.pdf": b"x"}):
+        write_files(tmp_path / "in", more)
+        assert "11" not in found(intake.collect(tmp_path / "in", MASTER))
+        (tmp_path / "in/ada.ipynb").unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("top", ["", "week 3/"])
+def test_an_ending_hides_no_hand_in(tmp_path, top):
+    others = ("bob.csv", "cyd.MD", "dan (1).xlsx", "eve.log")
+    files = {f"{top}{name}": b"x" for name in (*others, "names.csv", "README.md")}
+    files |= {f"{top}{n}.ipynb": RIGHT for n in ("ada", "hal")}
+    files |= {f"{top}requirements.ipynb": RIGHT}
+    files |= {f"{top}fay.ipynb.md": RIGHT, f"{top}notes.md": b"x"}
+    files |= {f"{top}gil.ipynb.log": b"{", f"{top}license.ipynb": SCRATCH}
+    write_files(tmp_path / "in", files)
+    ids = ("ada", "bob", "cyd", "dan", "eve", "hal")
+    roster = Roster(ids, {one: one for one in ids})
+    taken = intake.collect(tmp_path / "in", MASTER, roster)
+    got = found(taken)
+    assert got.keys() == {*ids, "requirements", "fay"} and not taken.absent
+    assert got["fay"] == f"{top}fay.ipynb.md"
+    assert all(got[one].startswith(NONE) for one in ids[1:5])
+    look = {line.file for line in taken.look if line.what == "set aside"}
+    assert look == {f"{top}notes.md", f"{top}gil.ipynb.log"}
+    assert {f"{top}{name}" for name in others} < {line.file for line in taken.look}
+    # Without a roster a table is one beside the hand-ins.
+    taken = intake.collect(tmp_path / "in", MASTER)
+    assert found(taken).keys() == {"ada", "hal", "requirements", "fay"}
+    look = {line.file.removeprefix(top) for line in taken.look}
+    assert look == {"notes.md", "cyd.MD", "gil.ipynb.log"}
+
+
+def test_whose_name_ends_like_a_table_beside_a_folder(tmp_path):
+    files = {f"all/{n}.ipynb": RIGHT for n in ("ada", "bob")} | {"cyd.csv": b"x"}
+    roster = Roster(("ada", "cyd"), {"ada": "ada", "cyd": "cyd"})
+    taken = intake.collect(write_files(tmp_path, files), MASTER, roster)
+    assert found(taken).keys() == {"ada", "bob", "cyd"}
 
 
 def test_a_section_of_one_student_is_known_by_a_sign_or_asked(tmp_path):

@@ -3,8 +3,8 @@
 import pytest
 
 from coursegrade.gradebook import marks
-from coursegrade.gradebook.sheets import SheetError
-from submissions import MASTER, entry, rows_of
+from coursegrade.gradebook.sheets import SheetError, read_sheet
+from submissions import MASTER, entry
 
 A, B = marks.answer_digest("a text"), marks.answer_digest("another text")
 KNOWN = {name: name for name in ("=ann", "'=ann", "bob")}
@@ -35,7 +35,7 @@ def test_marks_are_read_merged_and_kept(tmp_path):
     # A comment without points says nothing yet, and is not lost.
     assert why(entries, kept) == (None, "needs_review")
     marked = marks.apply(entries, kept)
-    (line,) = rows_of(marks.write_review(tmp_path, marked, kept))
+    ((_, line),) = read_sheet(marks.write_review(tmp_path, marked, kept)).lines
     assert (line["id"], line["comment"], line["answer"]) == ("bob", "half a comment", A)
     # Points from another table join it.
     points = {"bob": {"why": {"points": 2.0, "comment": "", "answer": A}}}
@@ -52,7 +52,7 @@ def test_a_mark_belongs_to_an_answer(tmp_path):
     assert why({"bob": entry("bob", answers={"why": A})}, kept) == (2, "ok")
     new = {"bob": entry("bob", answers={"why": B})}
     assert why(new, kept) == (None, "needs_review")
-    (line,) = rows_of(marks.write_review(tmp_path, new, kept))
+    ((_, line),) = read_sheet(marks.write_review(tmp_path, new, kept)).lines
     assert (line["points"], line["earlier"]) == ("", "2 points: good")
     # Read before the new text came in, saved after it: still a mark of the old one.
     late = {"bob": {"why": {"points": 1.0, "comment": "", "answer": A}}}
@@ -65,8 +65,17 @@ def test_a_mark_belongs_to_an_answer(tmp_path):
     # The master gives less for the task than it did when the answer was read.
     more = {"bob": {"why": {"points": 3.0, "comment": "good", "answer": B}}}
     assert why(new, more) == (None, "needs_review")
-    (line,) = rows_of(marks.write_review(tmp_path, new, more))
+    ((_, line),) = read_sheet(marks.write_review(tmp_path, new, more)).lines
     assert (line["points"], line["earlier"]) == ("", "3 points: good")
+
+
+def test_excel_reads_the_ids_of_the_table_that_comes_back(tmp_path):
+    path = marks.write_review(tmp_path, {"jörg": entry("jörg")}, {})
+    # Without the mark it takes UTF-8 for the code of Windows, and saves that.
+    assert path.read_bytes().startswith("\ufeffid,task,".encode())
+    text = path.read_text("utf-8-sig").replace("jörg,why,,", "jörg,why,2,")
+    path.write_text(text, encoding="cp1252")
+    assert marks.read_marks(path, MASTER, {"jörg": "jörg"}).keys() == {"jörg"}
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import pytest
 
+from coursegrade.examiner.notebook import read_notebook, spelling
 from coursegrade.gradebook import intake
 from coursegrade.gradebook.roster import Roster, read_roster
 from coursegrade.gradebook.sheets import SheetError
@@ -39,3 +40,18 @@ def test_a_roster_that_cannot_be_used(tmp_path, text, said):
     path.write_text(text)
     with pytest.raises(SheetError, match=said):
         read_roster(path)
+
+
+def test_a_roster_without_the_zeros_in_front(tmp_path):
+    files = {"0071/w.ipynb": solved(TINY, "0071"), "0x72/w.ipynb": RIGHT}
+    write_files(tmp_path, files)
+    taken = intake.collect(tmp_path, MASTER, Roster(("71", "9"), {"71": "71"}))
+    # The notebook's own id is the same one, whose data it has.
+    assert found(taken).keys() == {"71", "0x72"} and taken.absent == ["9"]
+    assert {line.id for line in taken.look} == {"0x72"}
+    cells = read_notebook(taken.submissions[1].data)
+    assert spelling(cells, taken.submissions[1].id) == "0071"
+    both = Roster(("0071", "71"), {"0071": "0071", "71": "71"})
+    assert [both.find(one) for one in ("0071", "71", "071")] == ["0071", "71", ""]
+    lost = Roster(("ada",), {"71": "ada", "ada": "ada"})
+    assert [lost.find(one) for one in ("0071", "0", "")] == ["ada", "", ""]
