@@ -17,7 +17,10 @@ CHAPTERS = sorted(
 NUMBER = re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?(?![\w]|\.\d)|\.\d+")
 # Numbers that no cell computes, and why they may stand there all the same.
 STATED = {
-    "clinic": {"32": "the samples that GradientMonitor keeps by default"},
+    "clinic": {
+        "32": "the samples that GradientMonitor probes by default",
+        "512": "the samples that it keeps by default, at most",
+    },
     "clipping": {
         **dict.fromkeys(["0.5928", "0.7203"], "quoted, to be tested"),
         **dict.fromkeys(

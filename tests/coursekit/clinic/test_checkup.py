@@ -229,7 +229,7 @@ def test_a_loss_that_compares_all_with_all_is_told():
     assert checked(model, Y[:, 0], partly(1e-9)).unpaired
 
 
-@pytest.mark.parametrize("loss", ["mae", "mse", "huber", "log_cosh", "mape"])
+@pytest.mark.parametrize("loss", ["mae", "mse", "huber", "log_cosh"])
 def test_targets_far_from_all_outputs_are_each_one_s_own(loss):
     """There a loss is the same whoever's they are, and that is no fault of its."""
     for y in (40 + 10 * Y, 1e9 + 3e8 * Y, 4 + np.tanh(Y), 1e-3 * Y):
