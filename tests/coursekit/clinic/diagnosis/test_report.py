@@ -690,6 +690,15 @@ def test_nothing_to_learn_is_never_healthy(draw, loss, rate):
         assert coursekit.diagnose(monitor).verdict != "healthy"
 
 
+def test_noise_that_is_learned_by_heart_is_no_plain_health():
+    rng = np.random.default_rng(0)
+    x, labels = rng.normal(size=(640, 20)), rng.integers(0, 5, 640)
+    model = stack(*deep("relu", 2, 32), out=layers.Dense(5, "softmax"), inputs=20)
+    how = {"optimizer": "adam", "loss": "sparse_categorical_crossentropy"}
+    found = watched(model, x.astype("float32"), labels, steps=120, **how)
+    assert found.verdict != "healthy" or "by heart" in str(found)
+
+
 def test_counts_that_nothing_explains_are_not_healthy():
     """Below 0 there is no share; a bias that is fitted makes the loss fall."""
     x = np.random.default_rng(5).normal(size=(64 * 32, 8)).astype("float32")
