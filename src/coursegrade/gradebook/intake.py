@@ -194,8 +194,8 @@ def _submission(student, members, master, notes, wanted):
     made = Submission(student, owner, problem=problem, asked=asked)
     if best:
         texts = _answers(best.cells, master)
-        made = replace(made, data=best.data, answers=texts, file=best.file.path)
-        made = replace(made, key=_class_key(best.cells))
+        known = {"file": best.file.path, "key": _class_key(best.cells)}
+        made = replace(made, data=best.data, answers=texts, **known)
     return made, lines
 
 
@@ -300,12 +300,15 @@ def _other_id(student, owner, best, master):
 
 def _student_id(cells):
     """Return the id that a notebook holds, the last one, or an empty text."""
-    ids = [match[2] for cell in cells for match in _ID.finditer(cell.source)]
-    return ids[-1].strip() if ids else ""
+    return _last(_ID, cells).strip()
 
 
 def _class_key(cells):
-    """Return the class key that a notebook holds, the last one, or an empty text."""
-    keys = [match[2] for cell in cells for match in _KEY.finditer(cell.source)]
-    # A master's own, "public", was not released.
-    return keys[-1] if keys and re.fullmatch(r"[0-9a-f]{16}", keys[-1]) else ""
+    """Return the class key that a notebook holds; a master's, "public", is none."""
+    key = _last(_KEY, cells)
+    return key if re.fullmatch(r"[0-9a-f]{16}", key) else ""
+
+
+def _last(pattern, cells):
+    found = [match[2] for cell in cells for match in pattern.finditer(cell.source)]
+    return found[-1] if found else ""

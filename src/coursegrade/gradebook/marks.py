@@ -6,6 +6,7 @@ from pathlib import Path
 
 from coursegrade.gradebook.hand_ins import plain
 from coursegrade.gradebook.journal import write_atomically
+from coursegrade.gradebook.roster import by_number
 from coursegrade.gradebook.sheets import SheetError, read_sheet, write_sheet
 from coursegrade.statuses import Status
 
@@ -42,9 +43,7 @@ def read_marks(path, master, known):
         if not points and not comment:
             continue
         written, name = plain(line["id"]), line["task"]
-        # A spreadsheet drops the zeros in front of 0071.
-        bare = [one for one in known if one.lstrip("0") == written]
-        student = known.get(written) or (known[bare[0]] if len(bare) == 1 else "")
+        student = known.get(written) or by_number(written, known)
         if not student:
             raise sheet.error(number, f"no submission of {written!r}")
         if name not in master.tasks:

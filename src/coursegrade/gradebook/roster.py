@@ -2,7 +2,6 @@
 
 import unicodedata
 from dataclasses import dataclass
-from functools import cached_property
 
 from coursegrade.gradebook.hand_ins import plain
 from coursegrade.gradebook.sheets import read_sheet
@@ -18,19 +17,9 @@ class Roster:
     def find(self, *labels):
         """Return the id of whom one of these labels names, or an empty text."""
         texts = [folded(label) for label in labels]
-        known = (self.by_label.get(text, "") for text in texts)
-        bare = (self._bare.get(text.lstrip("0"), ()) for text in texts if _number(text))
-        alike = (min(ids) for ids in bare if len(ids) == 1)
-        return next(filter(None, known), "") or next(alike, "")
-
-    @cached_property
-    def _bare(self):
-        """The ids by numbers without the zeros in front, which a spreadsheet drops."""
-        made = {}
-        for label, one in self.by_label.items():
-            if _number(label):
-                made.setdefault(label.lstrip("0"), set()).add(one)
-        return made
+        known = [self.by_label.get(text) for text in texts]
+        known += [by_number(text, self.by_label) for text in texts]
+        return next(filter(None, known), "")
 
 
 def read_roster(path):
@@ -55,8 +44,17 @@ def read_roster(path):
     return Roster(tuple(ids), by_label)
 
 
-def _number(text):
-    return text.isascii() and text.isdigit()
+def by_number(text, known):
+    """Return what a number has in a dict where others or no zeros are in front of it.
+
+    A spreadsheet drops the zeros of 0071. Of several it is an empty text.
+    """
+    if not text.isdecimal():
+        return ""
+    bare = text.lstrip("0")
+    alike = (key for key in known if key.isdecimal() and key.lstrip("0") == bare)
+    found = {known[key] for key in alike}
+    return found.pop() if len(found) == 1 else ""
 
 
 def folded(text):

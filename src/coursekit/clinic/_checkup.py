@@ -13,6 +13,8 @@ from coursekit.clinic._baseline import best_constant
 from coursekit.clinic.trace import Check
 from coursekit.probing import loss_value, probe_with_outputs, unchanged
 
+# What a model or a loss raises that cannot take what it is given.
+_UNFIT = TypeError, ValueError, tf.errors.InvalidArgumentError
 #: The error of what was learned is taken from so many groups of samples.
 GROUPS = 10
 #: An output that changes by more of its size was not alone. Margin: rounding 1e-6.
@@ -62,7 +64,10 @@ def checkup(model, x, y, loss=None, sample_weight=None, step=0, few=None):
             errors = _errors(value, outputs, baseline, size) if step else {}
             mixes = _mixes_samples(model, x, answers)
             unpaired = _is_unpaired(model, whole, outputs, loss)
-        except (TypeError, ValueError, tf.errors.InvalidArgumentError):
+        except _UNFIT:
+            if few is not None and few < size:
+                # a model may know no other size of a batch
+                return checkup(model, *part[:2], loss, part[2], step)
             # a loss that takes something else than outputs
             return probed, Check(step, probed.loss, math.nan, math.nan)
     return probed, Check(
@@ -95,13 +100,17 @@ def _errors(value, outputs, baseline, size):
         return {}
     groups = np.array_split(np.arange(size), min(GROUPS, size))
     groups = [slice(rows[0], rows[-1] + 1) for rows in groups]
-    sums = [
-        [
-            (rows.stop - rows.start) * float(value(_rows(of, rows), rows))
-            for of in (outputs, baseline.outputs)
+    try:
+        sums = [
+            [
+                (rows.stop - rows.start) * float(value(_rows(of, rows), rows))
+                for of in (outputs, baseline.outputs)
+            ]
+            for rows in groups
         ]
-        for rows in groups
-    ]
+    except _UNFIT:
+        # so may a loss
+        return {}
     own, constant = (np.sum(sums, axis=0) - sums).T
     sizes = np.array([size - (rows.stop - rows.start) for rows in groups])
     with np.errstate(all="ignore"):
@@ -179,7 +188,7 @@ def constant_loss(model, x, targets, loss=None):
                 return loss_value(model, None, targets, outputs, loss, None)
 
             return best_constant(value, outputs, targets).loss
-    except (TypeError, ValueError, tf.errors.InvalidArgumentError):
+    except _UNFIT:
         # a loss that takes something else
         return math.nan
 

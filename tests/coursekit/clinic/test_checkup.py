@@ -276,3 +276,17 @@ def test_a_state_is_no_other_sample():
         assert not check.mixes_samples
         # the training goes on, and leaves a state
         model(RNG.normal(size=(N, 4, 2)))
+
+
+def test_a_size_that_is_written_into_a_model_or_a_loss_costs_only_what_needs_another():
+    class Fixed(keras.layers.Layer):
+        def call(self, x):
+            return keras.ops.reshape(x, (32, 8))
+
+    def fixed(y, out):
+        return keras.ops.mean(keras.ops.square(out - y) * keras.ops.ones((32, 1)))
+
+    for model, loss, error in ((net(Fixed()), "mse", True), (net(), fixed, False)):
+        check = checkup(model, X, Y, loss, step=1, few=32)[1]
+        assert check.constant_loss == pytest.approx(Y[:32].var(), rel=1e-3)
+        assert np.isfinite(check.skill_error) == error

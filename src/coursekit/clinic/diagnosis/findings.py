@@ -86,11 +86,8 @@ def _labels(trace):
     if facts.wrong_targets:
         yield Finding("labels", facts.wrong_targets)
     elif facts.low == facts.high and not rules.varied(trace):
-        text = (
-            f"all targets that were looked at are {facts.low:.3g}: a constant output "
-        )
-        text += "explains them"
-        yield Finding("labels", text)
+        text = f"all targets that were looked at are {facts.low:.3g}"
+        yield Finding("labels", f"{text}: a constant output explains them")
 
 
 def _scale(trace):

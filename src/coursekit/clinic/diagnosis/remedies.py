@@ -273,11 +273,12 @@ def _mask(facts, signs):
 
 
 def _pair(facts, signs):
+    shape = "*model.output_shape[1:]" if facts.functional else "-1"
     if signs.unpaired:
         yield Remedy(
             "Give the targets the shape of the outputs, a row for each sample: the "
             "loss compares each output with the targets of all samples",
-            "y = y.reshape(len(y), -1)",
+            f"y = y.reshape(len(y), {shape})",
             "clinic",
         )
 

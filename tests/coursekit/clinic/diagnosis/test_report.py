@@ -718,12 +718,19 @@ class Squares(keras.losses.Loss):
         return keras.ops.mean(keras.ops.square(y_true - y_pred), axis=-1)
 
 
-def test_a_loss_of_all_targets_is_found_and_its_cure_trains():
-    found = watched(stack(*deep("tanh", 1)), y=TARGET[:, 0], loss=Squares(), rate=0.1)
+@pytest.mark.parametrize("flat", ["targets", "outputs"])
+def test_a_loss_of_all_targets_is_found_and_its_cure_trains(flat):
+    def model():
+        end = [layers.Reshape(())] if flat == "outputs" else []
+        parts = stack(*deep("tanh", 1)).layers
+        return keras.Sequential([keras.Input((8,)), *parts, *end])
+
+    y = TARGET[:, 0] if flat == "targets" else TARGET
+    found = watched(model(), y=y, loss=Squares(), rate=0.1)
     assert found.verdict == "not_learning" and "unpaired" in kinds(found)
-    names = {"y": TARGET[:, 0]}
+    names = {"y": y, "model": model()}
     exec(found.remedies[0].code, names)  # noqa: S102
-    cured = watched(stack(*deep("tanh", 1)), y=names["y"], loss=Squares(), rate=0.1)
+    cured = watched(model(), y=names["y"], loss=Squares(), rate=0.1)
     assert cured.verdict == "healthy" and "unpaired" not in kinds(cured)
 
 
