@@ -359,11 +359,25 @@ def loss_value(model, x, y, outputs, loss, sample_weight):
             return model.compute_loss(
                 x=x, y=y, y_pred=outputs, sample_weight=sample_weight, training=True
             )
-        value = keras.losses.get(loss)(y, outputs)
+        known = keras.losses.get(loss)
+        if not isinstance(known, keras.losses.Loss):
+            y = _of_the_rank(y, outputs)
+        value = known(y, outputs)
         penalties = [tf.cast(penalty, value.dtype) for penalty in model.losses]
         return tf.add_n([tf.reduce_mean(value), *penalties])
     except (ValueError, tf.errors.InvalidArgumentError) as error:
         raise _unfit(y, outputs, error) from error
+
+
+def _of_the_rank(y, outputs):
+    """Return y with, or without, a last axis of one: Keras does it for functions."""
+    if hasattr(y, "shape") and hasattr(outputs, "shape"):
+        more = len(outputs.shape) - len(y.shape)
+        if more == 1 and outputs.shape[-1] == 1:
+            return y[..., None]
+        if more == -1 and y.shape[-1] == 1:
+            return y[..., 0]
+    return y
 
 
 def _unfit(y, outputs, why):

@@ -167,6 +167,12 @@ def learned(share, error):
     return trained(probed(EVEN), checks=checks)
 
 
+def validated(own, held):
+    """Shares of samples that were trained on, and of the validation data."""
+    more = {"constant_loss": LOSS, "validation_loss": (1 - held) * LOSS}
+    return trained(probed(EVEN), skill=own, **more)
+
+
 def waving(height):
     """Losses a tenth below those of other samples; those of the probe tell nothing."""
     wave = LOSS * (0.9 + height * np.tile([1, -1], 100))
@@ -257,6 +263,7 @@ HEADS = "row: the lab's networks have one output layer"
 PROBES = "row: the lab always measures"
 HISTORY = "layer: the lab keeps no gradient of each step"
 SURE = "row: the lab measures all that it trains on"
+HEART = "row: the lab has no validation data"
 LOSSES = "row: the lab's loss is never below 0"
 INPUTS = "row: the lab's branches all have the same scale"
 
@@ -298,6 +305,12 @@ def _losses_and_zeros():
     yield Row("SURE, and learning", learned(0.21, 0.2), "healthy", lab=SURE)
     yield Row("TOLD -", waving(0.1), "healthy", lab=SURE)
     yield Row("TOLD +", waving(0.13), "not_learning", None, 200, SURE)
+    yield Row("LEARNED, by heart -", validated(0.3, 0.035), "healthy", lab=HEART)
+    heart = validated(0.3, 0.025), "not_learning", None, 200
+    yield Row("LEARNED, by heart +", *heart, HEART)
+    yield Row("SKILL, by heart -", validated(0.19, 0.0), "healthy", lab=HEART)
+    heart = validated(0.21, 0.0), "not_learning", None, 200
+    yield Row("SKILL, by heart +", *heart, HEART)
     yield Row("LEARNED, early", trained(even, skill=0, steps=49), "not_measured")
     yield Row(
         "LEARNED, late", trained(even, skill=0, steps=50), "not_learning", None, 50

@@ -6,6 +6,9 @@ their median (absolute error), the logarithm or the logit of the mean (cross-ent
 of logits), zeros, and the mean of the model's own outputs. From the best of them the
 loss is minimized numerically, for losses that have no closed form. Every constant's
 loss bounds that of the best from above, so that trying one more never hurts.
+
+No constant is taken that the activation of the outputs cannot give, if it can give the
+targets: many a loss of probabilities falls for ever outside of them.
 """
 
 import math
@@ -16,12 +19,17 @@ import numpy as np
 import scipy.optimize
 import tensorflow as tf
 
+from coursekit.clinic._facts import RANGES
+
 #: Steps of the numerical search.
 SEARCH = 30
 #: Where to look whether a loss has a least value, and how much lower it is at the
 #: second place if it has none. Margin: a logarithm has 2, a root 32, a line 1000; a
 #: fifth power is still within float32.
 PLACES, FALLS = (1e3, 1e6), 30.0
+#: Outputs are within the ends of their activation but for so much. Margin: rounding of
+#: a softmax over a thousand classes 1e-6.
+SLACK = 1e-4
 #: Shares of classes are taken as they are from so many labels a class. From fewer
 #: labels they would know which classes this batch happens to hold, and one more of
 #: each class is counted (Laplace's rule of succession).
@@ -48,7 +56,7 @@ class Baseline:
     outputs: object
 
 
-def best_constant(value, outputs, targets):
+def best_constant(value, outputs, targets, activation=None):
     """Search the constant output of the least loss.
 
     Parameters
@@ -58,16 +66,23 @@ def best_constant(value, outputs, targets):
     outputs : tree of tensors
         Those of the model.
     targets : tree of arrays
+    activation : str, optional
+        That of the outputs, if there is one array of them.
 
     Returns
     -------
     Baseline
     """
     flat = [np.asarray(o, "float32") for o in keras.tree.flatten(outputs)]
-    search = _Search(value, outputs, flat)
     targets = [np.asarray(t) for t in keras.tree.flatten(targets)]
     targets = targets if len(targets) == len(flat) else [None] * len(flat)
+    search = _Search(value, outputs, flat)
     choices = [_of_one(o, t) for o, t in zip(flat, targets, strict=True)]
+    if len(flat) == 1 and _can_give(activation, targets[0], flat[0]):
+        search.low, search.high = RANGES[activation]
+        search.sums_to_1 = activation == "softmax"
+        # the mean of the model's own outputs is one of its outputs
+        choices = [[choices[0][0], *filter(search.allows, choices[0][1:])]]
     best = [options[0] for options in choices]
     loss = search.loss(best)
     for n, options in enumerate(choices):
@@ -92,6 +107,16 @@ class _Search:
     def __init__(self, value, outputs, flat):
         self._value, self._outputs = value, outputs
         self._shapes = [o.shape for o in flat]
+        # what the outputs can be
+        self.low, self.high, self.sums_to_1 = -math.inf, math.inf, False
+
+    def allows(self, constant):
+        """Tell whether the outputs can be a constant, but for rounding."""
+        inside = (
+            self.low - SLACK <= constant.min() <= constant.max() <= self.high + SLACK
+        )
+        sums = constant.sum(axis=-1)
+        return inside and (not self.sums_to_1 or abs(sums - 1).max() < SLACK)
 
     def packed(self, constants):
         """Return the constants as outputs of the model."""
@@ -106,15 +131,16 @@ class _Search:
         found = float(self._value(self.packed(constants)))
         return found if math.isfinite(found) else math.nan
 
-    def _loss_and_gradient(self, point):
-        parts = np.split(point.astype("float32"), self._cuts)
-        parts = [
-            tf.constant(p.reshape(1, *s[1:]))
-            for p, s in zip(parts, self._shapes, strict=True)
-        ]
+    def _parts(self, point):
+        """Return the constants of one array of numbers."""
+        parts = zip(np.split(point, self._cuts), self._shapes, strict=True)
+        return [tf.constant(p.reshape(1, *s[1:]), tf.float32) for p, s in parts]
+
+    def _loss_and_gradient(self, point, through=tf.identity):
+        parts = self._parts(point)
         with tf.GradientTape() as tape:
             tape.watch(parts)
-            loss = self._value(self.packed(parts))
+            loss = self._value(self.packed([through(p) for p in parts]))
         found = tape.gradient(loss, parts, unconnected_gradients="zero")
         gradient = np.concatenate([np.ravel(g) for g in found]).astype("float64")
         return float(loss), gradient
@@ -126,28 +152,36 @@ class _Search:
     def refine(self, constants, loss):
         """Return the constants and the loss of a minimum nearby, if there is one."""
         start = np.concatenate([np.ravel(c) for c in constants]).astype("float64")
-        size = abs(loss) or 1.0
+        size, through, ends = abs(loss) or 1.0, tf.identity, (self.low, self.high)
+        if self.sums_to_1:
+            # any numbers are logarithms of outputs, but for a factor
+            start = np.log(np.maximum(start, keras.config.epsilon()))
+            through, ends = tf.nn.softmax, (-math.inf, math.inf)
 
         def scaled(point):
-            value, gradient = self._loss_and_gradient(point)
+            value, gradient = self._loss_and_gradient(point, through)
             return value / size, gradient / size
 
         first = np.linalg.norm(scaled(start)[1])
         if math.isfinite(first) and first > 0:
             found = scipy.optimize.minimize(
-                scaled, start, jac=True, method="L-BFGS-B", options={"maxiter": SEARCH}
+                scaled,
+                start,
+                jac=True,
+                method="L-BFGS-B",
+                bounds=[ends] * len(start),
+                options={"maxiter": SEARCH},
             )
             if math.isfinite(found.fun) and size * found.fun < loss:
-                start, loss = found.x, float(size * found.fun)
-        parts = np.split(start, self._cuts)
-        best = [p.reshape(1, *s[1:]) for p, s in zip(parts, self._shapes, strict=True)]
-        return best, loss
+                best = [through(p).numpy() for p in self._parts(found.x)]
+                return best, float(size * found.fun)
+        return constants, loss
 
     def bottomless(self, constants):
         """Tell whether the loss falls along its gradient as far as one goes.
 
         A logarithm falls to its double between the two places, a line to its
-        thousandfold.
+        thousandfold. Within ends it does not get there.
         """
         start = np.concatenate([np.ravel(c) for c in constants]).astype("float64")
         gradient = self._loss_and_gradient(start)[1]
@@ -155,7 +189,8 @@ class _Search:
         if not (math.isfinite(size) and size > 0):
             return False
         away = gradient / size * max(1.0, np.linalg.norm(start))
-        near, far = (self._loss_and_gradient(start - t * away)[0] for t in PLACES)
+        places = (np.clip(start - t * away, self.low, self.high) for t in PLACES)
+        near, far = (self._loss_and_gradient(place)[0] for place in places)
         return bool(near < 0 and math.isfinite(far) and far < FALLS * near)
 
     def per_sample(self, constants):
@@ -166,6 +201,15 @@ class _Search:
             loss = self._value(keras.tree.pack_sequence_as(self._outputs, outputs))
         found = tape.gradient(loss, outputs, unconnected_gradients="zero")
         return math.sqrt(sum(float(tf.reduce_sum(g * g)) for g in found))
+
+
+def _can_give(activation, target, output):
+    """Tell whether an activation is known, and the targets are what it can give."""
+    if activation not in RANGES or target is None or target.dtype.kind not in "biuf":
+        return False
+    low, high = RANGES[activation]
+    alike = target.size == output.size
+    return alike and low - SLACK <= target.min() <= target.max() <= high + SLACK
 
 
 def _of_one(output, target):

@@ -10,6 +10,7 @@ import tensorflow as tf
 from coursekit import _taps
 from coursekit._norms import stable_norm
 from coursekit.clinic._baseline import best_constant
+from coursekit.clinic._facts import output_activation
 from coursekit.clinic.trace import Check
 from coursekit.probing import loss_value, probe_with_outputs, unchanged
 
@@ -57,7 +58,8 @@ def checkup(model, x, y, loss=None, sample_weight=None, step=0, few=None):
             if few is not None and few < size:
                 outputs = model(x, training=True)
                 told = float(value(outputs))
-            baseline = best_constant(value, outputs, y)
+            active = output_activation(model, probed.layers)
+            baseline = best_constant(value, outputs, y, active)
             answers = _answers(model, x)
             # before training the moving averages say nothing
             inference = float(value(answers)) if step else math.nan
@@ -163,7 +165,7 @@ def _is_unpaired(model, batch, outputs, loss):
     return abs(now - then) <= ROUNDING * max(abs(now), abs(then))
 
 
-def constant_loss(model, x, targets, loss=None):
+def constant_loss(model, x, targets, loss=None, called=()):
     """Return the loss of the best constant output over more targets than a batch has.
 
     Parameters
@@ -175,6 +177,8 @@ def constant_loss(model, x, targets, loss=None):
         Those of several batches.
     loss : optional
         As :func:`coursekit.probe` takes it.
+    called : list of str
+        The rows of a probe.
     """
     try:
         size = len(keras.tree.flatten(targets)[0])
@@ -187,7 +191,8 @@ def constant_loss(model, x, targets, loss=None):
             def value(outputs):
                 return loss_value(model, None, targets, outputs, loss, None)
 
-            return best_constant(value, outputs, targets).loss
+            active = output_activation(model, called)
+            return best_constant(value, outputs, targets, active).loss
     except _UNFIT:
         # a loss that takes something else
         return math.nan
@@ -255,40 +260,6 @@ def _sway(outputs, baseline):
     move, loss = spread * baseline.output_gradient, abs(baseline.loss)
     # 0 says that the outputs are the same, not that the loss is flat there
     return move / loss if move and 0 < loss < math.inf else math.nan
-
-
-def heads(model, names):
-    """Return which of the layers ``names`` make the outputs of ``model``.
-
-    A Functional model knows; of others the last layer is taken.
-    """
-    outputs = getattr(model, "outputs", None) or []
-    found = {_head_below(output, names) for output in outputs} - {None}
-    return sorted(found, key=names.index) or list(names[-1:])
-
-
-def _head_below(tensor, names):
-    """Return the last of the layers ``names`` on the one way to a tensor, or None."""
-    operation, *_ = getattr(tensor, "_keras_history", (None,))
-    if operation is None:
-        return None
-    if maker := _maker(operation, names):
-        return maker
-    inputs = keras.tree.flatten(operation.input) if single(operation) else []
-    return _head_below(inputs[0], names) if len(inputs) == 1 else None
-
-
-def _maker(operation, names):
-    """Return which of the layers an operation is, or the last inside of it; or None."""
-    if operation.name in names or not isinstance(operation, keras.Layer):
-        return operation.name if operation.name in names else None
-    inside = {layer.name for layer in _taps.leaves(operation)}
-    return next((name for name in reversed(names) if name in inside), None)
-
-
-def single(operation):
-    """Tell whether an operation of a graph is used once: it has one input then."""
-    return len(getattr(operation, "_inbound_nodes", ())) == 1
 
 
 def bad_parts(x, y, sample_weight=None):

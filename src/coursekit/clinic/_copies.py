@@ -13,9 +13,14 @@ import tensorflow as tf
 
 from coursekit._taps import leaves, own_kernels
 from coursekit.clinic._baseline import best_constant
+from coursekit.clinic._facts import output_activation
+from coursekit.clinic.diagnosis import rules
 from coursekit.probing import call, unchanged
 
-# The share learned is measured on so many samples at most.
+#: Of so many samples or more a quarter is held back, and what was learned is measured
+#: on that: noise is learned by heart, too. Of fewer a quarter would tell nothing.
+ENOUGH = 256
+# It is measured on so many at most.
 _SAMPLES = 512
 # Steps between two looks at the clock.
 CHUNK = 10
@@ -24,11 +29,20 @@ LATE = "no time was left"
 
 @dataclass(frozen=True)
 class Run:
-    """What a copy learned: a share, after so many steps; why it failed, if it did."""
+    """What a copy learned: a share, after so many steps; why it failed, if it did.
+
+    ``seen`` is the share of samples that it was trained on; NaN if that is ``share``.
+    """
 
     share: float
     steps: int
     failure: str = ""
+    seen: float = math.nan
+
+    @property
+    def by_heart(self):
+        """Whether what was learned holds for the samples of the training alone."""
+        return self.seen >= rules.SKILL and self.share < rules.LEARNED
 
 
 class Copies:
@@ -62,6 +76,11 @@ class Copies:
         if used and not self.build:
             begin = "are drawn anew" if self._drawn else "begin where it stands"
             self.notes.append(f"The model was trained before: the copies {begin}.")
+        seen, held = _split(len(x))
+        told = f"{min(len(held), _SAMPLES)} samples that no copy was trained on"
+        if not len(held):
+            told = f"the {len(seen)} samples of the training: too few to hold some back"
+        self.notes.append(f"The shares are of {told}.")
         top = self.model.layers
         if any(
             own_kernels(a) and a not in top for a in leaves(self.model) if not _cell(a)
@@ -135,10 +154,10 @@ class Copies:
         loop.reset(model, optimizer)
         x = x.astype("float32") if x.dtype.kind == "f" else x
         y, done = loop.targets(x, y), 0
-        data, order = (
-            (tf.constant(x), tf.constant(y)),
-            _order(seed, len(x), self, steps),
-        )
+        # a remedy may have left some out
+        seen, held = _split(len(x))
+        data = tf.constant(x), tf.constant(y)
+        order = seen[_order(seed, len(seen), self, steps)]
         for rows in np.split(order, range(CHUNK, steps, CHUNK)):
             value, norms = loop.train(*data, tf.constant(rows))
             done += len(rows)
@@ -147,7 +166,9 @@ class Copies:
         finite = norms.numpy()[np.isfinite(norms)]
         if remedy is None and len(finite):
             self.norm = float(np.median(finite))
-        return Run(loop.share(x[:_SAMPLES], y[:_SAMPLES]), done)
+        parts = [rows[:_SAMPLES] for rows in (held, seen) if len(rows)]
+        share, *of_seen = (loop.share(x[rows], y[rows]) for rows in parts)
+        return Run(share, done, seen=of_seen[0] if of_seen else math.nan)
 
 
 class _Loop:
@@ -219,15 +240,14 @@ class _Loop:
 
     def share(self, x, y):
         """Return the better share of inference and training: averages lag behind."""
-        found = [
-            share_learned(self.value, self.outputs(tf.constant(x), training)[0], y)
-            for training in (False, True)
-        ]
+        active = output_activation(self.model)
+        both = (self.outputs(tf.constant(x), training)[0] for training in (False, True))
+        found = [share_learned(self.value, outputs, y, active) for outputs in both]
         return max((s for s in found if math.isfinite(s)), default=math.nan)
 
 
 @np.errstate(all="ignore")
-def share_learned(value, outputs, y):
+def share_learned(value, outputs, y, activation=None):
     """Return 1 - loss / loss of the best constant output; NaN if it is not finite.
 
     A negative loss has no share: then it is the difference over the larger size.
@@ -240,11 +260,13 @@ def share_learned(value, outputs, y):
         Of (y, outputs), returns the loss.
     outputs : tf.Tensor of shape (samples, ...)
     y : numpy.ndarray of float32
+    activation : str, optional
+        That of the outputs.
     """
     own = float(value(y, outputs))
     if not math.isfinite(own):
         return math.nan
-    best = best_constant(lambda constant: value(y, constant), outputs, y).loss
+    best = best_constant(lambda c: value(y, c), outputs, y, activation).loss
     size = best if min(best, own) >= 0 else max(abs(best), abs(own))
     share = (best - own) / max(size, 1e-12)
     # a loss of many classes cuts its labels to whole numbers
@@ -252,6 +274,13 @@ def share_learned(value, outputs, y):
     read = y.astype(int) if classes else y
     spread = [np.ptp(np.asarray(a), axis=0).max(initial=0) for a in (outputs, read)]
     return share if all(spread) or len(y) == 1 else min(share, 0.0)
+
+
+def _split(samples):
+    """Return the rows to train on, and those that are held back: the same each time."""
+    rows = np.random.default_rng(0).permutation(samples)
+    held = samples // 4 if samples >= ENOUGH else 0
+    return rows[held:], rows[:held]
 
 
 def _order(seed, samples, copies, steps):

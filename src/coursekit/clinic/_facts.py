@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from coursekit._taps import BOUNDS, leaves, own_kernels
-from coursekit.clinic._checkup import heads, single
+from coursekit.clinic._heads import heads, single
 
 # What a remedy can replace: layers whose constructor says all.
 _KINDS = ("Dense", "Conv1D", "Conv2D", "Conv3D", "LSTM", "GRU", "SimpleRNN")
@@ -26,6 +26,8 @@ _LOSSES = {
     "hinge": "margin",
     "squaredhinge": "margin",
     "kldivergence": "categorical",
+    "dice": "overlap",
+    "tversky": "overlap",
 }
 # Layers between those with kernels that leave a linear map one.
 _LINEAR = ("InputLayer", "Flatten", "Reshape", "Dropout", "BatchNormalization")
@@ -45,6 +47,7 @@ _PROBABILITIES = {
     "binary": ("sigmoid", "hard_sigmoid", "softmax"),
     "categorical": ("softmax",),
     "sparse": ("softmax",),
+    "overlap": ("sigmoid", "hard_sigmoid", "softmax"),
 }
 # Outputs that a loss makes probabilities of: it takes the logits that Keras keeps of a
 # sigmoid, so that training is that of a softmax, or divides by the sum.
@@ -95,7 +98,7 @@ class Facts:
     normalized: bool = False
     # numbers that are trained
     weights: int = 0
-    # "binary", "categorical", "sparse" or "regression"
+    # one of the kinds of _LOSSES
     loss: str | None = None
     from_logits: bool = False
     # activations whose outputs the loss itself makes probabilities of
@@ -218,6 +221,11 @@ def facts_of(model, x=None, y=None, loss=None, optimizer=None, called=()):
         **_of_optimizer(optimizer),
         **_of_data(order, x, y, tokens, ignored),
     )
+
+
+def output_activation(model, called=()):
+    """Return the name of the activation of the one layer of outputs, or None."""
+    return _of_layers(model, leaves(model), called)["output"]
 
 
 def _of_layers(model, order, called):

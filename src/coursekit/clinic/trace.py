@@ -121,6 +121,8 @@ class Trace:
     constant_loss : float
         Of the best constant output, over the targets of the first batches; NaN if it
         is not known.
+    validation_loss : float
+        The least that ``fit`` has found on its validation data; NaN without any.
     facts : Facts or None
         What a remedy must know of the model, its loss and its data.
     """
@@ -141,6 +143,7 @@ class Trace:
     learning_rate: float = math.nan
     notes: list = field(default_factory=list)
     constant_loss: float = math.nan
+    validation_loss: float = math.nan
     facts: object = None
     bad_parts: dict = field(default_factory=dict)
 

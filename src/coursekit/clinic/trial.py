@@ -40,12 +40,14 @@ class Attempt:
         None is the control.
     shares : tuple of float
         For each seed the share of the best constant output's loss that the model
-        takes away; 0 or less: nothing was learned, NaN: the loss is not finite.
+        takes away, of samples that were held back; 0 or less: nothing was learned,
+        NaN: the loss is not finite.
     steps : int
         The fewest that a seed was trained for.
     verdict : str
         "control", "trains", "better" than the control but a share below .2,
-        "no better", "not finite", or "fails" with the reason.
+        "no better", "by heart" (what was learned holds for the samples of the training
+        alone), "control, by heart", "not finite", or "fails" with the reason.
     """
 
     remedy: Remedy | None
@@ -112,6 +114,11 @@ class Trial:
             return "No remedy was tried."
         nothing = f"Nothing beats the control{so_far}."
         control, *others = self.attempts
+        if control.verdict.endswith("by heart"):
+            nothing += (
+                " It learns its samples by heart: see whether each target is that of "
+                "its input; if so, take more samples, or a smaller model."
+            )
         # one seed that passes is a hint; after a few steps half of that is
         beaten = _known_best(control.shares) + (ALIKE if self.ended else BETTER)
         hints = [a for a in others if _known_best(a.shares) > beaten]
@@ -147,7 +154,9 @@ def try_remedies(
     samples, and another draw of what is drawn. Every remedy is tried with one seed,
     those near the cause first; then those that lead, and the control, with the
     others. A remedy counts if its worst seed beats the control's best, and a constant
-    output, by .1. If none trains, the first is tried with other learning rates.
+    output, by .1. If none trains, the first is tried with other learning rates. From
+    256 samples on a quarter is held back, and the shares are of these; fewer are all
+    trained on, and a note says that.
 
     The model is left as it was, and so is the random state of Python and NumPy.
 
@@ -330,12 +339,15 @@ def _attempt(remedy, runs, control):
     shares = tuple(run.share for run in runs)
     failure = next((run.failure for run in runs if run.failure), None)
     verdict = "no better"
+    by_heart = all(run.by_heart for run in runs)
     if remedy is None:
-        verdict = "control"
+        verdict = "control, by heart" if by_heart else "control"
     elif not all(map(math.isfinite, shares)):
         verdict = "not finite"
     elif _above(runs, control):
         verdict = "trains" if _trains(runs, control) else "better"
+    elif by_heart:
+        verdict = "by heart"
     verdict = f"fails: {failure}" if failure else verdict
     return Attempt(remedy, shares, min(run.steps for run in runs), verdict)
 

@@ -108,6 +108,34 @@ def test_a_loss_without_a_minimum_is_told_from_one_that_falls_below_0():
     assert all(abs(value) < 100 for value in least.values() if value != -np.inf)
 
 
+@pytest.mark.parametrize("activation", ["sigmoid", "softmax", "relu", "linear", None])
+def test_no_constant_is_taken_that_the_outputs_cannot_be(activation):
+    """Less than the sum of the outputs, where there is no end."""
+    targets = RNG.dirichlet([1, 2, 3], N).astype("float32")
+    outputs = RNG.dirichlet([1, 1, 1], N).astype("float32")
+
+    def value(out):
+        return keras.ops.mean(keras.ops.square(targets[:, 0] - out[:, 0]) + out[:, 1])
+
+    best = best_constant(value, outputs, targets, activation)
+    if activation in ("linear", None):
+        assert best.loss < -1000
+    else:
+        assert best.loss == pytest.approx(targets[:, 0].var(), abs=1e-4)
+    if activation == "softmax":
+        sums = np.asarray(best.outputs).sum(axis=1)
+        assert sums == pytest.approx(1, abs=1e-5)
+    # targets that an activation cannot give are compared as if it could
+    far = best_constant(
+        lambda out: L.MeanSquaredError()(9 * targets, out),
+        outputs,
+        9 * targets,
+        activation,
+    )
+    if activation != "relu":
+        assert far.loss == pytest.approx(81 * targets.var(axis=0).mean(), rel=1e-3)
+
+
 def test_classes_that_never_come_cost_nothing():
     labels = np.arange(N) % 2
     loss = L.SparseCategoricalCrossentropy(from_logits=True)
@@ -209,15 +237,16 @@ class Squares(keras.losses.Loss):
         return keras.ops.mean(keras.ops.square(y_true - y_pred), axis=-1)
 
 
-def partly(share):
-    """Return a loss of which only a share compares each output with its target."""
+class Partly(Squares):
+    """A loss of which only a share compares each output with its target."""
 
-    def loss(y, out):
-        own = keras.ops.square(out - y[:, None])
-        all_of_them = keras.ops.square(out - y)
-        return keras.ops.mean(all_of_them) + share * keras.ops.mean(own)
+    def __init__(self, share):
+        super().__init__()
+        self.share = share
 
-    return loss
+    def call(self, y_true, y_pred):
+        own = super().call(y_true[:, None], y_pred)
+        return super().call(y_true, y_pred) + self.share * own
 
 
 def test_a_loss_that_compares_all_with_all_is_told():
@@ -225,8 +254,10 @@ def test_a_loss_that_compares_all_with_all_is_told():
     assert checked(model, Y[:, 0], Squares()).unpaired
     assert checked(model, 1e6 * (3 + Y[:, 0]), Squares()).unpaired
     assert not checked(model, Y, Squares()).unpaired
-    assert not checked(model, Y[:, 0], partly(1e-4)).unpaired
-    assert checked(model, Y[:, 0], partly(1e-9)).unpaired
+    # what is a function Keras gives targets of the outputs' shape
+    assert not checked(model, Y[:, 0], Squares().call).unpaired
+    assert not checked(model, Y[:, 0], Partly(1e-4)).unpaired
+    assert checked(model, Y[:, 0], Partly(1e-9)).unpaired
 
 
 @pytest.mark.parametrize("loss", ["mae", "mse", "huber", "log_cosh"])

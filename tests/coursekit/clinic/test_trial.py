@@ -117,6 +117,26 @@ def test_labels_that_the_loss_refuses():
     assert any(code.startswith("y = np.unique(y") for code in cured)
 
 
+@pytest.mark.parametrize("few", [0, 1])
+def test_noise_is_no_cure(few):
+    """From so many samples on a quarter is held back."""
+    samples = _copies.ENOUGH - few
+    x = RNG.normal(size=(samples, 20)).astype("float32")
+    labels = RNG.integers(0, 2, samples)
+    model = keras.Sequential(
+        [keras.Input((20,)), *(layers.Dense(64, "relu") for _ in range(2))]
+    )
+    model.add(layers.Dense(1, "sigmoid"))
+    model.compile("adam", "binary_crossentropy")
+    settings = {"steps": 150, "seeds": 1, "seconds": 300, "verbose": False}
+    trial = coursekit.try_remedies(model, x, labels, **settings)
+    verdicts = {a.verdict for a in trial.attempts}
+    assert (verdicts & {"trains", "better"} == set()) == (not few)
+    assert ("by heart" in verdicts) == (not few)
+    assert ("64 samples that no copy was trained on" in str(trial)) == (not few)
+    assert ("too few to hold some back" in str(trial)) == bool(few)
+
+
 def test_a_healthy_model_needs_nothing():
     loss = keras.losses.BinaryCrossentropy(from_logits=True)
     model = net(
@@ -271,6 +291,26 @@ def test_worse_than_a_constant_is_no_cure():
     assert _attempt(cure, [Run(0.15, 60)], control).verdict == "better"
     assert _attempt(cure, [Run(0.5, 60)], [Run(0.45, 60)]).verdict == "no better"
     assert _attempt(cure, [Run(0.5, 60)], [Run(np.nan, 60)]).verdict == "trains"
+
+
+@pytest.mark.parametrize(
+    "seen, held, by_heart", [(0.19, 0, 0), (0.21, 0.02, 1), (0.21, 0.04, 0)]
+)
+def test_by_heart_is_known_of_what_was_seen_and_not_of_what_was_held_back(
+    seen, held, by_heart
+):
+    from coursekit.clinic._copies import Run
+    from coursekit.clinic.trial import _attempt
+
+    cure = coursekit.clinic.Remedy("a", "a", "lab")
+    runs = [Run(held, 60, seen=seen), Run(held, 60, seen=seen)]
+    control = _attempt(None, runs, runs)
+    assert control.verdict == ("control, by heart" if by_heart else "control")
+    found = _attempt(cure, runs, runs)
+    assert found.verdict == ("by heart" if by_heart else "no better")
+    assert ("samples by heart" in str(Trial((control, found), None))) == bool(by_heart)
+    # of few samples none is held back
+    assert _attempt(None, [Run(0.9, 60)], runs).verdict == "control"
 
 
 def test_what_was_mended_may_need_another_rate():

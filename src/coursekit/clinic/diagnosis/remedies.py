@@ -53,6 +53,7 @@ _WANTED = {
     "binary": "sigmoid",
     "categorical": "softmax",
     "sparse": "softmax",
+    "overlap": "sigmoid",
     "counts": "softplus",
 }
 _SCALED = ("Glorot", "He", "Lecun", "Orthogonal")
@@ -93,8 +94,8 @@ class Remedy:
 
     def __str__(self):
         """Return the advice in a line."""
-        lines = self.code.replace(":\n", ": ").replace("\n    ", "; ").split("\n")
-        code = "; ".join(lines).replace(": ; ", ": ")
+        code = self.code.replace(":\n    ", ": ")
+        code = code.replace("\n    ", "; ").replace("\n", "; ")
         return f"{self.text}: {code} (chapter {self.chapter})"
 
 
@@ -161,6 +162,8 @@ def remedies(judgement, trace):
     little = verdict == "healthy" or judgement.sentence == "unsure"
     if little and late and rules.skill(trace) < rules.SKILL:
         verdict = "weak"
+    if judgement.sentence == "by_heart":
+        verdict = judgement.sentence
     return advice(facts, _signs(judgement, trace), verdict)[:MOST]
 
 
@@ -283,6 +286,19 @@ def _pair(facts, signs):
         )
 
 
+def _generalize(facts, signs):
+    yield Remedy(
+        "See whether each target is that of its input: shuffled apart, they are noise",
+        "for pair in zip(x[:5], y[:5]):\n    print(*pair)",
+        "clinic",
+    )
+    yield Remedy(
+        "Take more samples, or a smaller model, or let hidden units drop",
+        "keras.layers.Dropout(0.5)",
+        "clinic",
+    )
+
+
 def _labels(facts, signs):
     """Bring targets into what the loss takes, or the output to what the targets are."""
     code = "y = (y - y.min()) / (y.max() - y.min())"
@@ -343,7 +359,7 @@ def _output(facts, signs):
     elif facts.from_logits:
         yield _head(facts, "linear", why)
     elif wanted:
-        if facts.output == "linear" and facts.loss != "counts":
+        if facts.output == "linear" and facts.loss not in ("counts", "overlap"):
             name = "SparseCategorical" if facts.loss == "sparse" else facts.loss.title()
             loss = f"keras.losses.{name}Crossentropy(from_logits=True)"
             yield Remedy(
@@ -802,6 +818,8 @@ def _connect(facts, signs):
 _ALWAYS = (_clean, _derivative, _batch, _mask, _pair, _labels, _output)
 _SEEN = (*_ALWAYS, _bound, _relu_output, _creep, _scale, _penalty, _dropped)
 _ORDER = {
+    # other samples are what helps, and no other step
+    "by_heart": (_generalize,),
     # healthy gradients, and little was learned: only what is plain
     "weak": (_pace, _go_on, _frozen, _crossentropy, _nonlinear),
     "vanishing": (_activate, _initialize, _normalize, _raise_once, _adapt),

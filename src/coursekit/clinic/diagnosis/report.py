@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from coursekit.clinic._checkup import bad_parts, checkup, heads
+from coursekit.clinic._checkup import bad_parts, checkup
 from coursekit.clinic._facts import facts_of
+from coursekit.clinic._heads import heads
 from coursekit.clinic._saved import save
 from coursekit.clinic.diagnosis import findings, remedies
 from coursekit.clinic.diagnosis.rules import SENTENCES, judge

@@ -45,6 +45,8 @@ SENTENCES = {
     "early": "Too early to tell: whether the model learns does not show",
     # something was learned, or luck
     "unsure": "Not certain: what was learned is within the scatter of the samples",
+    # what validation data told
+    "by_heart": "Learned by heart: nothing was learned that holds for validation data",
     "bottomless": "Without a bound: the loss has no least value, and falls for ever",
 }
 
@@ -210,6 +212,7 @@ def judge(trace):
         not_measured,
         not_learning,
         unsure,
+        by_heart,
         early,
     )
     for rule in rules:
@@ -893,6 +896,26 @@ def unsure(trace):
         return None
     evidence = _lack_of_skill(trace, SURE * error)
     return Judgement("not_measured", evidence=evidence, sentence="unsure")
+
+
+def by_heart(trace):
+    """Find that what was learned does not hold on the validation data of ``fit``.
+
+    Samples that were trained on are measured with ``training=False`` too: moving
+    averages that lag behind are another fault.
+    """
+    least, constant = trace.validation_loss, trace.constant_loss
+    if trace.last_step < PATIENCE or not 0 <= least < math.inf or not constant > 0:
+        return None
+    last = trace.checks[-1] if trace.checks else None
+    held = 1 - least / constant
+    known = last is not None and 1 - last.inference_loss / last.constant_loss >= SKILL
+    if not (known and held < LEARNED):
+        return None
+    name = "the same share on the validation data, at best"
+    evidence = (*_lack_of_skill(trace), Evidence(name, held, LEARNED))
+    step = trace.last_step
+    return Judgement("not_learning", None, step, evidence, "by_heart")
 
 
 def early(trace):

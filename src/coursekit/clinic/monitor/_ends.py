@@ -131,8 +131,12 @@ class Ends:
     def _probe(self, step):
         """Probe the model; a probe that fails is noted and ends nothing."""
         batch, loss = self._batch(), self._given_loss()
-        if batch is None:
-            self._note("no batch could be kept for the probe: pass batch=(x, y)")
+        what = "batch" if batch is None else "target"
+        if batch is None or batch[1] is None:
+            self._note(
+                f"no {what} could be kept for the probe: pass batch=(x, y), and loss= "
+                "if the model is compiled without one; y is x for an autoencoder"
+            )
             return
         if not step:
             self.bad_parts = bad_parts(*batch)
@@ -163,7 +167,9 @@ class Ends:
         """Measure what a constant output reaches on the targets of many batches."""
         targets = self._recorder.targets
         if targets is not None and _samples(targets) >= _samples(x):
-            self.constant_loss = constant_loss(self._model, x, targets, loss)
+            self.constant_loss = constant_loss(
+                self._model, x, targets, loss, self.called
+            )
 
     def _cure(self, loss):
         if loss is None and getattr(self._model, "loss", None) is None:

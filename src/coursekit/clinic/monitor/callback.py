@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import keras
 import numpy as np
 
-from coursekit.clinic._checkup import heads
+from coursekit.clinic._heads import heads
 from coursekit.clinic.diagnosis.report import answer
 from coursekit.clinic.diagnosis.rules import STOPPING, stops
 from coursekit.clinic.monitor import _export, _hooks, _rows
@@ -32,6 +32,9 @@ class GradientMonitor(keras.callbacks.Callback):
     How far a step moved the weights is measured once in 50 updates, and
     once in 200 after its first 200.
 
+    Of a ``fit`` with validation data the least loss on these is noted: what was learned
+    by heart does not hold there.
+
     Of each batch it is noted which part holds numbers that are not finite: inputs,
     targets or weights. Of a loop or a ``train_step`` of one's own a batch may not be
     seen, and the report says so.
@@ -53,7 +56,8 @@ class GradientMonitor(keras.callbacks.Callback):
         Verdicts that end ``fit`` as soon as they are certain, for instance
         "exploding". ``stopped`` says then which, at which step.
     batch : tuple (x, y) or (x, y, sample_weight), optional
-        Probe with this batch instead of one of the training's own.
+        Probe with this batch instead of one of the training's own. One that is not
+        trained on tells whether what was learned holds for others.
     loss : str, callable or keras.losses.Loss, optional
         Probe with this loss, if the model is compiled without one.
     logs : {False, True, "layers"}
@@ -83,6 +87,7 @@ class GradientMonitor(keras.callbacks.Callback):
         self._logs, self._epoch = logs, []
         self._batch, self._loss = batch, loss
         self._copies = 0
+        self._validation_loss = np.nan
         self._watched = self._optimizer = None
         self._recorder = self._record = self._ends = None
         # batches of this fit that have begun, and those after which all is done
@@ -179,7 +184,11 @@ class GradientMonitor(keras.callbacks.Callback):
             self._ends.look_at_start()
 
     def on_epoch_end(self, epoch, logs=None):
-        """Put the epoch's mean norms into Keras's logs, if that is wanted."""
+        """Note the validation loss; put mean norms into the logs, if wanted."""
+        found = (logs or {}).get("val_loss", np.nan)
+        if type(self.model).test_step is keras.Model.test_step:
+            # of a test_step of one's own it may be anything
+            self._validation_loss = np.fmin(self._validation_loss, found)
         if self._logs and logs is not None:
             self._after_batch()
             self.read()
@@ -356,6 +365,7 @@ class GradientMonitor(keras.callbacks.Callback):
             learning_rate=_learning_rate(self._optimizer),
             notes=[*self._ends.notes, *self._notes()],
             constant_loss=self._ends.constant_loss,
+            validation_loss=float(self._validation_loss),
             facts=self._ends.facts(self._optimizer) if at_end else None,
             bad_parts={n: p for n, p in bad_parts.items() if p is not None},
         )

@@ -88,6 +88,7 @@ CASES = {
             loss="sparse_categorical_crossentropy"), X, (K / 255)[:, None]),
     "counts": lambda: (net(dense(), head=layers.Dense(1, "tanh"), loss="poisson"),
                        X, K[:, None]),
+    "masks": lambda: (net(dense(), head=layers.Dense(3), loss="dice"), X, one_hot()),
     "millions": lambda: (net(dense(), head=layers.Dense(1), loss="mse"),
                          X, 1e6 + 1e5 * X[:, 0]),
     "pixels": lambda: (
@@ -226,6 +227,7 @@ def first_of(name, verdict="not_learning", **signs):
         ("bounded", "keras.layers.Dense(1)"),
         ("relu output", "keras.layers.Dense(1)"),
         ("counts", "keras.layers.Dense(1, activation='softplus')"),
+        ("masks", "keras.layers.Dense(3, activation='sigmoid')"),
         ("outputs dropped", "keras.layers.GaussianDropout(0.0)"),
     ],
 )

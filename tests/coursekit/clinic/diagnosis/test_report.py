@@ -533,6 +533,23 @@ def test_a_model_without_a_loss_is_probed_with_a_given_one(way):
     assert found.verdict == "vanishing"
 
 
+@pytest.mark.parametrize("batch", [None, (X[:32], X[:32])])
+def test_a_training_without_targets_says_what_to_pass(batch):
+    class Penalty(layers.Layer):
+        def call(self, inputs):
+            self.add_loss(keras.ops.mean(keras.ops.square(inputs[0] - inputs[1])))
+            return inputs[1]
+
+    i = keras.Input((8,))
+    model = keras.Model(i, Penalty()([i, layers.Dense(8)(layers.Dense(4)(i))]))
+    model.compile(keras.optimizers.Adam(0.01))
+    monitor = GradientMonitor(batch=batch, loss=batch and "mse")
+    model.fit(X, epochs=10, verbose=0, callbacks=[monitor])
+    found = coursekit.diagnose(monitor)
+    assert ("y is x for an autoencoder" in str(found)) == (batch is None)
+    assert found.verdict == ("not_measured" if batch is None else "healthy")
+
+
 def test_without_a_loss_the_report_says_what_to_pass():
     model = _with_step(_without_a_loss)
     model.compile(SGD(0.1))
@@ -697,6 +714,58 @@ def test_noise_that_is_learned_by_heart_is_no_plain_health():
     how = {"optimizer": "adam", "loss": "sparse_categorical_crossentropy"}
     found = watched(model, x.astype("float32"), labels, steps=120, **how)
     assert found.verdict != "healthy" or "by heart" in str(found)
+
+
+@pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize("noise", [False, True])
+def test_what_does_not_hold_on_validation_data_is_learned_by_heart(noise, own):
+    """Of a test_step of one's own the loss may be anything."""
+
+    class Tested(keras.Model):
+        def test_step(self, data):
+            return {"loss": 9.0}
+
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(800, 20)).astype("float32")
+    y = rng.integers(0, 2, 800) if noise else (x[:, 0] > 0).astype(int)
+    i = keras.Input((20,))
+    keras.utils.set_random_seed(3)
+    hidden = layers.Dense(128, "relu")(layers.Dense(128, "relu")(i))
+    model = (Tested if own else keras.Model)(i, layers.Dense(1, "sigmoid")(hidden))
+    model.compile(keras.optimizers.Adam(3e-3), "binary_crossentropy")
+    monitor = GradientMonitor()
+    fit = {"epochs": 8, "verbose": 0, "callbacks": [monitor]}
+    model.fit(x[:640], y[:640], validation_data=(x[640:], y[640:]), **fit)
+    found = coursekit.diagnose(monitor)
+    assert np.isnan(found.trace.validation_loss) == own
+    assert found.summary.startswith("Learned by heart") == (noise and not own)
+    if noise and not own:
+        assert found.verdict == "not_learning" and len(found.evidence) == 2
+        assert found.remedies[0].text.startswith("See whether each target")
+
+
+@pytest.mark.parametrize("noise", [False, True])
+@pytest.mark.parametrize(
+    "loss, head",
+    [
+        (keras.losses.Dice(), "sigmoid"),
+        (keras.losses.Tversky(), "sigmoid"),
+        (keras.losses.KLDivergence(), "softmax"),
+    ],
+)
+def test_a_loss_of_probabilities_is_compared_with_what_the_outputs_can_be(
+    loss, head, noise
+):
+    """Beyond probabilities it falls for ever: no constant would be the best."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(2048, 5)).astype("float32")
+    z = rng.normal(size=x.shape) if noise else x
+    y = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True) if head == "softmax" else z > 0
+    model = stack(layers.Dense(16, "relu"), out=layers.Dense(5, head), inputs=5)
+    adam = keras.optimizers.Adam(0.02)
+    found = watched(model, x, y.astype("float32"), loss=loss, optimizer=adam)
+    assert (found.verdict == "healthy") == (not noise)
+    assert "below 0" not in str(found)
 
 
 def test_counts_that_nothing_explains_are_not_healthy():
