@@ -64,7 +64,7 @@ def grade_ours(data):
         work.mkdir()
         for name, content in data.items():
             (work / f"{name}.ipynb").write_bytes(content)
-        command = [sys.executable, "-m", "coursegrade.cli", "grade", str(MASTER)]
+        command = [sys.executable, "-m", "coursegrade", "grade", str(MASTER)]
         command += [str(work), "--out", str(Path(folder, "grades"))]
         start = time.perf_counter()
         finish(command)

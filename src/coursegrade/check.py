@@ -70,9 +70,11 @@ def check(path, student=""):
     UnreadableError
         If it is no notebook.
     ValueError
-        If it holds no answer of an assignment.
+        If there is no such file, or it holds no answer of an assignment.
     """
     path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"{path}: there is no such file")
     cells = read_notebook(path.read_bytes())
     tasks = _tasks(cells)
     if not tasks:

@@ -216,6 +216,3 @@ _COMMANDS = (
     ),
     (_simulate, _of_simulate, "make a pretend class to try this", None),
 )
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -264,11 +264,11 @@ def _write(one, entries, sums):
         )
 
 
-def _report(one, entries, sums):
+def _report(one, entries, sums, written=True):
     """Say what became of the files, and where a person must look."""
     counts = Counter(line.what for line in one.intake.lines)
     said = ", ".join(f"{count} {what}" for what, count in counts.items())
-    print(f"{one.out / 'intake.csv'}: {said}")
+    print(f"{one.out / 'intake.csv' if written else 'Files'}: {said}")
     problems = list(one.problems)
     # Who must answer a question is told with the files; a rerun is no answer.
     asked = {each.id for each in one.intake.submissions if each.asked}
@@ -289,8 +289,9 @@ def _report(one, entries, sums):
             )
     # What concerns the class is told in full, in front of the files.
     files = list(_to_look_at(one.intake.look))
-    problems += files[:_SHOWN]
-    if len(files) > _SHOWN:
+    # a dry run writes no intake.csv
+    problems += files[:_SHOWN] if written else files
+    if written and len(files) > _SHOWN:
         problems.append(f"and {len(files) - _SHOWN} more: intake.csv names all")
     for text in problems:
         print(f"Look: {text}", file=sys.stderr)
@@ -327,4 +328,4 @@ def _show(one, jobs, known):
     entries, sums = _finished(one, known)
     for text in tables.changes(one.out, sums):
         print(text)
-    return _report(one, entries, sums)
+    return _report(one, entries, sums, written=False)

@@ -139,6 +139,13 @@ def test_a_dry_run_says_what_would_change_and_writes_nothing(tmp_path, run, grad
     assert "1 of 2 submissions would be graded\n  bob: all tasks" in said
     assert before == {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
     assert len(graded) == 1
+    # there is no intake.csv to look into: all is said
+    for n in range(15):
+        (tmp_path / f"in/{n}.ipynb").write_text("no notebook")
+    _, said, _ = run("in", "--dry-run")
+    assert said.count("not a notebook") == 15 and "intake.csv" not in said
+    _, said, _ = run("in")
+    assert said.count("not a notebook") < 15 and "intake.csv names all" in said
 
 
 def test_what_is_typed_into_review_csv_is_kept(tmp_path, run):

@@ -134,7 +134,7 @@ class Tree:
             elif isinstance(node, ast.ImportFrom):
                 yield from self._taken(source, node)
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-                # python -m coursegrade.cli
+                # python -m coursegrade.examiner.server
                 if "." in node.value and node.value in self.modules:
                     yield Use(node.value, "", node.lineno)
         for name, module in source.handed_on.items():

@@ -63,9 +63,9 @@ def checkup(model, x, y, loss=None, sample_weight=None, step=0, few=None):
             answers = _answers(model, x)
             # before training the moving averages say nothing
             inference = float(value(answers)) if step else math.nan
-            errors = _errors(value, outputs, baseline, size) if step else {}
-            mixes = _mixes_samples(model, x, answers)
-            unpaired = _is_unpaired(model, whole, outputs, loss)
+            more = _errors(value, outputs, baseline, size) if step else {}
+            more["mixes_samples"] = _mixes_samples(model, x, answers)
+            more["unpaired"] = _is_unpaired(model, whole, outputs, loss)
         except _UNFIT:
             if few is not None and few < size:
                 # a model may know no other size of a batch
@@ -81,9 +81,7 @@ def checkup(model, x, y, loss=None, sample_weight=None, step=0, few=None):
         _sway(outputs, baseline),
         below,
         padding,
-        mixes_samples=mixes,
-        unpaired=unpaired,
-        **errors,
+        **more,
     )
 
 

@@ -14,7 +14,6 @@ import tensorflow as tf
 from coursekit._taps import leaves, own_kernels
 from coursekit.clinic._baseline import best_constant
 from coursekit.clinic._facts import output_activation
-from coursekit.clinic.diagnosis import rules
 from coursekit.probing import call, unchanged
 
 #: Of so many samples or more a quarter is held back, and what was learned is measured
@@ -38,11 +37,6 @@ class Run:
     steps: int
     failure: str = ""
     seen: float = math.nan
-
-    @property
-    def by_heart(self):
-        """Whether what was learned holds for the samples of the training alone."""
-        return self.seen >= rules.SKILL and self.share < rules.LEARNED
 
 
 class Copies:

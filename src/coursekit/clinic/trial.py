@@ -335,11 +335,16 @@ def _trains(runs, control):
     return _above(runs, control) and min(r.share for r in runs) >= rules.SKILL
 
 
+def _by_heart(run):
+    """Tell whether what was learned holds for the samples of the training alone."""
+    return run.seen >= rules.SKILL and run.share < rules.LEARNED
+
+
 def _attempt(remedy, runs, control):
     shares = tuple(run.share for run in runs)
     failure = next((run.failure for run in runs if run.failure), None)
     verdict = "no better"
-    by_heart = all(run.by_heart for run in runs)
+    by_heart = all(map(_by_heart, runs))
     if remedy is None:
         verdict = "control, by heart" if by_heart else "control"
     elif not all(map(math.isfinite, shares)):

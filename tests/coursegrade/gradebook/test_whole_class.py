@@ -73,7 +73,7 @@ def test_an_interrupted_run_goes_on(tmp_path, warm):
     arguments += ["--secret", "s", "--jobs", "1"]
     journal = tmp_path / "g/tiny/journal.jsonl"
     run = subprocess.Popen(
-        [sys.executable, "-m", "coursegrade.cli", *arguments],
+        [sys.executable, "-m", "coursegrade", *arguments],
         env=grader_environment(),
         stderr=subprocess.PIPE,
         text=True,
