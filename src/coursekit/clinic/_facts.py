@@ -1,13 +1,14 @@
 """What a remedy must know of a model, its loss, its optimizer and its data."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import keras
 import numpy as np
 
 from coursekit._taps import BOUNDS, leaves, own_kernels
 from coursekit.clinic._heads import heads, single
+from coursekit.probing import unchanged
 
 # What a remedy can replace: layers whose constructor says all.
 _KINDS = ("Dense", "Conv1D", "Conv2D", "Conv3D", "LSTM", "GRU", "SimpleRNN")
@@ -42,6 +43,8 @@ RANGES = BOUNDS | {
     "celu": (-1, math.inf),
     "log_sigmoid": (-math.inf, 0),
 }
+# Operations of Keras that leave the outputs of a layer what they are.
+_SHAPES = ("Cast", "ExpandDims", "GetItem", "Reshape", "Squeeze", "Transpose")
 # What gives the probabilities that a loss takes.
 _PROBABILITIES = {
     "binary": ("sigmoid", "hard_sigmoid", "softmax"),
@@ -49,14 +52,16 @@ _PROBABILITIES = {
     "sparse": ("softmax",),
     "overlap": ("sigmoid", "hard_sigmoid", "softmax"),
 }
+# Losses that a linear output does not fit.
+_WANT_POSITIVE = (*_PROBABILITIES, "counts")
 # Outputs that a loss makes probabilities of: it takes the logits that Keras keeps of a
 # sigmoid, so that training is that of a softmax, or divides by the sum.
 _COMPLETED = {
     "categoricalcrossentropy": ("sigmoid", "softplus", "exponential"),
     "sparsecategoricalcrossentropy": ("sigmoid",),
 }
-# Of large data a part tells the size.
-_ROWS = 2048
+# Of large data a part tells the size, and a smaller one the sign of the outputs.
+_ROWS, _FEW = 2048, 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,12 +220,24 @@ def facts_of(model, x=None, y=None, loss=None, optimizer=None, called=()):
     order = leaves(model)
     tokens = any(isinstance(layer, keras.layers.Embedding) for layer in order)
     ignored = getattr(loss, "ignore_class", None)
-    return Facts(
+    facts = Facts(
         **_of_layers(model, order, called),
         **_of_loss(loss),
         **_of_optimizer(optimizer),
         **_of_data(order, x, y, tokens, ignored),
     )
+    # what a model that is no graph does behind its last layer is not known
+    hidden = facts.output == "linear" and not facts.functional and x is not None
+    if hidden and facts.loss in _WANT_POSITIVE and _never_below_0(model, x):
+        return replace(facts, output=None, head=None)
+    return facts
+
+
+def _never_below_0(model, x):
+    with unchanged(model):
+        x = keras.tree.map_structure(lambda a: a[:_FEW], x)
+        outputs = keras.tree.flatten(model(x, training=False))
+    return all(np.min(o) >= 0 for o in outputs)
 
 
 def output_activation(model, called=()):
@@ -254,6 +271,12 @@ def _of_layers(model, order, called):
     head = next((p for p in parts if [p.name] == ends), None)
     if head is not None:
         output = head.activation
+    units = head and (head.config.get("units") or head.config.get("filters"))
+    if operations := _operations(model):
+        # no line of Keras's names takes one out of a model
+        known = {name.replace("_", ""): name for name in RANGES}
+        alone = len(operations) == 1 and output == "linear"
+        head, output = None, known.get(operations[0].lower()) if alone else None
     hidden = [p for p in parts if p.name not in ends]
     plain = all(type(a).__name__ in (*_LINEAR, *_KINDS[:4]) for a in order)
     linear = plain and all(p.activation == "linear" for p in hidden)
@@ -264,11 +287,24 @@ def _of_layers(model, order, called):
         "dropout": tuple(p for p in dropout if hasattr(keras.layers, p.kind)),
         "behind": tuple(_behind(model, [p.name for p in dropout])),
         "output": output,
-        "units": head and (head.config.get("units") or head.config.get("filters")),
+        "units": units,
         "functional": bool(getattr(model, "inputs", None)),
         "normalized": any("Normalization" in type(layer).__name__ for layer in order),
         "weights": sum(math.prod(v.shape) for v in model.trainable_variables),
     }
+
+
+def _operations(model):
+    """Return the names of those that end the way to the only output, and no layers."""
+    found, tensors = [], getattr(model, "outputs", None) or []
+    while len(tensors) == 1:
+        operation = getattr(tensors[0], "_keras_history", [None])[0]
+        layer = operation is None or isinstance(operation, keras.Layer)
+        if layer or not single(operation):
+            break
+        found.append(type(operation).__name__)
+        tensors = keras.tree.flatten(operation.input)
+    return [name for name in found if name not in _SHAPES]
 
 
 def _behind(model, names):
@@ -276,7 +312,9 @@ def _behind(model, names):
     tensors = getattr(model, "outputs", None) or []
     while len(tensors) == 1:
         layer = getattr(tensors[0], "_keras_history", [None])[0]
-        if layer is None or not single(layer) or own_kernels(layer):
+        if not isinstance(layer, keras.Layer) or not single(layer):
+            return
+        if own_kernels(layer):
             return
         if layer.name in names:
             yield layer.name

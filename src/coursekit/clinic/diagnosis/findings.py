@@ -109,8 +109,7 @@ def _mask(trace):
 
 def _samples(trace):
     """Find samples that are not each for itself: in the model, or in the loss."""
-    check = trace.checks[-1] if trace.checks else None
-    if check is not None and check.mixes_samples:
+    if rules.mixed(trace):
         text = "the outputs of a sample depend on the other samples of its batch: an "
         text += "operation goes along the axis of the samples, such as a softmax"
         yield Finding("mixed", f"{text} over axis 0")

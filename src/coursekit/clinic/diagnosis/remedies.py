@@ -129,6 +129,8 @@ class Signs:
         Only padding reaches the loss.
     unpaired : bool
         The loss compares no output with its own target.
+    mixed : bool
+        The outputs of a sample depend on the others.
     """
 
     sudden: bool = False
@@ -143,6 +145,7 @@ class Signs:
     norm: float = math.nan
     inverted: bool = False
     unpaired: bool = False
+    mixed: bool = False
 
 
 def remedies(judgement, trace):
@@ -215,6 +218,7 @@ def _signs(judgement, trace):
         norm=float(np.median(before)) if len(before) else math.nan,
         inverted=rules.padding_alone(trace),
         unpaired=rules.unpaired(trace),
+        mixed=rules.mixed(trace),
     )
 
 
@@ -282,6 +286,16 @@ def _pair(facts, signs):
             "Give the targets the shape of the outputs, a row for each sample: the "
             "loss compares each output with the targets of all samples",
             f"y = y.reshape(len(y), {shape})",
+            "clinic",
+        )
+
+
+def _axis(facts, signs):
+    if signs.mixed:
+        yield Remedy(
+            "Let operations go along the axis of the classes, the last one, and not "
+            "along that of the samples",
+            "keras.layers.Softmax(axis=-1)",
             "clinic",
         )
 
@@ -815,7 +829,7 @@ def _connect(facts, signs):
         )
 
 
-_ALWAYS = (_clean, _derivative, _batch, _mask, _pair, _labels, _output)
+_ALWAYS = (_clean, _derivative, _batch, _mask, _pair, _axis, _labels, _output)
 _SEEN = (*_ALWAYS, _bound, _relu_output, _creep, _scale, _penalty, _dropped)
 _ORDER = {
     # other samples are what helps, and no other step

@@ -360,6 +360,11 @@ def unpaired(trace):
     return bool(trace.checks) and trace.checks[-1].unpaired and not learns(trace)
 
 
+def mixed(trace):
+    """Tell whether the outputs of a sample depend on the others of its batch."""
+    return bool(trace.checks) and trace.checks[-1].mixes_samples
+
+
 def padding_alone(trace):
     """Tell whether of all steps of a sequence only padding reaches the loss."""
     # later a layer may be dead for all that is no padding

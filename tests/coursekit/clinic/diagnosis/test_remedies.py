@@ -235,6 +235,57 @@ def test_an_output_gets_what_loss_and_targets_want(name, code):
     assert first_of(name).code == code
 
 
+OPERATIONS = {
+    "none": (lambda z: z, "linear"),
+    "of a shape": (lambda z: keras.ops.squeeze(z, -1), "linear"),
+    "an activation": (lambda z: keras.ops.reshape(keras.ops.sigmoid(z), (-1,)),
+                      "sigmoid"),
+    "of a long name": (keras.ops.hard_sigmoid, "hard_sigmoid"),
+    "no activation": (lambda z: 3 * z, None),
+    "two": (lambda z: 1 - keras.ops.sigmoid(z), None),
+    "of two inputs": (lambda z: z + z, None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_what_an_operation_makes_of_the_outputs_is_known_or_told_apart(name):
+    """A model whose outputs an operation makes had no facts, and no report."""
+    ends, output = OPERATIONS[name]
+    i = keras.Input((8,))
+    model = keras.Model(i, ends(layers.Dense(1)(dense("tanh")(i))))
+    facts = facts_of(model, X, K > 0, "binary_crossentropy")
+    assert facts.output == output
+    # only a layer can be made anew
+    assert (facts.head is not None) == (name in ("none", "of a shape"))
+    logits = output == "linear"
+    report = coursekit.diagnose(model, X, K > 0, loss="binary_crossentropy")
+    assert any("logits" in remedy.text for remedy in report.remedies) == logits
+
+
+@pytest.mark.parametrize("end", [None, keras.ops.sigmoid, keras.ops.exp])
+def test_what_a_subclassed_model_makes_of_its_last_layer_is_not_known(end):
+    class Own(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.one, self.two = dense("tanh"), layers.Dense(1)
+
+        def call(self, x):
+            z = self.two(self.one(x))
+            return z if end is None else end(z)
+
+    for loss in ("binary_crossentropy", "poisson", "mse"):
+        report = coursekit.diagnose(Own(), X, (K > 0)[:, None], loss=loss)
+        misfit = end is None and loss != "mse"
+        assert (
+            any(
+                "Tell the loss" in r.text or "softplus" in r.text
+                for r in report.remedies
+            )
+            == misfit
+        )
+        assert ("head" in {f.kind for f in report.findings}) == misfit
+
+
 @pytest.mark.parametrize(
     "activation, loss, mended",
     [

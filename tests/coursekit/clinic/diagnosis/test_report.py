@@ -810,6 +810,8 @@ def test_a_softmax_over_the_samples_is_found_though_it_trains():
         loss = "sparse_categorical_crossentropy"
         found = watched(stack(out=out), y=labels, loss=loss, rate=0.1)
         assert ("mixed" in kinds(found)) == (axis == 0)
+        codes = [remedy.code for remedy in found.remedies]
+        assert codes[:1] == ["keras.layers.Softmax(axis=-1)"] * (axis == 0)
 
 
 # --- zeros that are there by construction -------------------------------------
