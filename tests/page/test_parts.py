@@ -145,6 +145,48 @@ def test_excerpts_of_the_search_have_no_notes(visit):
     entry.locator("p.context").wait_for()
     text = entry.inner_text()
     assert "gain" in text and "times the root of its fan-in" not in text
+    # nor what the page says of itself
+    assert "minutes" not in text
+
+
+def test_a_search_without_a_hit_asks_for_nothing_that_is_not_there(visit):
+    page = visit("search.html?q=zebra")
+    page.get_by_text("No page has all of these words").wait_for()
+
+
+def test_a_threshold_has_its_whole_text():
+    """Napoleon takes what stands before a colon of a comment's first line for a type."""
+    values = soup(HTML / "book/reference/api.html").select("dl.py.data")
+    assert len(values) > 20
+    for value in values:
+        assert value.dd.p and not value.select(".field-list"), value.dt.get_text()
+
+
+def test_the_title_of_a_fold_stays_in_its_place(visit):
+    page = visit("book/vanishing.html")
+    fold = page.locator("details.hide").first
+    title = fold.locator("summary p:visible")
+    before = title.bounding_box()["x"]
+    fold.locator("summary").click()
+    assert title.bounding_box()["x"] == before
+
+
+def test_lines_of_python_in_a_report_keep_their_indentation(visit):
+    page = visit("book/clinic.html", viewport=PHONE)
+    lines = page.locator(".output.text_html pre")
+    assert lines.count() > 9
+    kept = lines.evaluate_all("(all) => all.map((e) => getComputedStyle(e).whiteSpace)")
+    assert set(kept) == {"pre"}
+    wide = page.locator(".output.text_html pre.wider")
+    assert wide.count() and wide.first.get_attribute("tabindex") == "0"
+
+
+def test_no_option_parts_behind_its_dashes(visit):
+    page = visit("book/teach.html", viewport=PHONE)
+    rows = page.locator("code.option > .pre").evaluate_all(
+        "(all) => all.map((e) => [e.textContent, e.getClientRects().length])"
+    )
+    assert len(rows) > 20 and all(count == 1 for _, count in rows), rows
 
 
 def test_the_contents_show_where_the_reader_is(visit):

@@ -29,8 +29,14 @@ def test_tables_of_four_columns_need_no_wider_screen():
             assert len(table["names"]) >= 4 and len(set(table["names"])) == 4
         page.set_viewport_size({"width": 1280, "height": 800})
         assert not any(table["names"] for table in tables.evaluate_all(SEEN))
-        # those of a trial, which a cell prints
+        # so do the cells of those that ask for it
         page.set_viewport_size(PHONE)
+        for name, columns in (("reference/claims", 4), ("conclusions", 2)):
+            page.goto(f"{address}book/{name}.html")
+            seen = page.locator("table.stacked").evaluate_all(SEEN)
+            assert seen and all(len(set(t["names"])) == columns for t in seen)
+            assert all(t["right"] <= PHONE["width"] for t in seen)
+        # those of a trial, which a cell prints
         page.goto(f"{address}book/clinic.html")
         printed = page.locator(".cell_output table").evaluate_all(SEEN)
         trials = [table for table in printed if table["columns"] == 4]

@@ -11,6 +11,7 @@ Everything that hangs on the theme's own HTML is in this folder, one idea a modu
 ``outputs``     long printed lines on a phone; cells that check an answer
 ``glossary``    what a term means, in the margin, or on hover and on focus
 ``tables``      rows of wide tables stacked on a phone
+``options``     names of options, which no line parts
 ``references``  sources in the margin; entries of the bibliography
 ``buttons``     Colab, the notebook, the repository, an issue
 ``head``        description, social card, sitemap, the pages for 404 and /
@@ -32,6 +33,7 @@ from page import (
     glossary,
     head,
     maths,
+    options,
     outputs,
     own_files,
     references,
@@ -49,6 +51,7 @@ MODULES = (
     outputs,
     glossary,
     tables,
+    options,
     references,
     head,
     verdicts,

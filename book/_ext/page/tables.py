@@ -1,7 +1,7 @@
 """Tables of four columns and more: on a phone each row is stacked, a cell a line.
 
 Then the names of the columns stand in the cells; ``page.css`` shows them there and
-nowhere else. A table that has the class ``stacked`` already says what its cells are.
+nowhere else. A narrower table that has the class ``stacked`` is treated alike.
 """
 
 from docutils import nodes
@@ -25,9 +25,10 @@ class Tables(SphinxPostTransform):
         for table in self.document.findall(nodes.table):
             head = next(iter(table.findall(nodes.thead)), None)
             names = [entry.astext() for entry in head[0]] if head else []
-            if len(names) <= FITTING or "stacked" in table["classes"]:
-                continue
-            table["classes"].append("stacked")
+            if "stacked" not in table["classes"]:
+                if len(names) <= FITTING:
+                    continue
+                table["classes"].append("stacked")
             for row in next(iter(table.findall(nodes.tbody))):
                 for name, entry in zip(names, row, strict=False):
                     entry.insert(0, column_name("", name))

@@ -139,7 +139,7 @@ class Trial:
         """Return the table that a notebook shows."""
         tail = "".join(f"<p>{html.escape(text)}</p>" for text in self._tail())
         code = html.escape(self.best.code) if self.best else ""
-        code = code and f'<pre style="white-space:pre-wrap">{code}</pre>'
+        code = code and f'<pre style="overflow-x:auto">{code}</pre>'
         return f"{as_html(self._rows())}{tail}{code}"
 
 
@@ -242,6 +242,7 @@ def _plan(copies, steps):
     verdict = ("vanishing" if place else "not_learning") if _finite(control) else ""
     signs = Signs(place=place, norm=copies.norm)
     remedies = advice(facts, signs, verdict or "exploding", EVERY)
+    remedies = tuple(remedy for remedy in remedies if remedy.changes)
     compilations = sum(bool(r.layers) or "compile(" in r.code for r in remedies)
     left = copies.until - compiled - compilations * (compiled - start)
     # a third of the time is for the other seeds
@@ -302,7 +303,8 @@ def _tried(copies, remedies, steps, seeds, verbose, number=None):
 
 def _readable(share):
     # of a copy that diverges the size says nothing
-    return "below -10" if share < -10 else f"{share:.2f}"
+    # no -0.00
+    return "below -10" if share < -10 else f"{round(share, 2) + 0.0:.2f}"
 
 
 def _short(remedy):

@@ -96,11 +96,12 @@ def test_tensorflow_draws_what_it_would_have_drawn():
     assert draws(False) == draws(True)
 
 
-def test_targets_in_millions():
+def test_targets_in_millions(capsys):
     y = 1e6 + 1e5 * X[:, 0]
     trial = coursekit.try_remedies(net(dense()), X, y, **QUICK)
     assert trial.best.code == "y = (y - y.mean(axis=0)) / (y.std(axis=0) + 1e-7)"
     assert trial.attempts[0].verdict == "control"
+    assert capsys.readouterr().out == ""
 
 
 def test_labels_that_the_loss_refuses():
@@ -420,6 +421,7 @@ def test_shares_can_be_read():
     assert attempt("a", -1e18).learned == "below -10"
     assert attempt("a", -1e18, -30.0).learned == "below -10"
     assert attempt("a", -1e18, 0.3).learned == "below -10 (below -10 to 0.30)"
+    assert attempt("a", -0.001).learned == "0.00"
     assert attempt("a", 0.25, -0.5).learned == "-0.12 (-0.50 to 0.25)"
     assert attempt("a", np.nan, 0.3).learned == "not finite"
     assert attempt("a", np.nan, verdict="fails: why").learned == "-"

@@ -1,4 +1,4 @@
-// Five things that the pages cannot do without a script.
+// Six things that the pages cannot do without a script.
 (() => {
   "use strict";
 
@@ -95,8 +95,18 @@
     }).observe(end);
   }
 
+  // Sphinx asks for categories, of which there are none.
+  const NOTHING = "Your search did not match any documents. Please make sure that all words are spelled correctly and that you've selected enough categories.";
+
+  function nameSearch() {
+    if (typeof Documentation === "undefined") return;
+    const said = "No page has all of these words. Look at their spelling, or take fewer.";
+    Documentation.addTranslations({ messages: { [NOTHING]: said }, plural_expr: "n === 1 ? 0 : 1", locale: "en" });
+  }
+
   function start() {
     markBoxes();
+    nameSearch();
     markRead();
     rememberEnd();
     addCloseButtons();

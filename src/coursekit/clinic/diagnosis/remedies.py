@@ -71,16 +71,20 @@ class Remedy:
         Lines that run where ``keras``, ``np``, ``model``, ``x`` and ``y`` are known.
         A line that makes a layer stands for those that the text names.
     chapter : str
-        The page of the book that shows it working, without its ending.
+        The page of the book that shows it working, without its ending; empty if none
+        does.
     layers : dict
         Name of a layer to what its constructor takes instead; "normalize" is the
         activation behind a BatchNormalization that follows, "kind" another class.
+    changes : bool
+        Whether it changes something; else somebody must look.
     """
 
     text: str
     code: str
     chapter: str
     layers: dict = field(default_factory=dict, repr=False, compare=False)
+    changes: bool = True
 
     def plus(self, other):
         """Return one remedy that does both: either alone would be of no use."""
@@ -96,7 +100,12 @@ class Remedy:
         """Return the advice in a line."""
         code = self.code.replace(":\n    ", ": ")
         code = code.replace("\n    ", "; ").replace("\n", "; ")
-        return f"{self.text}: {code} (chapter {self.chapter})"
+        return f"{self.text}: {code}{self.where}"
+
+    @property
+    def where(self):
+        """The chapter in brackets, behind a space, or nothing."""
+        return f" (chapter {self.chapter})" if self.chapter else ""
 
 
 @dataclass(frozen=True)
@@ -245,7 +254,7 @@ def _unseen(facts, signs):
             "can repair them",
             "kept = [bool(np.isfinite(a).all() and np.isfinite(b).all())"
             " for a, b in zip(x, y)]\nx, y = x[kept], y[kept]",
-            "exploding",
+            "",
         )
 
 
@@ -255,7 +264,7 @@ def _derivative(facts, signs):
             "Add a small constant inside a root, norm, logarithm or division: at 0 it "
             "has no derivative",
             "keras.ops.sqrt(keras.ops.sum(x**2, axis=-1) + keras.config.epsilon())",
-            "exploding",
+            "",
         )
 
 
@@ -275,7 +284,7 @@ def _mask(facts, signs):
             "Give layers a mask that is True where a step counts, not in padding: "
             "it is inverted now",
             f"mask = {'x != 0' if tokens else 'np.any(x != 0, axis=-1)'}",
-            "exploding",
+            "",
         )
 
 
@@ -286,7 +295,7 @@ def _pair(facts, signs):
             "Give the targets the shape of the outputs, a row for each sample: the "
             "loss compares each output with the targets of all samples",
             f"y = y.reshape(len(y), {shape})",
-            "clinic",
+            "",
         )
 
 
@@ -296,20 +305,24 @@ def _axis(facts, signs):
             "Let operations go along the axis of the classes, the last one, and not "
             "along that of the samples",
             "keras.layers.Softmax(axis=-1)",
-            "clinic",
+            "",
         )
 
 
-def _generalize(facts, signs):
+def _joined(facts, signs):
     yield Remedy(
         "See whether each target is that of its input: shuffled apart, they are noise",
         "for pair in zip(x[:5], y[:5]):\n    print(*pair)",
         "clinic",
+        changes=False,
     )
+
+
+def _generalize(facts, signs):
     yield Remedy(
         "Take more samples, or a smaller model, or let hidden units drop",
         "keras.layers.Dropout(0.5)",
-        "clinic",
+        "",
     )
 
 
@@ -326,9 +339,9 @@ def _labels(facts, signs):
             units = int(facts.high) + 1
             text = f"Give the output layer {{}} a unit for each label, {units}: "
             change = {facts.head: {"units": units}}
-            yield _replaced(change, text + facts.wrong_targets, "clinic")
+            yield _replaced(change, text + facts.wrong_targets, "")
     if facts.wrong_targets:
-        yield Remedy(f"{what}: {facts.wrong_targets}", code, "clinic")
+        yield Remedy(f"{what}: {facts.wrong_targets}", code, "")
 
 
 def _bound(facts, signs):
@@ -336,7 +349,7 @@ def _bound(facts, signs):
         yield Remedy(
             "Take a loss that has a least value: a distance of outputs and targets",
             "model.compile(model.optimizer, loss='mean_squared_error')",
-            "exploding",
+            "",
         )
 
 
@@ -351,7 +364,7 @@ def _scale(facts, signs):
         lines.append(f"{name} = ({name} - {mean}) / ({sd} + 1e-7)")
     if lines:
         text = f"Bring the {' and '.join(far)} to mean 0 and variance 1"
-        yield Remedy(text, "\n".join(lines), "exploding")
+        yield Remedy(text, "\n".join(lines), "")
 
 
 # --- output and loss ----------------------------------------------------------
@@ -379,7 +392,7 @@ def _output(facts, signs):
             yield Remedy(
                 "Tell the loss that the outputs are logits: they have no activation",
                 f"model.compile(model.optimizer, {loss})",
-                "vanishing",
+                "clinic",
             )
         yield _head(facts, wanted, why)
     else:
@@ -407,7 +420,7 @@ def _crossentropy(facts, signs):
             f"Take {loss} crossentropy: a squared error hardly corrects classes that "
             "are sure and wrong",
             f"model.compile(model.optimizer, loss='{loss}_crossentropy')",
-            "vanishing",
+            "",
         )
 
 
@@ -423,7 +436,8 @@ def _head(facts, activation, why, units=None):
     change = {"activation": activation} | ({"units": units} if units else {})
     given = "no activation" if activation == "linear" else f"a {activation}"
     text = f"Give the output layer {{}} {given}: {why}"
-    return _replaced({facts.head: change}, text, "vanishing")
+    shown = activation in ("linear", "sigmoid", "softmax")
+    return _replaced({facts.head: change}, text, "clinic" if shown else "")
 
 
 # --- layers -------------------------------------------------------------------
@@ -603,7 +617,7 @@ def _dropped(facts, signs):
     behind = {p: {"rate": 0.0} for p in facts.dropout if p.name in facts.behind}
     if behind:
         text = "Drop no outputs, in {}: a 0 in their place is an answer, and wrong"
-        yield _replaced(behind, text, "clinic")
+        yield _replaced(behind, text, "")
     changes = {}
     for part in (*facts.dropout, *facts.hidden):
         shares = {k: part.config.get(k) or 0 for k in _SHARES}
@@ -611,7 +625,7 @@ def _dropped(facts, signs):
             changes[part] = {k: 0.2 for k, share in shares.items() if share >= HEAVY}
     if changes:
         text = "Drop fewer units in {}: of nearly all that are 0, nothing is learned"
-        yield _replaced(changes, text, "clinic")
+        yield _replaced(changes, text, "")
 
 
 def _frozen(facts, signs):
@@ -621,7 +635,7 @@ def _frozen(facts, signs):
             f"Let {_span(names)} train: frozen layers learn nothing",
             f"for name in {names}:\n    model.get_layer(name).trainable = True\n"
             + _compile(facts),
-            "clinic",
+            "",
             {name: {"trainable": True} for name in names},
         )
 
@@ -631,7 +645,7 @@ def _backwards(facts, signs):
     last = [p for p in facts.hidden if p.config.get("return_sequences") is False]
     if last and not last[-1].config["go_backwards"]:
         text = "Read the sequence backwards in {}, for what stands at its beginning"
-        read = _replaced({last[-1]: {"go_backwards": True}}, text, "vanishing")
+        read = _replaced({last[-1]: {"go_backwards": True}}, text, "")
         # a gradient that is small in all weights alike moves nothing but with Adam
         yield from ([read.plus(adam) for adam in _adapt(facts, signs)] or [read])
 
@@ -813,7 +827,7 @@ def _adapt(facts, signs):
         yield Remedy(
             "Take Adam: it divides the gradient of each weight by its size so far",
             "model.compile(keras.optimizers.Adam(), model.loss)",
-            "exploding",
+            "conclusions",
         )
 
 
@@ -825,7 +839,8 @@ def _connect(facts, signs):
             "See that the loss reaches every layer: no stop_gradient, rounding or "
             "argmax between them",
             "coursekit.probe(model, x, y)",
-            "vanishing",
+            "",
+            changes=False,
         )
 
 
@@ -833,7 +848,7 @@ _ALWAYS = (_clean, _derivative, _batch, _mask, _pair, _axis, _labels, _output)
 _SEEN = (*_ALWAYS, _bound, _relu_output, _creep, _scale, _penalty, _dropped)
 _ORDER = {
     # other samples are what helps, and no other step
-    "by_heart": (_generalize,),
+    "by_heart": (_joined, _generalize),
     # healthy gradients, and little was learned: only what is plain
     "weak": (_pace, _go_on, _frozen, _crossentropy, _nonlinear),
     "vanishing": (_activate, _initialize, _normalize, _raise_once, _adapt),
@@ -845,7 +860,7 @@ _ORDER = {
     "no_gradient": (_slow_down, _connect, _initialize, _frozen, _alive),
     "not_learning": (
         *(_pace, _steady, _crossentropy, _nonlinear, _gates, _initialize, _frozen),
-        *(_adapt, _activate, _normalize, _raise, _lower),
+        *(_adapt, _activate, _normalize, _raise, _lower, _joined),
     ),
 }
 #: What a trial has to try beside what fits the verdict.

@@ -222,8 +222,8 @@ def _item(item):
     if not isinstance(item, remedies.Remedy):
         return html.escape(str(item))
     return (
-        f"{html.escape(item.text)} (chapter {item.chapter})"
-        '<pre style="margin:.25em 0;white-space:pre-wrap"><code>'
+        f"{html.escape(item.text)}{item.where}"
+        '<pre style="margin:.25em 0;overflow-x:auto"><code>'
         f"{html.escape(item.code)}</code></pre>"
     )
 

@@ -50,7 +50,7 @@ SENTENCES = {
     "bottomless": "Without a bound: the loss has no least value, and falls for ever",
 }
 
-#: delta of a hidden layer over that of the output: a layer below this learns a
+#: delta of a hidden layer over that of the output. A layer below this learns a
 #: thousand times slower than the output under SGD. Margin: vanishing models have
 #: 1.3e-5 and less, healthy ones .025 and more (300 draws of each family).
 VANISHED = 1e-3
@@ -58,11 +58,12 @@ VANISHED = 1e-3
 #: ReLU, 64 units: Glorot over 10 layers .07 and less, over 22 layers .0014 and less (12
 #: draws); He over 10 or 20 layers .4 and more (40 draws).
 SHRUNK = 0.1
-#: Growth of delta from the output to the input. Margin: tanh at gain 2 over 30
-#: layers has 60 to 80; of healthy tanh nets of five units 99 % stay below 20.
+#: Growth of delta from the output to the input.
+#: Margin: tanh at gain 2 over 30 layers has 60 to 80; of healthy tanh nets of five
+#: units 99 % stay below 20.
 GROWN = 18.0
-#: That growth must be a trend, not the scatter of narrow layers: the mean of the
-#: steps of log delta over its standard error. Margin: 15 against 4.
+#: That growth must be a trend, not the scatter of narrow layers. It is the mean of
+#: the steps of log delta over its standard error. Margin: 15 against 4.
 TREND = 4.5
 #: The same for a fall to SHRUNK, of which only a model speaks that learned nothing.
 #: Margin, 200 draws each: ReLU at Glorot over 8 to 15 layers, 16 to 128 units, has 3.7
@@ -73,8 +74,9 @@ FALLEN = 3.0
 #: learning. Margin: vanishing models have 1e-3 and less after 200 steps, tanh at
 #: gain 2 over 30 layers .13 and less, healthy ones .27 and more.
 SKILL = 0.2
-#: Below this share nothing was learned. Margin: ReLU at Glorot over 10 layers has .017
-#: after 228 steps; a series of which 8 % can be predicted .07.
+#: Below this share nothing was learned.
+#: Margin: ReLU at Glorot over 10 layers has .017 after 228 steps; a series of which 8 %
+#: can be predicted .07.
 LEARNED = 0.03
 #: Above it, what was learned must be so many standard errors, or it may be luck.
 #: Margin: of 90 trainings with nothing to learn, on samples seen twice at most, none is
@@ -86,10 +88,10 @@ TOLD = 32
 #: evidence is growth, or lies in time: such models often learn. A model without skill
 #: is not called healthy before, either.
 PATIENCE = 50
-#: Loss over the larger of the first loss and the constant output's: worse than
-#: knowing nothing. Margin: diverging runs pass 1e3, healthy ones stay below 2.
+#: Loss over the larger of the first loss and the constant output's. More is worse
+#: than knowing nothing. Margin: diverging runs pass 1e3, healthy ones stay below 2.
 DIVERGED = 10.0
-#: So many steps in a row that a loss scale skips: it starts at 2**15, so 15
+#: So many steps in a row that a loss scale skips. It starts at 2**15, so that 15
 #: skipped steps are its warm-up.
 SKIPPED = 20
 #: A gradient of exactly zero must last for so many recorded steps.
@@ -98,7 +100,7 @@ LASTING = 5
 HALVED = 0.5
 #: So does one that falls by more than this many standard errors.
 SCATTER = 3.0
-#: Share of units of a layer that are zero for every sample: all of them.
+#: Share of units of a layer that are zero for every sample. It is all of them.
 DEAD = 1.0
 #: delta of the output layer over the gradient that arrives at the outputs, and the
 #: share of the loss that moving the outputs could change: below float32's rounding
@@ -107,16 +109,17 @@ BLIND = 1e-6
 #: Factor of ||dL/dh_t|| over all time steps. At default initialization an LSTM
 #: keeps 7e-6 over 60 steps and trains; a tanh SimpleRNN keeps 3e-7.
 FORGOTTEN = 1e-6
-#: The same, growing. Margin: a recurrent kernel of radius 1.5 over 50 steps has 1e8.
+#: The same, growing.
+#: Margin: a recurrent kernel of radius 1.5 over 50 steps has 1e8.
 AMPLIFIED = 1e3
 
-#: What of the constant's loss the differences between the outputs can change: below
+#: What of the constant's loss the differences between the outputs can change. Below
 #: this all outputs are as good as the same. Margin: a saturated head has 1e-5, a
 #: model at its first step .05 and more.
 SWAY = 1e-3
-#: A norm over the median of those before: a jump from below this was not announced.
+#: A norm over the median of those before. A jump from below this was not announced.
 ORDINARY = 30.0
-#: The best constant's loss over the first: below, the targets are constant but for
+#: The best constant's loss over the first. Below, the targets are constant but for
 #: rounding, and nothing can be compared.
 EMPTY = 1e-6
 
@@ -131,9 +134,9 @@ MOVED = 0.01
 #: too small. Margin: shuffled labels, whose loss comes to rest at a constant's, have
 #: .17 and less (3 seeds); a steady fall has .5.
 STEADY = 0.25
-#: Inputs or targets of this size are not scaled: kernels are drawn for size 1. Margin:
-#: images in [0, 1] have .5, standardized features 1; pixels up to 255 have 130, ages,
-#: years and prices 40 and more.
+#: Inputs or targets of this size are not scaled, and kernels are drawn for size 1.
+#: Margin: images in [0, 1] have .5, standardized features 1; pixels up to 255 have 130,
+#: ages, years and prices 40 and more.
 LARGE = 10.0
 INFERENCE = 2.0
 

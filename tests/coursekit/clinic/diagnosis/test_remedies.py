@@ -844,12 +844,29 @@ def test_targets_that_are_all_the_same_are_a_finding():
         assert ("labels" in kinds) == said
 
 
-def test_remedies_name_chapters_that_exist():
+# What a remedy must speak of, and its chapter as well.
+TREATED = {
+    "batchnorm": "batchnormalization",
+    "clinic": "logits|softmax|sigmoid|targets|shuffled",
+    "clipping": "clip",
+    "conclusions": "adam",
+    "exploding": "learning rate|lstm|gate|orthogonal",
+    "initializers": "leaky|layer by layer|he_normal|glorot",
+    "vanishing": "penalty",
+}
+
+
+def test_remedies_name_chapters_that_treat_them():
     book = Path(__file__).parents[4] / "book"
     texts = set()
     for name in CASES:
         for remedy in every_remedy(facts_of(*CASES[name]())):
-            assert (book / f"{remedy.chapter}.md").is_file()
+            if remedy.chapter:
+                text = (book / f"{remedy.chapter}.md").read_text(encoding="utf-8")
+                said = f"{remedy.text} {remedy.code}".lower()
+                word = re.search(TREATED[remedy.chapter], said)
+                assert word and word[0] in text.lower(), remedy
+            assert ("(chapter" in str(remedy)) == bool(remedy.chapter)
             assert "\n" not in str(remedy)
             texts.add(re.sub(r"[\d.]+|'.*'", "", remedy.text))
     assert len(texts) > 20
