@@ -155,7 +155,7 @@ def test_a_search_without_a_hit_asks_for_nothing_that_is_not_there(visit):
 
 
 def test_a_threshold_has_its_whole_text():
-    """Napoleon takes what stands before a colon of a comment's first line for a type."""
+    """Before a colon of a comment's first line Napoleon sees a type."""
     values = soup(HTML / "book/reference/api.html").select("dl.py.data")
     assert len(values) > 20
     for value in values:
