@@ -186,7 +186,7 @@ def test_no_option_parts_behind_its_dashes(visit):
     rows = page.locator("code.option > .pre").evaluate_all(
         "(all) => all.map((e) => [e.textContent, e.getClientRects().length])"
     )
-    assert len(rows) > 20 and all(count == 1 for _, count in rows), rows
+    assert len(rows) > 15 and all(count == 1 for _, count in rows), rows
 
 
 def test_the_contents_show_where_the_reader_is(visit):
