@@ -149,7 +149,7 @@ def compared_with(constant, loss=None):
 def ending_at(share):
     """A loss that ends at a mean ``share``, of zeros and few large values."""
     late = np.tile([0] * 7 + [8 * share], 5)
-    return compared_with(0.0, LOSS * np.append(np.ones(160), late))
+    return compared_with(np.nan, LOSS * np.append(np.ones(160), late))
 
 
 def sinking(errors):
@@ -157,7 +157,7 @@ def sinking(errors):
     wave = np.tile([0.05, -0.05], 20)
     fall = errors * 0.05 * np.sqrt(2 / 40)
     levels = np.repeat([1, 1 - fall], [160, 40])
-    return compared_with(0.0, LOSS * (levels + np.tile(wave, 5)))
+    return compared_with(np.nan, LOSS * (levels + np.tile(wave, 5)))
 
 
 def learned(share, error):
@@ -168,9 +168,9 @@ def learned(share, error):
 
 
 def validated(own, held):
-    """Shares of samples that were trained on, and of the validation data."""
-    more = {"constant_loss": LOSS, "validation_loss": (1 - held) * LOSS}
-    return trained(probed(EVEN), skill=own, **more)
+    """A share learned, and how many parts of the validation data tell targets apart."""
+    checks = [Check(n, v, LOSS, v) for n, v in ((0, LOSS), (200, (1 - own) * LOSS))]
+    return trained(probed(EVEN), checks=checks, held=held)
 
 
 def waving(height):
@@ -305,12 +305,23 @@ def _losses_and_zeros():
     yield Row("SURE, and learning", learned(0.21, 0.2), "healthy", lab=SURE)
     yield Row("TOLD -", waving(0.1), "healthy", lab=SURE)
     yield Row("TOLD +", waving(0.13), "not_learning", None, 200, SURE)
-    yield Row("LEARNED, by heart -", validated(0.3, 0.035), "healthy", lab=HEART)
-    heart = validated(0.3, 0.025), "not_learning", None, 200
-    yield Row("LEARNED, by heart +", *heart, HEART)
+    heart = "not_learning", None, 200, HEART
+    yield Row("HELD -", validated(0.3, 8.0), "healthy", lab=HEART)
+    yield Row("HELD +", validated(0.3, 7.0), *heart)
     yield Row("SKILL, by heart -", validated(0.19, 0.0), "healthy", lab=HEART)
-    heart = validated(0.21, 0.0), "not_learning", None, 200
-    yield Row("SKILL, by heart +", *heart, HEART)
+    yield Row("SKILL, by heart +", validated(0.21, 0.0), *heart)
+    below = {"loss": np.linspace(LOSS, -LOSS, 200), "held": 0.0}
+    for seen, *answer in ((8.0, "not_measured"), (9.0, *heart[:3])):
+        trace = trained(probed(EVEN), skill=2.0, seen=seen, **below)
+        yield Row(f"HELD, below 0, {seen:.0f}", trace, *answer, lab=HEART)
+    yield Row("PARTS -", validated(-0.3, 9.0), "not_learning", None, 200, HEART)
+    yield Row("PARTS +", validated(-0.3, 10.0), "healthy", lab=HEART)
+    yield Row(
+        "SKILL, drifting", validated(-0.19, 10.0), "not_learning", None, 200, HEART
+    )
+    for seen, verdict in ((8.0, "not_measured"), (9.0, "healthy")):
+        trace = trained(probed(EVEN), skill=2.0, seen=seen, loss=below["loss"])
+        yield Row(f"BY_CHANCE, {seen}", trace, verdict, lab=LOSSES)
     yield Row("LEARNED, early", trained(even, skill=0, steps=49), "not_measured")
     yield Row(
         "LEARNED, late", trained(even, skill=0, steps=50), "not_learning", None, 50

@@ -76,13 +76,21 @@ def best_constant(value, outputs, targets, activation=None):
     flat = [np.asarray(o, "float32") for o in keras.tree.flatten(outputs)]
     targets = [np.asarray(t) for t in keras.tree.flatten(targets)]
     targets = targets if len(targets) == len(flat) else [None] * len(flat)
-    search = _Search(value, outputs, flat)
     choices = [_of_one(o, t) for o, t in zip(flat, targets, strict=True)]
-    if len(flat) == 1 and _can_give(activation, targets[0], flat[0]):
-        search.low, search.high = RANGES[activation]
-        search.sums_to_1 = activation == "softmax"
-        # the mean of the model's own outputs is one of its outputs
-        choices = [[choices[0][0], *filter(search.allows, choices[0][1:])]]
+    ends = RANGES.get(activation) if len(flat) == 1 else None
+    if ends is None or not _can_give(ends, targets[0], flat[0]):
+        found = _best(_Search(value, outputs, flat), choices, flat, targets)
+        if ends is None or not found.loss < 0:
+            return found
+        # it need not have a least value where the outputs never are
+    search = _Search(value, outputs, flat, ends, activation == "softmax")
+    # the mean of the model's own outputs is one of its outputs
+    choices = [[choices[0][0], *filter(search.allows, choices[0][1:])]]
+    return _best(search, choices, flat, targets)
+
+
+def _best(search, choices, flat, targets):
+    """Return the best of the constants, and of what lies near it."""
     best = [options[0] for options in choices]
     loss = search.loss(best)
     for n, options in enumerate(choices):
@@ -104,11 +112,12 @@ def best_constant(value, outputs, targets, activation=None):
 class _Search:
     """The loss of a batch as a function of one output for all samples."""
 
-    def __init__(self, value, outputs, flat):
+    def __init__(
+        self, value, outputs, flat, ends=(-math.inf, math.inf), sums_to_1=False
+    ):
         self._value, self._outputs = value, outputs
         self._shapes = [o.shape for o in flat]
-        # what the outputs can be
-        self.low, self.high, self.sums_to_1 = -math.inf, math.inf, False
+        (self.low, self.high), self.sums_to_1 = ends, sums_to_1
 
     def allows(self, constant):
         """Tell whether the outputs can be a constant, but for rounding."""
@@ -203,13 +212,12 @@ class _Search:
         return math.sqrt(sum(float(tf.reduce_sum(g * g)) for g in found))
 
 
-def _can_give(activation, target, output):
-    """Tell whether an activation is known, and the targets are what it can give."""
-    if activation not in RANGES or target is None or target.dtype.kind not in "biuf":
+def _can_give(ends, target, output):
+    """Tell whether the targets lie within the ends of the outputs."""
+    if target is None or target.dtype.kind not in "biuf" or target.size != output.size:
         return False
-    low, high = RANGES[activation]
-    alike = target.size == output.size
-    return alike and low - SLACK <= target.min() <= target.max() <= high + SLACK
+    low, high = ends
+    return low - SLACK <= target.min() <= target.max() <= high + SLACK
 
 
 def _of_one(output, target):

@@ -15,9 +15,14 @@ from coursekit.clinic.trace import Check
 from coursekit.probing import loss_value, probe_with_outputs, unchanged
 
 # What a model or a loss raises that cannot take what it is given.
-_UNFIT = TypeError, ValueError, tf.errors.InvalidArgumentError
+UNFIT = TypeError, ValueError, tf.errors.InvalidArgumentError
 #: The error of what was learned is taken from so many groups of samples.
 GROUPS = 10
+#: Samples from which on it is asked whether targets are told apart, and parts of ten
+#: whose loss must change: of a rare class few do.
+HELD_SAMPLES, ENOUGH_PARTS = 100, 8
+#: Targets are those of so many others, in turn: one alone is often alike by luck.
+SHIFTS = 5
 #: An output that changes by more of its size was not alone. Margin: rounding 1e-6.
 SAME = 1e-3
 #: A loss that changes by less of its size does not. Margin: rounding 1e-7.
@@ -66,7 +71,8 @@ def checkup(model, x, y, loss=None, sample_weight=None, step=0, few=None):
             more = _errors(value, outputs, baseline, size) if step else {}
             more["mixes_samples"] = _mixes_samples(model, x, answers)
             more["unpaired"] = _is_unpaired(model, whole, outputs, loss)
-        except _UNFIT:
+            more["same_inputs"] = size > 1 and not any(map(_varies, _leaves(x)))
+        except UNFIT:
             if few is not None and few < size:
                 # a model may know no other size of a batch
                 return checkup(model, *part[:2], loss, part[2], step)
@@ -83,6 +89,47 @@ def checkup(model, x, y, loss=None, sample_weight=None, step=0, few=None):
         padding,
         **more,
     )
+
+
+def told_apart(model, batch, loss=None):
+    """Return how many of ten parts of a batch lose more with the targets of others.
+
+    Of samples that were not trained on. It is a test by permutation (Fisher 1935),
+    whatever the scale of the loss is, and outliers count as one part.
+
+    Returns
+    -------
+    float
+        NaN if there are too few samples, or parts whose loss does not change at all.
+    """
+    size = len(keras.tree.flatten(batch[0])[0])
+    if size < HELD_SAMPLES:
+        return math.nan
+    order = np.random.default_rng(0).permutation(size)
+    with unchanged(model):
+        gains = [
+            _gain_over_others(model, batch, rows, loss)
+            for rows in np.array_split(order, GROUPS)
+        ]
+    known = [gain for gain in gains if gain and math.isfinite(gain)]
+    few = len(known) < ENOUGH_PARTS
+    return math.nan if few else float(GROUPS * np.mean(np.array(known) > 0))
+
+
+def _gain_over_others(model, batch, rows, loss):
+    """Return how much more rows lose with others' targets; 0 if it is rounding."""
+    x, *targets = batch
+    inputs = _rows(x, rows)
+    outputs = model(inputs, training=False)
+
+    def lost(rows):
+        y, weight = _rows(tuple(targets), rows)
+        return float(loss_value(model, inputs, y, outputs, loss, weight))
+
+    own = lost(rows)
+    shifts = np.arange(1, SHIFTS + 1) * len(rows) // (SHIFTS + 1)
+    gain = np.mean([lost(np.roll(rows, shift)) for shift in shifts]) - own
+    return gain if abs(gain) > ROUNDING * abs(own) else 0.0
 
 
 def _rows(tree, rows):
@@ -108,7 +155,7 @@ def _errors(value, outputs, baseline, size):
             ]
             for rows in groups
         ]
-    except _UNFIT:
+    except UNFIT:
         # so may a loss
         return {}
     own, constant = (np.sum(sums, axis=0) - sums).T
@@ -141,6 +188,15 @@ def _differ(answers, others):
     pairs = zip(*map(keras.tree.flatten, (answers, others)), strict=True)
     firsts = [[np.asarray(o[0], "float64") for o in pair] for pair in pairs]
     return any(np.abs(a - b).max() > SAME * np.abs(a).max() for a, b in firsts)
+
+
+def _varies(array):
+    """Tell whether an array is not the same for all samples; NaN is never the same."""
+    return not (array == array[:1]).all()
+
+
+def _leaves(tree):
+    return [np.asarray(leaf) for leaf in keras.tree.flatten(tree)]
 
 
 def _is_unpaired(model, batch, outputs, loss):
@@ -191,7 +247,7 @@ def constant_loss(model, x, targets, loss=None, called=()):
 
             active = output_activation(model, called)
             return best_constant(value, outputs, targets, active).loss
-    except _UNFIT:
+    except UNFIT:
         # a loss that takes something else
         return math.nan
 

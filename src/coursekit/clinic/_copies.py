@@ -149,6 +149,8 @@ class Copies:
         x = x.astype("float32") if x.dtype.kind == "f" else x
         y, done = loop.targets(x, y), 0
         # a remedy may have left some out
+        if not len(x):
+            return f"no sample is left of {len(self.x)}"
         seen, held = _split(len(x))
         data = tf.constant(x), tf.constant(y)
         order = seen[_order(seed, len(seen), self, steps)]

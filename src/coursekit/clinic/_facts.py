@@ -125,6 +125,8 @@ class Facts:
     # whether all targets are whole numbers, and all numbers finite
     whole: bool = True
     finite: bool = True
+    # whether most samples have inputs that are not finite
+    broken: bool = False
 
     @property
     def one_softmax(self):
@@ -359,7 +361,10 @@ def _of_data(order, x, y, tokens, ignored=None):
     if not isinstance(x, dict | list | tuple | None):
         x = np.asarray(x)
         recurrent = any(hasattr(layer, "cell") for layer in order)
-        found["x_rank"], found["finite"] = x.ndim, bool(_finite(x).all())
+        good = _finite(x)
+        found["x_rank"], found["finite"] = x.ndim, bool(good.all())
+        rows = good.reshape(len(x), -1).all(axis=1) if x.ndim else good
+        found["broken"] = bool(np.mean(rows) < 0.5)
         found["sequence"] = x.shape[1] if recurrent and x.ndim > 1 else 0
         found["x_size"] = math.nan if tokens else _size(x)
     if not isinstance(y, dict | list | tuple | None):

@@ -78,8 +78,8 @@ def _trace(content):
         **found,
         **{n: content[n] for n in ("layers", "heads", "notes", "first_bad_step")},
         **{n: _numbers(content[n]) for n in ("learning_rate", "constant_loss")},
-        # a file of an earlier version has none
-        validation_loss=_numbers(content.get("validation_loss")),
+        # a file of an earlier version has none of these
+        **{n: _numbers(content.get(n)) for n in ("held", "seen")},
         probes=[(p.pop("step"), _probed(p)) for p in map(dict, content["probes"])],
         checks=[Check(**_numbers(check)) for check in content["checks"]],
         facts=_facts(content["facts"]),

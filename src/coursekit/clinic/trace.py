@@ -51,6 +51,8 @@ class Check:
         The same of ``constant_loss - loss``.
     mixes_samples : bool
         With ``training=False`` the outputs of a sample depend on the others.
+    same_inputs : bool
+        All inputs are the same for every sample.
     unpaired : bool
         Targets and outputs have other shapes, and the loss stays the same when the
         targets are given to other samples.
@@ -68,6 +70,7 @@ class Check:
     gain_error: float = math.nan
     mixes_samples: bool = False
     unpaired: bool = False
+    same_inputs: bool = False
 
     @property
     def skill(self):
@@ -121,8 +124,11 @@ class Trace:
     constant_loss : float
         Of the best constant output, over the targets of the first batches; NaN if it
         is not known.
-    validation_loss : float
-        The least that ``fit`` has found on its validation data; NaN without any.
+    held : float
+        Of ten parts of the validation data, so many lose more where targets are given
+        to other samples. NaN if it is not known.
+    seen : float
+        The same of samples that were trained on, where their share is not known.
     facts : Facts or None
         What a remedy must know of the model, its loss and its data.
     """
@@ -143,7 +149,8 @@ class Trace:
     learning_rate: float = math.nan
     notes: list = field(default_factory=list)
     constant_loss: float = math.nan
-    validation_loss: float = math.nan
+    held: float = math.nan
+    seen: float = math.nan
     facts: object = None
     bad_parts: dict = field(default_factory=dict)
 

@@ -26,6 +26,9 @@ ALIKE = 0.05
 # After fewer steps nothing can be said; so many are worth more than other remedies,
 # but for the first ones.
 _FEWEST, _ENOUGH, _LEAST = 20, 60, 4
+# A later compilation takes so much of the first. Margin: .25 to .5 of it.
+AGAIN = 0.5
+PLANNED = "the time would not have been enough"
 # So many remedies are tried again with other seeds.
 _LEADERS = 5
 
@@ -155,10 +158,8 @@ def try_remedies(
     those near the cause first; then those that lead, and the control, with the
     others. A remedy counts if its worst seed beats the control's best, and a constant
     output, by .1. If none trains, the first is tried with other learning rates. From
-    256 samples on a quarter is held back, and the shares are of these; fewer are all
-    trained on, and a note says that.
-
-    The model is left as it was, and so is the random state of Python and NumPy.
+    256 samples on the shares are of a quarter that is held back. The model is left as it
+    was, and so is the random state of Python and NumPy.
 
     Parameters
     ----------
@@ -201,8 +202,9 @@ def try_remedies(
     finally:
         random.setstate(kept[0])
         np.random.set_state(kept[1])
-    late = time.monotonic() > until or any(why == LATE for _, why in trial.skipped)
-    return _ended(trial, seconds, asked) if late or steps < asked else trial
+    over = time.monotonic() > until or any(why == LATE for _, why in trial.skipped)
+    cut = over or steps < asked or number < len(remedies)
+    return _ended(trial, seconds, asked, over) if cut else trial
 
 
 def _arrays(x, y):
@@ -244,7 +246,8 @@ def _plan(copies, steps):
     remedies = advice(facts, signs, verdict or "exploding", EVERY)
     remedies = tuple(remedy for remedy in remedies if remedy.changes)
     compilations = sum(bool(r.layers) or "compile(" in r.code for r in remedies)
-    left = copies.until - compiled - compilations * (compiled - start)
+    # of all compilations the first takes longest
+    left = copies.until - compiled - AGAIN * compilations * (compiled - start)
     # a third of the time is for the other seeds
     possible = 0.65 * left / max(step, 1e-6)
     # rather a few long enough, those near the cause, than all of them too short
@@ -254,10 +257,11 @@ def _plan(copies, steps):
     return remedies, number, max(CHUNK, int(steps) // CHUNK * CHUNK)
 
 
-def _ended(trial, seconds, asked):
+def _ended(trial, seconds, asked, over):
     """Return the trial with a sentence about its end."""
     taken = max(attempt.steps for attempt in trial.attempts)
-    text = f"The {seconds:g} s were over after {taken} of {asked} steps a copy"
+    what = "were over after" if over else "were planned for"
+    text = f"The {seconds:g} s {what} {taken} of {asked} steps a copy"
     return replace(trial, ended=f"{text}: give more for a surer answer.")
 
 
@@ -267,7 +271,7 @@ def _finite(run):
 
 def _tried(copies, remedies, steps, seeds, verbose, number=None):
     runs = {}
-    skipped = [(_short(r), LATE) for r in remedies[len(remedies[:number]) :]]
+    skipped = [(_short(r), PLANNED) for r in remedies[len(remedies[:number]) :]]
     remedies = remedies[:number]
 
     def first_seed(remedy):
@@ -303,8 +307,8 @@ def _tried(copies, remedies, steps, seeds, verbose, number=None):
 
 def _readable(share):
     # of a copy that diverges the size says nothing
-    # no -0.00
-    return "below -10" if share < -10 else f"{round(share, 2) + 0.0:.2f}"
+    text = "below -10" if share < -10 else f"{share:.2f}"
+    return "0.00" if text == "-0.00" else text
 
 
 def _short(remedy):

@@ -32,8 +32,8 @@ import { RULES, SENTENCES } from "../constants.js";
  */
 export function diagnose(trace) {
   const rules = [
-    notFinite, diverged, silent, deadLayer, vanishing, disconnected, growing, notMeasured, notLearning,
-    early,
+    notFinite, diverged, silent, deadLayer, vanishing, disconnected, growing, empty, notMeasured,
+    notLearning, early,
   ];
   for (const rule of rules) {
     const found = rule(trace);
@@ -221,6 +221,14 @@ function falls({ loss }) {
   const scatter = Math.sqrt((variance(early) + variance(late)) / few);
   if (mean(late) < RULES.HALVED * mean(loss.slice(0, RULES.LASTING))) return true;
   return mean(early) - mean(late) > RULES.SCATTER * scatter;
+}
+
+function empty(trace) {
+  if (steps(trace) < RULES.PATIENCE || learns(trace)) return null;
+  const { constantLoss } = trace.checks.at(-1);
+  if (!(Math.abs(constantLoss) <= RULES.EMPTY * Math.abs(trace.checks[0].loss))) return null;
+  const why = `Its loss is ${short(constantLoss)}`;
+  return { verdict: "not_measured", sentence: "empty", layer: null, step: null, why };
 }
 
 function notMeasured(trace) {

@@ -123,6 +123,12 @@ def _progress(trace):
     value, steps = rules.skill(trace), trace.last_step
     if steps < rules.PATIENCE:
         return
+    if rules.drifts(trace):
+        text = (
+            "the first samples of the training are lost, and validation data are told "
+        )
+        text += "apart: the data may change on their way; let fit shuffle them"
+        yield Finding("little", text)
     if rules.LEARNED <= value < rules.SKILL:
         text = (
             f"after {steps} steps the inputs take away {value:.0%} of a constant "

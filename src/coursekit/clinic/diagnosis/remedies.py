@@ -140,6 +140,8 @@ class Signs:
         The loss compares no output with its own target.
     mixed : bool
         The outputs of a sample depend on the others.
+    alike : bool
+        The inputs are the same for every sample.
     """
 
     sudden: bool = False
@@ -155,6 +157,7 @@ class Signs:
     inverted: bool = False
     unpaired: bool = False
     mixed: bool = False
+    alike: bool = False
 
 
 def remedies(judgement, trace):
@@ -174,7 +177,7 @@ def remedies(judgement, trace):
     little = verdict == "healthy" or judgement.sentence == "unsure"
     if little and late and rules.skill(trace) < rules.SKILL:
         verdict = "weak"
-    if judgement.sentence == "by_heart":
+    if judgement.sentence in ("by_heart", "alike"):
         verdict = judgement.sentence
     return advice(facts, _signs(judgement, trace), verdict)[:MOST]
 
@@ -209,6 +212,7 @@ def _signs(judgement, trace):
         first = first[np.isfinite(first) & (first > 0)]
         middle = float(np.median(first)) if len(first) else math.nan
     late, place = trace.last_step >= rules.PATIENCE, ""
+    alive = bad is None and rules.died(trace) is None
     if any(judgement.layer in report.time_norm for _, report in trace.probes):
         place = " in time"
     elif judgement.step == 0 or rules.growth_at_start(trace) is not None:
@@ -221,13 +225,14 @@ def _signs(judgement, trace):
         place=place,
         ratio=middle,
         # a few steps move little, and what explodes has not moved too little
-        moved=middle * trace.last_step if late and bad is None else math.nan,
+        moved=middle * trace.last_step if late and alive else math.nan,
         steps=trace.last_step,
         falling=rules.still_falls(trace),
         norm=float(np.median(before)) if len(before) else math.nan,
         inverted=rules.padding_alone(trace),
         unpaired=rules.unpaired(trace),
         mixed=rules.mixed(trace),
+        alike=judgement.sentence == "alike",
     )
 
 
@@ -248,7 +253,15 @@ def _clean(facts, signs):
 
 def _unseen(facts, signs):
     """Suppose rows that are not finite in batches that were not looked at."""
-    if signs.sudden and not signs.underived:
+    if signs.sudden and facts.broken:
+        yield Remedy(
+            "Put 0 where inputs are not finite, and see where that comes from: nearly "
+            "all samples have it, as where a feature that never changes is divided by "
+            "its spread",
+            "x = np.where(np.isfinite(x), x, 0)",
+            "",
+        )
+    elif signs.sudden and not signs.underived:
         yield Remedy(
             "Remove the samples that are not finite from inputs and targets: no layer "
             "can repair them",
@@ -307,6 +320,16 @@ def _axis(facts, signs):
             "keras.layers.Softmax(axis=-1)",
             "",
         )
+
+
+def _look(facts, signs):
+    yield Remedy(
+        "Look at what the inputs were made of, and where they became one number: by a "
+        "division of whole numbers, a product with 0, or a wrong axis",
+        "print(np.min(x, axis=0), np.max(x, axis=0))",
+        "",
+        changes=False,
+    )
 
 
 def _joined(facts, signs):
@@ -847,6 +870,8 @@ def _connect(facts, signs):
 _ALWAYS = (_clean, _derivative, _batch, _mask, _pair, _axis, _labels, _output)
 _SEEN = (*_ALWAYS, _bound, _relu_output, _creep, _scale, _penalty, _dropped)
 _ORDER = {
+    # whatever is changed in the model, there is nothing to see
+    "alike": (_look,),
     # other samples are what helps, and no other step
     "by_heart": (_joined, _generalize),
     # healthy gradients, and little was learned: only what is plain

@@ -13,7 +13,13 @@ import keras
 import numpy as np
 
 from coursekit import _taps
-from coursekit.clinic._checkup import bad_parts, checkup, constant_loss
+from coursekit.clinic._checkup import (
+    UNFIT,
+    bad_parts,
+    checkup,
+    constant_loss,
+    told_apart,
+)
 from coursekit.clinic._facts import facts_of
 from coursekit.clinic.monitor import _rows
 from coursekit.clinic.monitor._device import values
@@ -35,6 +41,8 @@ class Ends:
         What could not be probed, and why.
     constant_loss : float
         Of the best constant output, over the targets of the first batches.
+    held, seen : float
+        As :class:`coursekit.clinic.Trace` holds them.
     bad_parts : list of str or None
         Which parts of the batch that the start was probed with are not finite.
     """
@@ -44,7 +52,8 @@ class Ends:
         self.batch = self.loss = None
         self.probes, self.checks, self.notes = [], [], []
         self._end = None
-        self.constant_loss, self.bad_parts = math.nan, None
+        self.constant_loss = self.held = self.seen = math.nan
+        self.bad_parts = None
 
     @property
     def called(self):
@@ -87,10 +96,33 @@ class Ends:
             kept = 1 if self.probes and self.probes[0][0] == 0 else 0
             del self.probes[kept:], self.checks[kept:]
             self._probe(step)
+            self._tell_apart()
         else:
             self._note(
                 "the weights were changed after the training: only its start was probed"
             )
+
+    def _tell_apart(self):
+        """Ask whether targets are told apart: of validation data, and below 0."""
+        if not self.checks:
+            return
+        kept, loss = self._recorder.held(), self._given_loss()
+        below = math.isnan(self.checks[-1].skill)
+        self._recorder.paused = True
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                batch = (*self._batch(), None)[:3]
+                held, self.seen = (
+                    told_apart(self._model, data, loss) if data else math.nan
+                    for data in (kept, batch if below else None)
+                )
+                self.held = held
+        except UNFIT:
+            # a model or a loss that knows one size of a batch
+            self.held = self.seen = math.nan
+        finally:
+            self._recorder.paused = False
 
     def look_at_start(self):
         """Probe the start, unless that was done or cannot be."""
@@ -197,6 +229,7 @@ def _normalizes_over_samples(model):
 
 def _cause(error):
     """Return the first line of an error's message, without codes for terminals."""
-    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip() or type(error).__name__
+    text = re.sub(r"\x1b\[[0-9;]*m|{{function_node .*?}}", "", str(error)).strip()
+    text = text or type(error).__name__
     line = " ".join(text.split("\n\n")[0].split())
     return line if len(line) <= SHORT else line[:SHORT].rsplit(" ", 1)[0] + " ..."

@@ -1,8 +1,9 @@
 """Wrap the methods of one Keras model that every kind of training calls.
 
 ``optimizer.apply`` is wrapped on the instance, so that ``fit``, ``train_on_batch`` and
-custom loops all pass, ``model.compute_loss`` is, for the loss and some samples, and
-``model.train_step``, for samples that it does not hand on. Nothing is subclassed; the
+custom loops all pass, ``model.compute_loss`` is, for the loss and some samples,
+``model.train_step``, for samples that it does not hand on, and ``model.test_step``, for
+some of the validation data. Nothing is subclassed; the
 last listener that leaves takes everything off.
 """
 
@@ -12,6 +13,9 @@ import keras
 
 from coursekit import _taps
 
+# What Keras compiles, and may hold the hooks.
+_FUNCTIONS = "train_function", "test_function"
+
 
 class Site:
     """The wrapped methods of one model and optimizer, and who listens."""
@@ -20,14 +24,16 @@ class Site:
         self.model, self.optimizer = model, optimizer
         self.recorders = []
         self._undo = ExitStack()
-        # the train function that knows nothing of the hooks
-        self.plain = getattr(model, "train_function", None)
+        self._testing = False
+        # the functions that know nothing of the hooks
+        self.plain = _functions(model)
         inner = getattr(optimizer, "inner_optimizer", None)
         self._wrap(inner or optimizer, "apply", self._apply(inner is not None))
         if inner is not None:
             self._wrap(optimizer, "apply", self._outer_apply)
         self._wrap(model, "compute_loss", self._compute_loss)
         self._wrap(model, "train_step", self._train_step)
+        self._wrap(model, "test_step", self._test_step)
         _taps.replace(self._undo, model, "_coursekit_site", self)
 
     def close(self):
@@ -95,7 +101,7 @@ class Site:
                 loss = original(x, y, y_pred, sample_weight, training=training)
             else:
                 loss = original(x, y, y_pred, sample_weight)
-            if training:
+            if training and not self._testing:
                 for recorder in self.recorders:
                     recorder.on_loss(loss, x, y, sample_weight)
             return loss
@@ -115,6 +121,24 @@ class Site:
             return result
 
         return train_step
+
+    def _test_step(self, original):
+        def test_step(*args, **kwargs):
+            for recorder in self.recorders:
+                recorder.on_test_step(args[0] if args else kwargs.get("data"))
+            # a compute_loss of one's own need not know what it is called for
+            self._testing = True
+            try:
+                return original(*args, **kwargs)
+            finally:
+                self._testing = False
+
+        return test_step
+
+
+def _functions(model):
+    """Return the compiled functions of a model that may hold the hooks, by name."""
+    return {name: getattr(model, name) for name in _FUNCTIONS if hasattr(model, name)}
 
 
 def _build_optimizer(model):
@@ -161,9 +185,9 @@ def attach(model, optimizer, recorder):
         site = Site(model, optimizer)
     if recorder not in site.recorders:
         site.recorders.append(recorder)
-    if hasattr(model, "train_function"):
-        key, traced = recorder.traced or (None, None)
-        model.train_function = traced if key == site.key() else None
+    key, traced = recorder.traced or (None, {})
+    for name in _functions(model):
+        setattr(model, name, traced.get(name) if key == site.key() else None)
 
 
 def detach(model, recorder):
@@ -175,9 +199,9 @@ def detach(model, recorder):
     alone = site.recorders == [recorder]
     if alone and getattr(model, "train_function", None) is not None:
         # a second fit with the same monitor need not trace again
-        recorder.traced = (site.key(), model.train_function)
+        recorder.traced = (site.key(), _functions(model))
     site.recorders.remove(recorder)
     if alone:
         site.close()
-    if hasattr(model, "train_function"):
-        model.train_function = site.plain if alone else None
+    for name in _functions(model):
+        setattr(model, name, site.plain.get(name) if alone else None)

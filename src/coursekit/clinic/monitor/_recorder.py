@@ -67,16 +67,18 @@ class Recorder:
     exact : bool
         Whether the norms are computed in float64. It costs more: see ``_rows``.
     traced : tuple or None
-        What it depends on, and the train function that was traced with the hooks.
+        What they depend on, and the functions that were traced with the hooks, by name.
+    validates : bool
+        Whether samples are kept of what is evaluated.
     start : list of (variable, array) or None
         The weights that training started from.
     """
 
     def __init__(self, model):
         self.model = model
-        self.running = self.paused = self.exact = False
+        self.running = self.paused = self.exact = self.validates = False
         self.columns = self.start = self.updates = self.traced = None
-        self._batch = self._data = self._written = None
+        self._batch = self._data = self._written = self._held = None
         self._asked = self._late = False
         # of the step that goes on: its loss, and whether each part is finite
         self._told = variable([_rows.UNTOLD, *_UNSEEN], dtype=tf.float64)
@@ -158,6 +160,20 @@ class Recorder:
         if batch is not None and batch[1] is not None and not self.paused:
             self._take(batch)
 
+    @_as_written
+    def on_test_step(self, data):
+        """Keep samples of the validation data while there is room."""
+        known = isinstance(data, tuple | list) and 1 < len(data) < 4
+        if not self.validates or not known:
+            return
+        batch = keras.utils.unpack_x_y_sample_weight(data)
+        if self._held is None:
+            fixed = bool(getattr(self.model, "jit_compile", False))
+            with tf.init_scope():
+                self._held = _batch.room_for(batch, None, False, fixed)
+        if self._held is not None:
+            self._held.take(batch, False)
+
     def _unpacked(self):
         """Return the batch of a ``train_step`` that has called no ``compute_loss``.
 
@@ -194,6 +210,10 @@ class Recorder:
     @_as_written
     def on_gradients(self, gradients, variables, divisor=None, begin=True):
         """Write the sums of squares of one step."""
+        own = {id(weight) for weight in self.model.variables}
+        if own and not own & {id(weight) for weight in variables}:
+            # an optimizer that trains something else
+            return
         self.prepare()
         if begin:
             self._look_at_data()
@@ -284,6 +304,16 @@ class Recorder:
                     lambda a: a if a is None else a.numpy()[: _batch.COMPARED], data
                 )
         return kept
+
+    def end_validation(self):
+        """Keep no more of the validation data: the next time the same ones come."""
+        self.validates = False
+        if self._held is not None:
+            self._held.wanted.assign(False)
+
+    def held(self):
+        """Return samples of the validation data, as ``batch`` does, or None."""
+        return None if self._held is None else self._held.numpy()
 
     @property
     def probed(self):

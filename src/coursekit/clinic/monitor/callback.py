@@ -32,7 +32,7 @@ class GradientMonitor(keras.callbacks.Callback):
     How far a step moved the weights is measured once in 50 updates, and
     once in 200 after its first 200.
 
-    Of a ``fit`` with validation data the least loss on these is noted: what was learned
+    Of a ``fit`` with validation data samples of these are kept, too: what was learned
     by heart does not hold there.
 
     Of each batch it is noted which part holds numbers that are not finite: inputs,
@@ -44,7 +44,8 @@ class GradientMonitor(keras.callbacks.Callback):
 
     Memory: two copies of the weights at most (those of the start, until the
     first diagnosis, and those of a measured step or of the end), 512 samples or as
-    many as have 262,144 numbers, whichever is less, but 32 at least, targets of 32
+    many as have 262,144 numbers, whichever is less, but 32 at least, as many of the
+    validation data, targets of 32
     batches or 65,536 numbers of them, whichever is less, the latest batch while
     ``fit`` runs, 1,024 rows of 7 + layers float64s on the device and at most 4,096 in
     the log: all of the first 2,048 steps, of the later ones every second, fourth,
@@ -87,7 +88,6 @@ class GradientMonitor(keras.callbacks.Callback):
         self._logs, self._epoch = logs, []
         self._batch, self._loss = batch, loss
         self._copies = 0
-        self._validation_loss = np.nan
         self._watched = self._optimizer = None
         self._recorder = self._record = self._ends = None
         # batches of this fit that have begun, and those after which all is done
@@ -183,12 +183,18 @@ class GradientMonitor(keras.callbacks.Callback):
         if len(self._record.waiting):
             self._ends.look_at_start()
 
+    def on_test_begin(self, logs=None):
+        """Keep samples of the validation data, the first time that they come."""
+        if self._recorder is not None and self._recorder.running:
+            self._recorder.validates = self._recorder.held() is None
+
+    def on_test_end(self, logs=None):
+        """Keep no more of them."""
+        if self._recorder is not None:
+            self._recorder.end_validation()
+
     def on_epoch_end(self, epoch, logs=None):
-        """Note the validation loss; put mean norms into the logs, if wanted."""
-        found = (logs or {}).get("val_loss", np.nan)
-        if type(self.model).test_step is keras.Model.test_step:
-            # of a test_step of one's own it may be anything
-            self._validation_loss = np.fmin(self._validation_loss, found)
+        """Put the epoch's mean norms into Keras's logs, if that is wanted."""
         if self._logs and logs is not None:
             self._after_batch()
             self.read()
@@ -365,7 +371,8 @@ class GradientMonitor(keras.callbacks.Callback):
             learning_rate=_learning_rate(self._optimizer),
             notes=[*self._ends.notes, *self._notes()],
             constant_loss=self._ends.constant_loss,
-            validation_loss=float(self._validation_loss),
+            held=self._ends.held,
+            seen=self._ends.seen,
             facts=self._ends.facts(self._optimizer) if at_end else None,
             bad_parts={n: p for n, p in bad_parts.items() if p is not None},
         )
@@ -391,8 +398,9 @@ class GradientMonitor(keras.callbacks.Callback):
             )
         else:
             note = (
-                "no update passed through the optimizer that was watched: if another "
-                "one makes the steps, train inside monitor.watch(model, optimizer=...)"
+                "no update of this model passed through the optimizer that was "
+                "watched: if another one makes the steps, train inside "
+                "monitor.watch(model, optimizer=...)"
             )
         columns = self._recorder.columns
         names = [] if columns is None else columns.names

@@ -175,7 +175,6 @@ def test_no_verdict_hangs_on_the_scale_of_the_loss(scale):
             "gradient": scale * trace.gradient,
             "total_gradient": scale * trace.total_gradient,
             "constant_loss": scale * trace.constant_loss,
-            "validation_loss": scale * trace.validation_loss,
             "probes": probes,
             "checks": checks,
         }

@@ -443,9 +443,9 @@ def test_second_fit_goes_on_and_does_not_trace_again():
     model = _mlp()
     monitor = GradientMonitor()
     model.fit(X, Y, callbacks=[monitor], **FIT)
-    traced = monitor._recorder.traced[1]
+    traced = monitor._recorder.traced[1]["train_function"]
     model.fit(X, Y, callbacks=[monitor], **FIT)
-    assert monitor._recorder.traced[1] is traced
+    assert monitor._recorder.traced[1]["train_function"] is traced
     assert monitor.trace().steps.tolist() == list(range(1, 9))
     model.fit(X, Y, **FIT)
     assert monitor.trace().last_step == 8
