@@ -158,8 +158,8 @@ def try_remedies(
     those near the cause first; then those that lead, and the control, with the
     others. A remedy counts if its worst seed beats the control's best, and a constant
     output, by .1. If none trains, the first is tried with other learning rates. From
-    256 samples on the shares are of a quarter that is held back. The model is left as it
-    was, and so is the random state of Python and NumPy.
+    256 samples on the shares are of a quarter that is held back. The model and the
+    random state of Python and NumPy are left as they were.
 
     Parameters
     ----------

@@ -210,11 +210,13 @@ def _pace(trace):
     if math.isnan(middle):
         return
     if middle > rules.FAST:
-        yield Finding(
-            "fast",
-            f"a step changes the kernels by {middle:.0%} (median): the learning "
-            "rate is far too large",
-        )
+        what = f"a step changes the kernels by {middle:.0%} (median)"
+        if rules.died(trace) is not None:
+            # few were measured by then
+            what = (
+                f"a step changed the kernels by {middle:.0%} while the training lived"
+            )
+        yield Finding("fast", f"{what}: the learning rate is far too large")
     # what is not finite stands still, and what has fallen by half was fast enough
     if rules.learns(trace) or trace.first_bad_step is not None:
         return
