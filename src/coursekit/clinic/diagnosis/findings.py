@@ -210,13 +210,15 @@ def _pace(trace):
     if math.isnan(middle):
         return
     if middle > rules.FAST:
-        what = f"a step changes the kernels by {middle:.0%} (median)"
+        text = (
+            f"a step changes the kernels by {middle:.0%} (median): the learning rate "
+        )
+        text += "is far too large"
         if rules.died(trace) is not None:
-            # few were measured by then
-            what = (
-                f"a step changed the kernels by {middle:.0%} while the training lived"
-            )
-        yield Finding("fast", f"{what}: the learning rate is far too large")
+            # few were measured by then, and the gradient may be what is too large
+            text = f"before that, a step changed the kernels by {middle:.0%}: the "
+            text += "learning rate is far too large for such gradients"
+        yield Finding("fast", text)
     # what is not finite stands still, and what has fallen by half was fast enough
     if rules.learns(trace) or trace.first_bad_step is not None:
         return
