@@ -94,8 +94,9 @@ def checkup(model, x, y, loss=None, sample_weight=None, step=0, few=None):
 def told_apart(model, batch, loss=None):
     """Return how many of ten parts of a batch lose more with the targets of others.
 
-    Of samples that were not trained on. It is a test by permutation (Fisher 1935),
-    whatever the scale of the loss is, and outliers count as one part.
+    A test by permutation (Fisher 1935), whatever the scale of the loss is; an outlier
+    counts as one part. Of samples that were trained on it also finds what was learned
+    by heart.
 
     Returns
     -------

@@ -112,12 +112,11 @@ class Ends:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                batch = (*self._batch(), None)[:3]
-                held, self.seen = (
-                    told_apart(self._model, data, loss) if data else math.nan
-                    for data in (kept, batch if below else None)
+                own = (*self._batch(), None)[:3] if below else None
+                self.held, self.seen = (
+                    told_apart(self._model, batch, loss) if batch else math.nan
+                    for batch in (kept, own)
                 )
-                self.held = held
         except UNFIT:
             # a model or a loss that knows one size of a batch
             self.held = self.seen = math.nan
