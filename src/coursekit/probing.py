@@ -356,8 +356,11 @@ def loss_value(model, x, y, outputs, loss, sample_weight):
     """Return the scalar that training would minimize."""
     try:
         if loss is None:
+            # Keras takes a compute_loss of one's own with this argument and without
+            known = getattr(model, "_compute_loss_has_training_arg", True)
+            mode = {"training": True} if known else {}
             return model.compute_loss(
-                x=x, y=y, y_pred=outputs, sample_weight=sample_weight, training=True
+                x=x, y=y, y_pred=outputs, sample_weight=sample_weight, **mode
             )
         known = keras.losses.get(loss)
         if not isinstance(known, keras.losses.Loss):

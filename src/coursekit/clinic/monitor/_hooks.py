@@ -97,10 +97,11 @@ class Site:
         def compute_loss(
             x=None, y=None, y_pred=None, sample_weight=None, training=True
         ):
-            if getattr(self.model, "_compute_loss_has_training_arg", True):
-                loss = original(x, y, y_pred, sample_weight, training=training)
-            else:
-                loss = original(x, y, y_pred, sample_weight)
+            known = getattr(self.model, "_compute_loss_has_training_arg", True)
+            mode = {"training": training} if known else {}
+            loss = original(
+                x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, **mode
+            )
             if training and not self._testing:
                 for recorder in self.recorders:
                     recorder.on_loss(loss, x, y, sample_weight)

@@ -610,6 +610,31 @@ def test_a_model_without_a_loss_is_probed_with_a_given_one(way):
     assert found.verdict == "vanishing"
 
 
+class Older(keras.Model):
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None):
+        return keras.ops.mean(keras.ops.square(y - y_pred))
+
+
+class Newer(keras.Model):
+    def compute_loss(self, *, x, y, y_pred, sample_weight, training):
+        return keras.ops.mean(keras.ops.square(y - y_pred))
+
+
+@pytest.mark.parametrize("kind", [Older, Newer])
+def test_a_loss_of_the_models_own_is_called_as_keras_calls_it(kind):
+    i = keras.Input((8,))
+    model = kind(i, layers.Dense(1)(layers.Dense(16, "relu")(i)))
+    model.compile("adam")
+    assert coursekit.diagnose(model, X[:32], TARGET[:32]).verdict == "healthy"
+    monitor = GradientMonitor()
+    held = {"validation_data": (X[:100], TARGET[:100])}
+    model.fit(X, TARGET, epochs=12, verbose=0, callbacks=[monitor], **held)
+    found = coursekit.diagnose(monitor)
+    assert found.verdict == "healthy" and found.trace.held == 10
+    # the losses are those of the training alone
+    assert len(found.trace.steps) == 96
+
+
 @pytest.mark.parametrize("batch", [None, (X[:32], X[:32])])
 def test_a_training_without_targets_says_what_to_pass(batch):
     class Penalty(layers.Layer):
