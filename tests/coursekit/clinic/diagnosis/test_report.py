@@ -610,6 +610,27 @@ def test_a_model_without_a_loss_is_probed_with_a_given_one(way):
     assert found.verdict == "vanishing"
 
 
+@pytest.mark.parametrize("part, measured", [("a clone", False), ("the head", True)])
+def test_updates_of_another_models_weights_are_not_measured(part, measured):
+    model = stack(dense(16, "relu", 0))
+    clone, optimizer = keras.models.clone_model(model), SGD(0.1)
+    weights = clone.trainable_variables
+    if part == "the head":
+        weights = model.layers[-1].trainable_variables
+    monitor = GradientMonitor()
+    watch = {"optimizer": optimizer, "loss": "mse", "batch": (X[:32], TARGET[:32])}
+    with monitor.watch(model, **watch):
+        for _ in range(60):
+            with tf.GradientTape() as tape:
+                outputs = [net(X, training=True) for net in (model, clone)]
+                loss = sum(tf.reduce_mean((out - TARGET) ** 2) for out in outputs)
+            found = tape.gradient(loss, weights)
+            optimizer.apply_gradients(zip(found, weights, strict=True))
+    report = coursekit.diagnose(monitor)
+    assert (report.verdict != "not_measured") == measured
+    assert ("no update of this model" in str(report)) == (not measured)
+
+
 class Older(keras.Model):
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None):
         return keras.ops.mean(keras.ops.square(y - y_pred))
