@@ -71,7 +71,7 @@ def checkup(model, x, y, loss=None, sample_weight=None, step=0, few=None):
             more = _errors(value, outputs, baseline, size) if step else {}
             more["mixes_samples"] = _mixes_samples(model, x, answers)
             more["unpaired"] = _is_unpaired(model, whole, outputs, loss)
-            more["same_inputs"] = size > 1 and not any(map(_varies, _leaves(x)))
+            more["same_inputs"] = size > 1 and all(map(_same, keras.tree.flatten(x)))
         except UNFIT:
             if few is not None and few < size:
                 # a model may know no other size of a batch
@@ -94,39 +94,53 @@ def checkup(model, x, y, loss=None, sample_weight=None, step=0, few=None):
 def told_apart(model, batch, loss=None):
     """Return how many of ten parts of a batch lose more with the targets of others.
 
+    As :func:`parts_told_apart` does. Of samples that were trained on it also finds what
+    was learned by heart.
+    """
+    x, *targets = batch
+
+    def lost_by(rows):
+        inputs = _rows(x, rows)
+        outputs = model(inputs, training=False)
+
+        def lost(others):
+            y, weight = _rows(tuple(targets), others)
+            return float(loss_value(model, inputs, y, outputs, loss, weight))
+
+        return lost
+
+    with unchanged(model):
+        return parts_told_apart(lost_by, len(keras.tree.flatten(x)[0]))
+
+
+def parts_told_apart(lost_by, size):
+    """Return how many of ten parts of ``size`` samples lose more with others' targets.
+
     A test by permutation (Fisher 1935), whatever the scale of the loss is; an outlier
-    counts as one part. Of samples that were trained on it also finds what was learned
-    by heart.
+    counts as one part.
+
+    Parameters
+    ----------
+    lost_by : function of rows
+        Returns their loss as a function of the rows whose targets they get.
+    size : int
 
     Returns
     -------
     float
         NaN if there are too few samples, or parts whose loss does not change at all.
     """
-    size = len(keras.tree.flatten(batch[0])[0])
     if size < HELD_SAMPLES:
         return math.nan
     order = np.random.default_rng(0).permutation(size)
-    with unchanged(model):
-        gains = [
-            _gain_over_others(model, batch, rows, loss)
-            for rows in np.array_split(order, GROUPS)
-        ]
+    gains = [_gain(lost_by(rows), rows) for rows in np.array_split(order, GROUPS)]
     known = [gain for gain in gains if gain and math.isfinite(gain)]
     few = len(known) < ENOUGH_PARTS
     return math.nan if few else float(GROUPS * np.mean(np.array(known) > 0))
 
 
-def _gain_over_others(model, batch, rows, loss):
+def _gain(lost, rows):
     """Return how much more rows lose with others' targets; 0 if it is rounding."""
-    x, *targets = batch
-    inputs = _rows(x, rows)
-    outputs = model(inputs, training=False)
-
-    def lost(rows):
-        y, weight = _rows(tuple(targets), rows)
-        return float(loss_value(model, inputs, y, outputs, loss, weight))
-
     own = lost(rows)
     shifts = np.arange(1, SHIFTS + 1) * len(rows) // (SHIFTS + 1)
     gain = np.mean([lost(np.roll(rows, shift)) for shift in shifts]) - own
@@ -191,13 +205,9 @@ def _differ(answers, others):
     return any(np.abs(a - b).max() > SAME * np.abs(a).max() for a, b in firsts)
 
 
-def _varies(array):
-    """Tell whether an array is not the same for all samples; NaN is never the same."""
-    return not (array == array[:1]).all()
-
-
-def _leaves(tree):
-    return [np.asarray(leaf) for leaf in keras.tree.flatten(tree)]
+def _same(array):
+    """Tell whether an array is the same for all samples; NaN never is."""
+    return bool((np.asarray(array) == array[:1]).all())
 
 
 def _is_unpaired(model, batch, outputs, loss):

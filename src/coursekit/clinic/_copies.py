@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from coursekit._taps import leaves, own_kernels
 from coursekit.clinic._baseline import best_constant
+from coursekit.clinic._checkup import parts_told_apart
 from coursekit.clinic._facts import output_activation
 from coursekit.probing import call, unchanged
 
@@ -30,13 +31,15 @@ LATE = "no time was left"
 class Run:
     """What a copy learned: a share, after so many steps; why it failed, if it did.
 
-    ``seen`` is the share of samples that it was trained on; NaN if that is ``share``.
+    ``seen`` is the share of samples that it was trained on, NaN if that is ``share``;
+    ``apart`` how many tenths of those that were held back tell targets apart.
     """
 
     share: float
     steps: int
     failure: str = ""
     seen: float = math.nan
+    apart: float = math.nan
 
 
 class Copies:
@@ -162,9 +165,15 @@ class Copies:
         finite = norms.numpy()[np.isfinite(norms)]
         if remedy is None and len(finite):
             self.norm = float(np.median(finite))
-        parts = [rows[:_SAMPLES] for rows in (held, seen) if len(rows)]
-        share, *of_seen = (loop.share(x[rows], y[rows]) for rows in parts)
-        return Run(share, done, seen=of_seen[0] if of_seen else math.nan)
+        seen, held = seen[:_SAMPLES], held[:_SAMPLES]
+        of_seen = loop.share(x[seen], y[seen])
+        if not len(held):
+            return Run(of_seen, done)
+        x, y = x[held], y[held]
+        share = loop.share(x, y)
+        # where half of it holds, nobody asks
+        apart = loop.told_apart(x, y) if share < of_seen / 2 else math.nan
+        return Run(share, done, seen=of_seen, apart=apart)
 
 
 class _Loop:
@@ -182,6 +191,7 @@ class _Loop:
             keras.Variable(v, dtype=v.dtype, trainable=False)
             for v in model.non_trainable_variables
         ]
+        self.activation = output_activation(model)
         optimizer.build(self.trained)
         self._fresh = [v.numpy() for v in optimizer.variables]
         self.train = tf.function(self._train, reduce_retracing=True)
@@ -234,9 +244,18 @@ class _Loop:
             value = tf.cast(loss, "float32")
         return value, norms.stack() / self.optimizer.scale_loss(1.0)
 
+    def told_apart(self, x, y):
+        """Return how many tenths of the samples lose more with others' targets."""
+
+        def lost_by(rows):
+            outputs = self.outputs(tf.constant(x[rows]), False)[0]
+            return lambda others: float(self.value(y[others], outputs))
+
+        return parts_told_apart(lost_by, len(x))
+
     def share(self, x, y):
         """Return the better share of inference and training: averages lag behind."""
-        active = output_activation(self.model)
+        active = self.activation
         both = (self.outputs(tf.constant(x), training)[0] for training in (False, True))
         found = [share_learned(self.value, outputs, y, active) for outputs in both]
         return max((s for s in found if math.isfinite(s)), default=math.nan)

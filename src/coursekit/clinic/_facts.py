@@ -2,12 +2,13 @@
 
 import math
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 
 import keras
 import numpy as np
 
 from coursekit._taps import BOUNDS, leaves, own_kernels
-from coursekit.clinic._heads import heads, single
+from coursekit.clinic._heads import heads, single, way_back
 from coursekit.probing import unchanged
 
 # What a remedy can replace: layers whose constructor says all.
@@ -296,31 +297,23 @@ def _of_layers(model, order, called):
     }
 
 
+def _end(model, belongs):
+    """Return what ends the way to the only output, as long as it belongs there."""
+    outputs = getattr(model, "outputs", None) or []
+    way = way_back(outputs[0]) if len(outputs) == 1 else ()
+    return list(takewhile(lambda one: single(one) and belongs(one), way))
+
+
 def _operations(model):
-    """Return the names of those that end the way to the only output, and no layers."""
-    found, tensors = [], getattr(model, "outputs", None) or []
-    while len(tensors) == 1:
-        operation = getattr(tensors[0], "_keras_history", [None])[0]
-        layer = operation is None or isinstance(operation, keras.Layer)
-        if layer or not single(operation):
-            break
-        found.append(type(operation).__name__)
-        tensors = keras.tree.flatten(operation.input)
-    return [name for name in found if name not in _SHAPES]
+    """Return the names of the operations, no layers, that make the only output."""
+    end = _end(model, lambda one: not isinstance(one, keras.Layer))
+    return [type(one).__name__ for one in end if type(one).__name__ not in _SHAPES]
 
 
 def _behind(model, names):
-    """Yield those layers that the way back from the only output meets first of all."""
-    tensors = getattr(model, "outputs", None) or []
-    while len(tensors) == 1:
-        layer = getattr(tensors[0], "_keras_history", [None])[0]
-        if not isinstance(layer, keras.Layer) or not single(layer):
-            return
-        if own_kernels(layer):
-            return
-        if layer.name in names:
-            yield layer.name
-        tensors = keras.tree.flatten(layer.input)
+    """Return those layers that the way back from the only output meets first of all."""
+    end = _end(model, lambda one: isinstance(one, keras.Layer) and not own_kernels(one))
+    return [layer.name for layer in end if layer.name in names]
 
 
 def _has_name(activation):

@@ -11,19 +11,20 @@ def heads(model, names):
     A Functional model knows; of others the last layer is taken.
     """
     outputs = getattr(model, "outputs", None) or []
-    found = {_head_below(output, names) for output in outputs} - {None}
+    makers = ((_maker(o, names) for o in way_back(output)) for output in outputs)
+    found = {next(filter(None, way), None) for way in makers} - {None}
     return sorted(found, key=names.index) or list(names[-1:])
 
 
-def _head_below(tensor, names):
-    """Return the last of the layers ``names`` on the one way to a tensor, or None."""
-    operation, *_ = getattr(tensor, "_keras_history", (None,))
-    if operation is None:
-        return None
-    if maker := _maker(operation, names):
-        return maker
-    inputs = keras.tree.flatten(operation.input) if single(operation) else []
-    return _head_below(inputs[0], names) if len(inputs) == 1 else None
+def way_back(tensor):
+    """Yield operations and layers from a tensor down, while each has one input."""
+    tensors = [tensor]
+    while len(tensors) == 1:
+        operation, *_ = getattr(tensors[0], "_keras_history", (None,))
+        if operation is None:
+            return
+        yield operation
+        tensors = keras.tree.flatten(operation.input) if single(operation) else []
 
 
 def _maker(operation, names):

@@ -26,8 +26,6 @@ ALIKE = 0.05
 # After fewer steps nothing can be said; so many are worth more than other remedies,
 # but for the first ones.
 _FEWEST, _ENOUGH, _LEAST = 20, 60, 4
-# A later compilation takes so much of the first. Margin: .25 to .5 of it.
-AGAIN = 0.5
 PLANNED = "the time would not have been enough"
 # So many remedies are tried again with other seeds.
 _LEADERS = 5
@@ -246,8 +244,7 @@ def _plan(copies, steps):
     remedies = advice(facts, signs, verdict or "exploding", EVERY)
     remedies = tuple(remedy for remedy in remedies if remedy.changes)
     compilations = sum(bool(r.layers) or "compile(" in r.code for r in remedies)
-    # of all compilations the first takes longest
-    left = copies.until - compiled - AGAIN * compilations * (compiled - start)
+    left = copies.until - compiled - compilations * (compiled - start)
     # a third of the time is for the other seeds
     possible = 0.65 * left / max(step, 1e-6)
     # rather a few long enough, those near the cause, than all of them too short
@@ -343,7 +340,7 @@ def _trains(runs, control):
 
 def _by_heart(run):
     """Tell whether what was learned holds for the samples of the training alone."""
-    return run.seen >= rules.SKILL and run.share < rules.LEARNED
+    return run.seen >= rules.SKILL and run.apart < rules.HELD
 
 
 def _attempt(remedy, runs, control):

@@ -118,10 +118,10 @@ def test_labels_that_the_loss_refuses():
     assert any(code.startswith("y = np.unique(y") for code in cured)
 
 
-@pytest.mark.parametrize("few", [0, 1])
-def test_noise_is_no_cure(few):
-    """From so many samples on a quarter is held back."""
-    samples = _copies.ENOUGH - few
+@pytest.mark.parametrize("samples", [_copies.ENOUGH - 1, _copies.ENOUGH, 420])
+def test_noise_is_no_cure(samples):
+    """From so many samples on a quarter is held back; a hundred tell by heart."""
+    few = samples < _copies.ENOUGH
     x = RNG.normal(size=(samples, 20)).astype("float32")
     labels = RNG.integers(0, 2, samples)
     model = keras.Sequential(
@@ -133,8 +133,9 @@ def test_noise_is_no_cure(few):
     trial = coursekit.try_remedies(model, x, labels, **settings)
     verdicts = {a.verdict for a in trial.attempts}
     assert (verdicts & {"trains", "better"} == set()) == (not few)
-    assert ("by heart" in verdicts) == (not few)
-    assert ("64 samples that no copy was trained on" in str(trial)) == (not few)
+    assert ("by heart" in verdicts) == (samples == 420)
+    told = f"{samples // 4} samples that no copy was trained on"
+    assert (told in str(trial)) == (not few)
     assert ("too few to hold some back" in str(trial)) == bool(few)
 
 
@@ -302,7 +303,7 @@ def test_worse_than_a_constant_is_no_cure():
 
 
 @pytest.mark.parametrize(
-    "seen, held, by_heart", [(0.19, 0, 0), (0.21, 0.02, 1), (0.21, 0.04, 0)]
+    "seen, held, by_heart", [(0.19, 0, 0), (0.21, 7, 1), (0.21, 8, 0)]
 )
 def test_by_heart_is_known_of_what_was_seen_and_not_of_what_was_held_back(
     seen, held, by_heart
@@ -311,12 +312,15 @@ def test_by_heart_is_known_of_what_was_seen_and_not_of_what_was_held_back(
     from coursekit.clinic.trial import _attempt
 
     cure = coursekit.clinic.Remedy("a", "a", "lab")
-    runs = [Run(held, 60, seen=seen), Run(held, 60, seen=seen)]
+    runs = [Run(-9.0, 60, seen=seen, apart=held)] * 2
     control = _attempt(None, runs, runs)
     assert control.verdict == ("control, by heart" if by_heart else "control")
     found = _attempt(cure, runs, runs)
     assert found.verdict == ("by heart" if by_heart else "no better")
     assert ("samples by heart" in str(Trial((control, found), None))) == bool(by_heart)
+    # sure of what is wrong, and right more often than by chance: not by heart
+    sure = Run(-0.5, 60, seen=0.9, apart=10.0)
+    assert _attempt(cure, [sure], runs).verdict == "no better"
     # of few samples none is held back
     assert _attempt(None, [Run(0.9, 60)], runs).verdict == "control"
 

@@ -233,7 +233,7 @@ function empty(trace) {
 
 function notMeasured(trace) {
   if (steps(trace) < RULES.PATIENCE || !Number.isNaN(skill(trace)) || falls(trace)) return null;
-  const why = "A constant output already has no loss, so that there is nothing to compare with";
+  const why = "The loss of a constant output is not known, so that there is nothing to compare with";
   return { verdict: "not_measured", layer: null, step: null, why };
 }
 

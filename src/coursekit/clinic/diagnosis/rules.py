@@ -87,7 +87,7 @@ LEARNED = 0.03
 SURE = 2.0
 #: Of ten parts of the validation data, so many lose more with the targets of others if
 #: something holds there. Margin, 200 samples, 24 seeds: of noise that was learned by
-#: heart 8 do and more in none; of two classes of which .62 are told, in 23.
+#: heart 8 do and more with one; of two classes of which .62 are told, with all.
 HELD = 8.0
 #: All ten of them do where what was learned holds for validation data, although the
 #: first samples of the training are lost.

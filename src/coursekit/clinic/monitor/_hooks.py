@@ -3,8 +3,8 @@
 ``optimizer.apply`` is wrapped on the instance, so that ``fit``, ``train_on_batch`` and
 custom loops all pass, ``model.compute_loss`` is, for the loss and some samples,
 ``model.train_step``, for samples that it does not hand on, and ``model.test_step``, for
-some of the validation data. Nothing is subclassed; the
-last listener that leaves takes everything off.
+some of the validation data. Nothing is subclassed; the last listener that leaves takes
+everything off.
 """
 
 from contextlib import ExitStack

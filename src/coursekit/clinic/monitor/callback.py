@@ -45,11 +45,10 @@ class GradientMonitor(keras.callbacks.Callback):
     Memory: two copies of the weights at most (those of the start, until the
     first diagnosis, and those of a measured step or of the end), 512 samples or as
     many as have 262,144 numbers, whichever is less, but 32 at least, as many of the
-    validation data, targets of 32
-    batches or 65,536 numbers of them, whichever is less, the latest batch while
-    ``fit`` runs, 1,024 rows of 7 + layers float64s on the device and at most 4,096 in
-    the log: all of the first 2,048 steps, of the later ones every second, fourth,
-    eighth ... The log of updates has as many rows at most.
+    validation data, targets of 32 batches or 65,536 numbers of them, whichever is less,
+    the latest batch while ``fit`` runs, 1,024 rows of 7 + layers float64s on the device
+    and at most 4,096 in the log: all of the first 2,048 steps, of the later ones every
+    second, fourth, eighth ... The log of updates has as many rows at most.
 
     Parameters
     ----------
