@@ -32,7 +32,8 @@ class Run:
     """What a copy learned: a share, after so many steps; why it failed, if it did.
 
     ``seen`` is the share of samples that it was trained on, NaN if that is ``share``;
-    ``apart`` how many tenths of those that were held back tell targets apart.
+    ``apart`` how many tenths of those that were held back tell targets apart;
+    ``seconds`` what the steps took, without what is measured after them.
     """
 
     share: float
@@ -40,6 +41,7 @@ class Run:
     failure: str = ""
     seen: float = math.nan
     apart: float = math.nan
+    seconds: float = 0.0
 
 
 class Copies:
@@ -157,23 +159,25 @@ class Copies:
         seen, held = _split(len(x))
         data = tf.constant(x), tf.constant(y)
         order = seen[_order(seed, len(seen), self, steps)]
+        start = time.monotonic()
         for rows in np.split(order, range(CHUNK, steps, CHUNK)):
             value, norms = loop.train(*data, tf.constant(rows))
             done += len(rows)
             if not math.isfinite(float(value)) or time.monotonic() > self.until:
                 break
+        spent = time.monotonic() - start
         finite = norms.numpy()[np.isfinite(norms)]
         if remedy is None and len(finite):
             self.norm = float(np.median(finite))
         seen, held = seen[:_SAMPLES], held[:_SAMPLES]
         of_seen = loop.share(x[seen], y[seen])
         if not len(held):
-            return Run(of_seen, done)
+            return Run(of_seen, done, seconds=spent)
         x, y = x[held], y[held]
         share = loop.share(x, y)
         # where half of it holds, nobody asks
         apart = loop.told_apart(x, y) if share < of_seen / 2 else math.nan
-        return Run(share, done, seen=of_seen, apart=apart)
+        return Run(share, done, seen=of_seen, apart=apart, seconds=spent)
 
 
 class _Loop:

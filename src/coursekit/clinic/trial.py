@@ -236,7 +236,9 @@ def _plan(copies, steps):
     copies.run(None, 0, CHUNK)
     compiled = time.monotonic()
     control = copies.run(None, 0, _FEWEST)
-    step = (time.monotonic() - compiled) / _FEWEST
+    # a run is so many steps, and what is measured after them
+    step = getattr(control, "seconds", 0.0) / _FEWEST
+    beside = time.monotonic() - compiled - _FEWEST * step
     facts = facts_of(copies.model, copies.x, copies.y)
     place = " in time" if facts.sequence >= _FEWEST else ""
     verdict = ("vanishing" if place else "not_learning") if _finite(control) else ""
@@ -246,10 +248,12 @@ def _plan(copies, steps):
     compilations = sum(bool(r.layers) or "compile(" in r.code for r in remedies)
     left = copies.until - compiled - compilations * (compiled - start)
     # a third of the time is for the other seeds
-    possible = 0.65 * left / max(step, 1e-6)
+    possible = 0.65 * left
     # rather a few long enough, those near the cause, than all of them too short
-    number = min(len(remedies), max(_LEAST, int(possible / _ENOUGH) - 1))
-    steps = min(steps, max(_FEWEST, possible / (number + 1)))
+    one = max(1e-6, beside + _ENOUGH * step)
+    number = min(len(remedies), max(_LEAST, int(possible / one) - 1))
+    each = (possible / (number + 1) - beside) / max(1e-9, step)
+    steps = min(steps, max(_FEWEST, each))
     # another length of the last chunk would be compiled anew
     return remedies, number, max(CHUNK, int(steps) // CHUNK * CHUNK)
 

@@ -234,25 +234,28 @@ def test_a_trial_keeps_to_its_time(monkeypatch):
     clock = SimpleNamespace(monotonic=lambda: float(next(looks)))
     for module in (_copies, trial_module):
         monkeypatch.setattr(module, "time", clock)
-    settings = {"steps": 30, "seconds": 16.0, "verbose": False}
+    settings = {"steps": 30, "seconds": 24.0, "verbose": False}
     trial = coursekit.try_remedies(net(dense()), X, X[:, :1], **settings)
     chunks = sum(a.steps * len(a.shares) for a in trial.attempts) / _copies.CHUNK
-    assert 1 < len(trial.attempts) and chunks < 16
+    assert 1 < len(trial.attempts) and chunks < 24
     assert {why for _, why in trial.skipped} <= {LATE, PLANNED}
     # beyond the time each remedy that is left costs a look
-    assert next(looks) < 16 + 2 * len(trial.skipped) + 10
+    assert next(looks) < 24 + 2 * len(trial.skipped) + 10
 
 
-@pytest.mark.parametrize("cost, number, steps", [(0.001, 9, 200), (0.1, 4, 50)])
+@pytest.mark.parametrize(
+    "cost, beside, number, steps",
+    [(0.001, 0, 9, 200), (0.1, 0, 4, 50), (0.001, 2, 9, 200), (0.01, 3, 5, 90)],
+)
 def test_few_remedies_are_tried_for_long_where_all_would_be_too_short(
-    monkeypatch, cost, number, steps
+    monkeypatch, cost, beside, number, steps
 ):
-    """Five seconds to compile and a cost for each step, on a clock of their own."""
+    """Five seconds to compile, a cost for each step, and what is measured beside."""
     now, cures = [0.0], [coursekit.clinic.Remedy("t", str(n), "lab") for n in range(9)]
 
     def run(remedy, seed, steps):
-        now[0] += cost * steps + (steps == _copies.CHUNK) * 5
-        return _copies.Run(0.0, steps)
+        now[0] += cost * steps + beside + (steps == _copies.CHUNK) * 5
+        return _copies.Run(0.0, steps, seconds=cost * steps)
 
     model = net(dense())
     copies = SimpleNamespace(run=run, model=model, x=X, y=X, until=45.0, norm=1.0)
