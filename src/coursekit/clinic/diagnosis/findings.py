@@ -132,9 +132,10 @@ def _progress(trace):
     if rules.LEARNED <= value < rules.SKILL:
         text = (
             f"after {steps} steps the inputs take away {value:.0%} of a constant "
-            "output's loss: it has hardly learned, or knows these samples by heart; "
-            "try others"
+            "output's loss: it has hardly learned"
         )
+        if not trace.held >= rules.HELD:
+            text += ", or knows these samples by heart; try others"
         yield Finding("little", text)
     elif math.isnan(value) and len(trace.checks) and rules.falls(trace):
         loss, constant = trace.checks[-1].loss, trace.checks[-1].constant_loss

@@ -36,7 +36,8 @@ class Report:
     step : int or None
         When it first holds; 0 is initialization, before the first update.
     evidence : tuple of Evidence
-        Named measurements with the thresholds that they crossed.
+        Named measurements, each with its threshold. Of a healthy model how much it has
+        learned and, where ``fit`` had validation data, whether that holds there.
     findings : tuple of Finding
         Observations that do not make a verdict.
     remedies : tuple of Remedy

@@ -156,7 +156,7 @@ INFERENCE = 2.0
 
 @dataclass(frozen=True)
 class Evidence:
-    """A measurement and the threshold that it crossed.
+    """A measurement, and the threshold that it is compared with.
 
     Attributes
     ----------
@@ -237,7 +237,15 @@ def judge(trace):
         found = rule(trace)
         if found is not None:
             return found
-    return Judgement("healthy")
+    return Judgement("healthy", evidence=_earned(trace))
+
+
+def _earned(trace):
+    """Return what healthy rests on: how much was learned, and where it holds."""
+    if not learns(trace):
+        return ()
+    held = Evidence(_apart("validation data"), trace.held, HELD)
+    return (*_lack_of_skill(trace), *([] if math.isnan(trace.held) else [held]))
 
 
 def stops(trace, verdicts):
@@ -885,6 +893,7 @@ def _time_factors(probed):
 def _lack_of_skill(trace, limit=SKILL):
     value, error = _skill_and_error(trace)
     name = "share of a constant output's loss that the inputs take away"
+    name += ", on samples of the training"
     return () if math.isnan(value) else (Evidence(name, value, limit, error),)
 
 

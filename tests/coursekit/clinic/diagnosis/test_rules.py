@@ -24,7 +24,8 @@ def test_the_answer_is_that_of_the_table(name):
         row.layer,
         row.step,
     )
-    assert bool(found.evidence) == (row.verdict != "healthy")
+    earned = row.verdict != "healthy" or rules.learns(row.trace)
+    assert bool(found.evidence) == earned
 
 
 def test_the_table_is_what_its_helper_writes():
@@ -64,6 +65,17 @@ def jumping(times):
     gradient[-1] = np.nan
     loss = [LOSS] * 29 + [np.nan]
     return trained(probed(EVEN), loss=loss, gradient=gradient, first_bad_step=30)
+
+
+@pytest.mark.parametrize("held, told", [(np.nan, [0.9]), (10.0, [0.9, 10.0])])
+def test_healthy_says_what_it_rests_on(held, told):
+    """How much was learned, and whether validation data were asked."""
+    learned = answer(trained(probed([1, 1, 1]), skill=0.9, held=held))
+    assert [e.value for e in learned.evidence] == pytest.approx(told)
+    little = answer(trained(probed([1, 1, 1]), skill=0.1, held=held))
+    assert (little.verdict, little.evidence) == ("healthy", ())
+    assert "hardly learned" in str(little)
+    assert ("by heart" in str(little)) == (len(told) == 1)
 
 
 @pytest.mark.parametrize("times, sentence", [(29, "sudden"), (31, "")])
