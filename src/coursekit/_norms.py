@@ -5,6 +5,7 @@ and ``norm`` take arrays; the others take tensors and may stand in a compiled st
 """
 
 import numpy as np
+import tensorflow as tf
 
 #: A sum of squares of a million entries is right in float32 within these bounds ...
 SAFE = (1e-15, 1e17)
@@ -41,8 +42,6 @@ def norm(arrays):
 
 def half_square(tensors):
     """Return half the sum of squares, as TensorFlow's fast float32 kernel does."""
-    import tensorflow as tf
-
     tensors = [tf.cast(t, tf.float32) for t in tensors]
     small = [t for t in tensors if (t.shape.num_elements() or np.inf) <= SMALL]
     parts = [t for t in tensors if (t.shape.num_elements() or np.inf) > SMALL]
@@ -55,23 +54,17 @@ def half_square(tensors):
 
 def exact_half_square(tensors):
     """Return half the sum of squares, in float64."""
-    import tensorflow as tf
-
     squares = [tf.reduce_sum(tf.square(tf.cast(t, tf.float64))) for t in tensors]
     return tf.add_n(squares) / 2
 
 
 def exact_norm(tensors):
     """Return the norm of all entries, in float64."""
-    import tensorflow as tf
-
     return tf.sqrt(2 * exact_half_square(tensors))
 
 
 def member_norm(parts):
     """Return a Euclidean norm a member, without under- or overflow."""
-    import tensorflow as tf
-
     flat = [tf.reshape(tf.cast(p, "float64"), [p.shape[0], -1]) for p in parts]
     flat = tf.concat(flat, 1) if len(flat) > 1 else flat[0]
     largest = tf.reduce_max(tf.abs(flat), axis=1, keepdims=True)

@@ -232,21 +232,22 @@ class Ensemble:
             raise ValueError(f"model {self._model.name!r} has no trainable weights")
         own = {k: config.pop(k) for k in _CLIPPING if k in config}
         own = {k: v for k, v in own.items() if v is not None}
-        self._limits = _limits(own, clipping, len(self))
-        if self._limits and config.get("gradient_accumulation_steps"):
+        limits, rates = _limits(own, clipping, len(self)), None
+        if limits and config.get("gradient_accumulation_steps"):
             raise ValueError(
                 "fit clips what gradient_accumulation_steps have gathered, an ensemble "
                 "would clip each step: choose one of both, or train with fit"
             )
         # fit multiplies the loss by it, and the optimizer divides by it
         config["loss_scale_factor"] = None
-        self._rates = None
         if learning_rates is not None:
-            self._rates = self._checked_rates(optimizer, learning_rates)
+            rates = self._checked_rates(optimizer, learning_rates)
             config["learning_rate"] = 1.0
+        loss = _as_in_fit(keras.losses.get(loss))
+        # nothing is changed before all was checked
+        self._limits, self._rates, self._loss = limits, rates, loss
         self._optimizer = type(optimizer).from_config(config)
         self._optimizer.build(self._trainable.variables)
-        self._loss = _as_in_fit(keras.losses.get(loss))
         self._jit_compile = bool(jit_compile)
         self._runs = {}
 

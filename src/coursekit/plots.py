@@ -351,7 +351,8 @@ def _shapes(ax, artists=None):
     Each path comes with whether its points are joined, and whether it is filled.
     """
     found = []
-    for artist in artists or (*ax.lines, *ax.patches, *ax.collections, *ax.texts):
+    everything = *ax.lines, *ax.patches, *ax.collections, *ax.texts
+    for artist in everything if artists is None else artists:
         if isinstance(artist, Text):
             if artist.get_text():
                 box = artist.get_window_extent()

@@ -682,8 +682,13 @@ def test_a_build_that_returns_no_model():
 )
 def test_what_cannot_be_compiled(arguments, message):
     nets = Ensemble(_dense("float32"), SEEDS)
+    rates = {"learning_rates": [0.1] * 3}
+    nets.compile(keras.optimizers.SGD(), _loss("float32"), **rates)
+    before = dict(vars(nets))
     with pytest.raises(ValueError, match=message):
         nets.compile(loss=_loss("float32"), **arguments)
+    # it trains as it did before
+    assert all(vars(nets)[name] is value for name, value in before.items())
 
 
 def test_what_would_be_left_out_is_refused():

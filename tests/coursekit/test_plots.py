@@ -171,6 +171,11 @@ def test_a_legend_without_room_stands_above_the_axes_and_is_no_wider():
     assert box.y1 <= ax.figure.bbox.y1
 
 
+def test_a_line_alone_has_its_name():
+    ax = plots.name_lines(plots.depth_profile({"a": np.geomspace(1, 1e-5, 20)}))
+    assert [text.get_text() for text in ax.texts] == ["a"]
+
+
 @pytest.mark.parametrize("slope", [-2.0, -0.2, 0.0, 0.2, 2.0])
 def test_names_touch_no_line(slope):
     layer = np.arange(1, 21)

@@ -1070,8 +1070,9 @@ def test_progress_counts_every_layer_up_and_down(small, monkeypatch):
 def test_what_is_not_finite_has_no_shares(bad, rows):
     x = np.ones((32, 4), "float32")
     x[:rows, 1] = bad
-    hidden = [keras.layers.Dense(8, "relu"), keras.layers.Dense(8)]
-    model = keras.Sequential([keras.Input((4,)), *hidden])
+    # with kernels below 0 a ReLU would make 0 of infinity
+    hidden = [keras.layers.Dense(8, "relu", kernel_initializer="ones")]
+    model = keras.Sequential([keras.Input((4,)), *hidden, keras.layers.Dense(8)])
     report = probe(model, x, np.zeros((32, 8)), "mse")
     assert np.isnan(report.dead_fraction).all()
     for row in str(report).splitlines()[1:]:

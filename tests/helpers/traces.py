@@ -7,7 +7,7 @@ it. The rows are made here and kept as JSON; run this file after a change of the
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -173,6 +173,14 @@ def validated(own, held):
     return trained(probed(EVEN), checks=checks, held=held)
 
 
+def drifting(own, held, late=0.5):
+    """The same where the recorded losses end at so much of a constant's."""
+    loss = LOSS * np.linspace(1.1, late, 200)
+    loss[-50:] = late * LOSS
+    more = {"loss": loss, "constant_loss": LOSS}
+    return replace(validated(own, held), **more)
+
+
 def waving(height):
     """Losses a tenth below those of other samples; those of the probe tell nothing."""
     wave = LOSS * (0.9 + height * np.tile([1, -1], 100))
@@ -314,11 +322,18 @@ def _losses_and_zeros():
     for seen, *answer in ((8.0, "not_measured"), (9.0, *heart[:3])):
         trace = trained(probed(EVEN), skill=2.0, seen=seen, **below)
         yield Row(f"HELD, below 0, {seen:.0f}", trace, *answer, lab=HEART)
-    yield Row("PARTS -", validated(-0.3, 9.0), "not_learning", None, 200, HEART)
-    yield Row("PARTS +", validated(-0.3, 10.0), "healthy", lab=HEART)
-    yield Row(
-        "SKILL, drifting", validated(-0.19, 10.0), "not_learning", None, 200, HEART
-    )
+    nothing = "not_learning", None, 200, HEART
+    yield Row("PARTS -", drifting(-0.3, 9.0), *nothing)
+    yield Row("PARTS +", drifting(-0.3, 10.0), "healthy", lab=HEART)
+    yield Row("SKILL, drifting", drifting(-0.19, 10.0), *nothing)
+    yield Row("SKILL, diverging", drifting(-0.3, 10.0, 0.82), *nothing)
+    yield Row("BY_CHANCE, little", validated(0.02, 8.0), *nothing)
+    yield Row("BY_CHANCE, it holds", validated(0.02, 9.0), "healthy", lab=HEART)
+    yield Row("BY_CHANCE, and nothing", validated(0.0, 9.0), *nothing)
+    for held, *answer in ((7.0, *nothing), (8.0, "healthy", None, None, HEART)):
+        same = [replace(c, same_inputs=True) for c in validated(0.1, held).checks]
+        trace = replace(validated(0.1, held), checks=same)
+        yield Row(f"HELD, inputs alike {held:.0f}", trace, *answer)
     for seen, verdict in ((8.0, "not_measured"), (9.0, "healthy")):
         trace = trained(probed(EVEN), skill=2.0, seen=seen, loss=below["loss"])
         yield Row(f"BY_CHANCE, {seen}", trace, verdict, lab=LOSSES)
@@ -355,6 +370,9 @@ def _losses_and_zeros():
     empty = rules.EMPTY * LOSS
     yield Row("EMPTY -", compared_with(1.2 * empty), "not_learning", None, 200)
     yield Row("EMPTY +", compared_with(0.8 * empty), "not_measured")
+    falls = np.linspace(LOSS, LOSS / 4, 200)
+    others = replace(compared_with(0.8 * empty, falls), held=rules.HELD)
+    yield Row("EMPTY, and others tell", others, "healthy", lab=HEART)
     yield Row("LEARNED, below 0 -", flat_below_zero(0.02), "not_measured", lab=LOSSES)
     yield Row("LEARNED, below 0 +", flat_below_zero(0.04), "healthy", lab=LOSSES)
     sure, not_sure = flat_below_zero(0.04, 0.019), flat_below_zero(0.04, 0.021)

@@ -44,15 +44,11 @@ class Baseline:
     ----------
     loss : float
         NaN if no constant has a finite loss, minus infinity if there is no least one.
-    output_gradient : float
-        Root mean square over the batch of ``||dL/dy||`` at this output, L being the
-        loss of a sample.
     outputs : tree of arrays
         The constant, once for each sample.
     """
 
     loss: float
-    output_gradient: float
     outputs: object
 
 
@@ -100,13 +96,15 @@ def _best(search, choices, flat, targets):
             if found < loss or math.isnan(loss):
                 best, loss = tried, found
     if not math.isfinite(loss):
-        return Baseline(math.nan, math.nan, None)
-    if not any(_counts(o, t) is not None for o, t in zip(flat, targets, strict=True)):
+        return Baseline(math.nan, None)
+    counts = [_counts(o, t) for o, t in zip(flat, targets, strict=True)]
+    counts = [count for count in counts if count is not None]
+    # shares of classes are best for a cross-entropy, and not for every loss of them
+    if not counts or search.sums_to_1 and not any(map(_few, counts)):
         best, loss = search.refine(best, loss)
-        loss = -math.inf if search.bottomless(best) else loss
-    gradient = search.per_sample(best)
-    samples = len(flat[0])
-    return Baseline(loss, math.sqrt(samples) * gradient, search.packed(best))
+    if not counts and search.bottomless(best):
+        loss = -math.inf
+    return Baseline(loss, search.packed(best))
 
 
 class _Search:
@@ -202,15 +200,6 @@ class _Search:
         near, far = (self._loss_and_gradient(place)[0] for place in places)
         return bool(near < 0 and math.isfinite(far) and far < FALLS * near)
 
-    def per_sample(self, constants):
-        """Return the norm of the loss's gradient with respect to all outputs."""
-        outputs = keras.tree.flatten(self.packed(constants))
-        with tf.GradientTape() as tape:
-            tape.watch(outputs)
-            loss = self._value(keras.tree.pack_sequence_as(self._outputs, outputs))
-        found = tape.gradient(loss, outputs, unconnected_gradients="zero")
-        return math.sqrt(sum(float(tf.reduce_sum(g * g)) for g in found))
-
 
 def _can_give(ends, target, output):
     """Tell whether the targets lie within the ends of the outputs."""
@@ -227,8 +216,7 @@ def _of_one(output, target):
         options = [mean, np.zeros_like(mean)]
         counts = _counts(output, target)
         if counts is not None:
-            few = counts.sum() < ENOUGH * len(counts)
-            counts = counts + few
+            counts = counts + _few(counts)
             share = np.broadcast_to(counts / counts.sum(), mean.shape)
             options += [share, *_logits(share)]
         elif target is not None and target.dtype.kind in "biuf":
@@ -240,6 +228,11 @@ def _of_one(output, target):
                 median = np.median(target, axis=0, keepdims=True)
                 options += [middle, median, *_logits(middle)]
     return [o.astype("float32") for o in options if np.isfinite(o).all()]
+
+
+def _few(counts):
+    """Tell whether the labels are too few for shares of classes."""
+    return counts.sum() < ENOUGH * len(counts)
 
 
 def _logits(share):

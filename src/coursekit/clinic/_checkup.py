@@ -20,7 +20,7 @@ UNFIT = TypeError, ValueError, tf.errors.InvalidArgumentError
 GROUPS = 10
 #: Samples from which on it is asked whether targets are told apart, and parts of ten
 #: whose loss must change: of a rare class few do.
-HELD_SAMPLES, ENOUGH_PARTS = 100, 8
+HELD_SAMPLES, ENOUGH_PARTS = 200, 8
 #: Targets are those of so many others, in turn: one alone is often alike by luck.
 SHIFTS = 5
 #: An output that changes by more of its size was not alone. Margin: rounding 1e-6.
@@ -69,6 +69,8 @@ def checkup(model, x, y, loss=None, sample_weight=None, step=0, few=None):
             # before training the moving averages say nothing
             inference = float(value(answers)) if step else math.nan
             more = _errors(value, outputs, baseline, size) if step else {}
+            more["sway"] = _sway(value, outputs, baseline)
+            more["input_gradient"], more["padding_alone"] = below, padding
             more["mixes_samples"] = _mixes_samples(model, x, answers)
             more["unpaired"] = _is_unpaired(model, whole, outputs, loss)
             more["same_inputs"] = size > 1 and all(map(_same, keras.tree.flatten(x)))
@@ -78,17 +80,7 @@ def checkup(model, x, y, loss=None, sample_weight=None, step=0, few=None):
                 return checkup(model, *part[:2], loss, part[2], step)
             # a loss that takes something else than outputs
             return probed, Check(step, probed.loss, math.nan, math.nan)
-    return probed, Check(
-        step,
-        told,
-        baseline.loss,
-        inference,
-        arriving,
-        _sway(outputs, baseline),
-        below,
-        padding,
-        **more,
-    )
+    return probed, Check(step, told, baseline.loss, inference, arriving, **more)
 
 
 def told_apart(model, batch, loss=None):
@@ -315,14 +307,17 @@ def _in_padding(inputs, source, gradient):
     return bool(gets[padding].any() and not gets[~padding].any() and not padding.all())
 
 
-def _sway(outputs, baseline):
+def _sway(value, outputs, baseline):
     """Return the share of the constant's loss that differences of outputs can move."""
     flat = [np.asarray(o, "float64") for o in keras.tree.flatten(outputs)]
     with np.errstate(all="ignore"):
         spread = math.sqrt(sum(o.var(axis=0).sum() for o in flat))
     if spread == 0:
         return 0.0
-    move, loss = spread * baseline.output_gradient, abs(baseline.loss)
+    if baseline.outputs is None:
+        return math.nan
+    move = spread * _output_gradient(value, baseline.outputs)
+    loss = abs(baseline.loss)
     # 0 says that the outputs are the same, not that the loss is flat there
     return move / loss if move and 0 < loss < math.inf else math.nan
 

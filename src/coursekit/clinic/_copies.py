@@ -59,7 +59,7 @@ class Copies:
     def __init__(self, model, x, y, batch, until):
         self.x, self.y, self.batch, self.until = x, y, batch, until
         self.build = None if isinstance(model, keras.Model) else model
-        self.model = _built(model() if callable(self.build) else model, x)
+        self.model = _built(model() if self.build else model, x)
         self.functional = bool(getattr(self.model, "inputs", None))
         self.notes, self.norm, self._loops = [], math.nan, {}
         weights = [np.asarray(w) for w in self.model.get_weights()]
@@ -73,7 +73,8 @@ class Copies:
         # else a copy has the model's own weights
         self._drawn = bool(self.build) or (used and self.functional)
         if used and not self.build:
-            begin = "are drawn anew" if self._drawn else "begin where it stands"
+            begin = "are drawn anew, but for frozen layers"
+            begin = begin if self._drawn else "begin where it stands"
             self.notes.append(f"The model was trained before: the copies {begin}.")
         seen, held = _split(len(x))
         told = f"{min(len(held), _SAMPLES)} samples that no copy was trained on"
@@ -143,10 +144,12 @@ class Copies:
 
     def _trained(self, copy, remedy, seed, steps):
         model, optimizer, loss, x, y = copy
-        config = optimizer.get_config()
+        inner = _inner(optimizer)
+        config = inner.get_config()
         if not _scheduled(optimizer):
-            del config["learning_rate"]
-        key = str((remedy.layers if remedy else {}, type(optimizer), config, loss))
+            config.pop("learning_rate", None)
+        kinds = type(optimizer), type(inner)
+        key = str((remedy.layers if remedy else {}, kinds, config, loss))
         if key not in self._loops:
             self._loops[key] = _Loop(model, optimizer, keras.losses.get(loss))
         loop = self._loops[key]
@@ -158,7 +161,7 @@ class Copies:
             return f"no sample is left of {len(self.x)}"
         seen, held = _split(len(x))
         data = tf.constant(x), tf.constant(y)
-        order = seen[_order(seed, len(seen), self, steps)]
+        order = seen[_order(seed, len(seen), self.batch, steps)]
         start = time.monotonic()
         for rows in np.split(order, range(CHUNK, steps, CHUNK)):
             value, norms = loop.train(*data, tf.constant(rows))
@@ -175,7 +178,7 @@ class Copies:
             return Run(of_seen, done, seconds=spent)
         x, y = x[held], y[held]
         share = loop.share(x, y)
-        # where half of it holds, nobody asks
+        # where half of it holds on others, it is not known by heart
         apart = loop.told_apart(x, y) if share < of_seen / 2 else math.nan
         return Run(share, done, seen=of_seen, apart=apart, seconds=spent)
 
@@ -258,7 +261,7 @@ class _Loop:
         return parts_told_apart(lost_by, len(x))
 
     def share(self, x, y):
-        """Return the better share of inference and training: averages lag behind."""
+        """Return the larger share of training=False and True: averages lag behind."""
         active = self.activation
         both = (self.outputs(tf.constant(x), training)[0] for training in (False, True))
         found = [share_learned(self.value, outputs, y, active) for outputs in both]
@@ -302,9 +305,9 @@ def _split(samples):
     return rows[held:], rows[:held]
 
 
-def _order(seed, samples, copies, steps):
+def _order(seed, samples, batch, steps):
     """Return the rows of each step, shape (steps, batch): passes without remainders."""
-    rng, batch = np.random.default_rng(seed), min(copies.batch, samples)
+    rng, batch = np.random.default_rng(seed), min(batch, samples)
     whole = samples // batch * batch
     passes = -(-steps * batch // whole)
     rows = [rng.permutation(samples)[:whole] for _ in range(passes)]
@@ -315,12 +318,22 @@ def _cell(layer):
     return hasattr(layer, "state_size")
 
 
+def _inner(optimizer):
+    """Return what a loss scale stands around."""
+    return getattr(optimizer, "inner_optimizer", optimizer)
+
+
 def _scheduled(optimizer):
-    return isinstance(optimizer.get_config().get("learning_rate"), dict)
+    return isinstance(_inner(optimizer).get_config().get("learning_rate"), dict)
 
 
 def _again(optimizer):
-    return type(optimizer).from_config(optimizer.get_config())
+    config = optimizer.get_config()
+    if "inner_optimizer" not in config:
+        return type(optimizer).from_config(config)
+    # a loss scale would look for a class of somebody's own among the registered ones
+    inner = _again(optimizer.inner_optimizer)
+    return type(optimizer)(**config | {"inner_optimizer": inner})
 
 
 def _built(model, x):
@@ -348,14 +361,18 @@ def _built(model, x):
 
 
 def _clone(model, layers, keep):
-    """Rebuild a model with some layers changed; others may keep its weights."""
+    """Rebuild a model with some layers changed; others may keep its weights.
+
+    What is frozen keeps them in any case: nobody would train it again.
+    """
     if nested := set(layers) - {layer.name for layer in model.layers}:
         raise ValueError(f"{min(nested)} is inside a nested model")
 
     def fresh(layer):
         # a Python function is not read back from a configuration: the model's own
         # is taken, and a Lambda, which has no weights, as it is
-        if isinstance(layer, keras.layers.Lambda):
+        # the same holds for what was adapted to data
+        if isinstance(layer, keras.layers.Lambda) or hasattr(layer, "adapt"):
             return layer
         own = getattr(layer, "activation", None)
         own = {"activation": own} if isinstance(own, FunctionType) else {}
@@ -373,6 +390,8 @@ def _clone(model, layers, keep):
         return kind.from_config(config | own | change)
 
     def call(layer, *args, **kwargs):
+        # another kind of layer may know no mask
+        kwargs = {k: v for k, v in kwargs.items() if v is not None}
         outputs, name = layer(*args, **kwargs), layer.name
         activation = layers.get(name, {}).get("normalize")
         if activation is None:
@@ -382,8 +401,9 @@ def _clone(model, layers, keep):
 
     view = keras.Model(model.inputs[0], model.outputs[0], name=model.name)
     copy = keras.models.clone_model(view, clone_function=fresh, call_function=call)
-    for layer in model.layers if keep else ():
-        drawn = any("initializer" in key for key in layers.get(layer.name, {}))
+    for layer in model.layers:
+        drawn = not keep and layer.trainable
+        drawn |= any("initializer" in key for key in layers.get(layer.name, {}))
         if layer.weights and not drawn:
             mine = copy.get_layer(layer.name)
             if [w.shape for w in mine.weights] == [w.shape for w in layer.weights]:

@@ -53,7 +53,7 @@ _PROBABILITIES = {
     "sparse": ("softmax",),
     "overlap": ("sigmoid", "hard_sigmoid", "softmax"),
 }
-# Losses that a linear output does not fit.
+# Losses that need outputs of 0 or more.
 _WANT_POSITIVE = (*_PROBABILITIES, "counts")
 # Outputs that a loss makes probabilities of: it takes the logits that Keras keeps of a
 # sigmoid, so that training is that of a softmax, or divides by the sum.
@@ -249,7 +249,7 @@ def output_activation(model, called=()):
 
 
 def _of_layers(model, order, called):
-    parts, dropout, output = [], [], None
+    parts, dropout, output, across = [], [], None, set()
     for layer in order:
         kind = type(layer).__name__
         if "Dropout" in kind and layer in model.layers:
@@ -267,6 +267,8 @@ def _of_layers(model, order, called):
         elif name and parts and parts[-1].activation == "linear":
             last = parts.pop()
             kind = last.kind if _has_name(name) else ""
+            if kind and getattr(layer, "axis", -1) not in (-1, _rank(layer) - 1):
+                across.add(last.name)
             parts.append(Part(kind, last.config, last.name, name, layer.name))
     names = [p.name for p in parts]
     names = [n for n in called if n in names] if {*called} >= {*names} else names
@@ -275,6 +277,8 @@ def _of_layers(model, order, called):
     if head is not None:
         output = head.activation
     units = head and (head.config.get("units") or head.config.get("filters"))
+    # a softmax over places or time steps, not over units
+    units = None if head and head.name in across else units
     if operations := _operations(model):
         # no line of Keras's names takes one out of a model
         known = {name.replace("_", ""): name for name in RANGES}
@@ -295,6 +299,14 @@ def _of_layers(model, order, called):
         "normalized": any("Normalization" in type(layer).__name__ for layer in order),
         "weights": sum(math.prod(v.shape) for v in model.trainable_variables),
     }
+
+
+def _rank(layer):
+    """Return how many axes the outputs of a layer have, 0 if that is not known."""
+    try:
+        return len(layer.output.shape)
+    except (AttributeError, ValueError):
+        return 0
 
 
 def _end(model, belongs):
@@ -343,10 +355,18 @@ def _of_optimizer(optimizer):
         return {}
     config = optimizer.get_config()
     return {
-        "optimizer": Part(type(optimizer).__name__, config),
-        "scheduled": isinstance(config["learning_rate"], dict),
+        "optimizer": Part(_of_keras(type(optimizer)), config),
+        "scheduled": isinstance(config.get("learning_rate"), dict),
         "rate": float(optimizer.learning_rate),
     }
+
+
+def _of_keras(kind):
+    """Return the name of Keras's optimizer that a class is or comes from, else SGD."""
+    for own in kind.__mro__[: kind.__mro__.index(keras.optimizers.Optimizer)]:
+        if getattr(keras.optimizers, own.__name__, None) is own:
+            return own.__name__
+    return "SGD"
 
 
 def _of_data(order, x, y, tokens, ignored=None):

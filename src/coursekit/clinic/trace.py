@@ -17,9 +17,9 @@ def reached(norms):
 
 @dataclass(frozen=True)
 class Check:
-    """Does the model use its inputs? Losses of the samples that were kept.
+    """Losses of the samples that were kept: they tell whether the inputs are used.
 
-    The probe takes the first of them, and so do the gradients.
+    The gradients are those of the samples that the probe takes, the first of them.
 
     Attributes
     ----------
@@ -35,9 +35,9 @@ class Check:
     output_gradient : float
         Root mean square over the batch of ``||dL/dy||``, y being the outputs.
     sway : float
-        How far the differences between the samples' outputs could move the loss of
-        the best constant, as a share of that loss and to first order: 0 if all
-        outputs are the same.
+        By what share the best constant's loss would change, to first order, if its
+        outputs differed from sample to sample as the model's do: 0 if all outputs are
+        the same.
     input_gradient : float
         Root mean square over the batch of ``||dL/dx||``, x being an input, or what an
         embedding makes of it; the smallest of several. NaN if there is none.
@@ -125,10 +125,11 @@ class Trace:
         Of the best constant output, over the targets of the first batches; NaN if it
         is not known.
     held : float
-        Of ten parts of the validation data, so many lose more where targets are given
-        to other samples. NaN if it is not known.
+        How many of ten parts of the validation data lose more when each sample gets
+        another one's target: 10 if all tell targets apart, about 5 by chance. NaN if it
+        is not known.
     seen : float
-        The same of samples that were trained on, where their share is not known.
+        The same of samples of the training, asked only where ``skill`` is NaN.
     facts : Facts or None
         What a remedy must know of the model, its loss and its data.
     """
@@ -205,6 +206,7 @@ def trace_of(source):
     """Return the Trace that a thing is or has, as a monitor and a report; or None."""
     # an array has a trace, too: that of a matrix
     if not isinstance(source, np.ndarray):
-        source = getattr(source, "trace", source)
-        source = source() if callable(source) else source
+        found = getattr(source, "trace", source)
+        bound = callable(found) and not isinstance(source, type) and found is not source
+        source = found() if bound else found
     return source if isinstance(source, Trace) else None

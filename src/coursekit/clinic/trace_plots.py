@@ -9,7 +9,7 @@ import numpy as np
 
 from coursekit._tables import as_text, share
 from coursekit.clinic.trace import Trace, reached, trace_of
-from coursekit.plots import LAYER, THEORY, axes_or_new, legend
+from coursekit.plots import LAYER, MARKS, THEORY, axes_or_new, legend
 from coursekit.probing import ProbeReport
 
 __all__ = [
@@ -89,20 +89,20 @@ def delta_profile(trace, theory=None, ax=None):
     if not trace.probes:
         why = "; ".join(trace.notes) or "no batch was kept"
         raise ValueError(f"the trace holds no probe of delta: {why}")
-    ax = axes_or_new(ax)
     ends = trace.probes[:1] + trace.probes[1:][-1:]
-    for (step, probed), mark in zip(ends, "os", strict=False):
+    first = ends[0][1].delta_norm
+    theory = None if theory is None else np.asarray(theory, dtype="float64")
+    if theory is not None and len(theory) > len(first):
+        raise ValueError(
+            f"theory has {len(theory)} layers, the model {len(first)}: give one "
+            "number a layer, from the input on"
+        )
+    ax = axes_or_new(ax)
+    for (step, probed), mark in zip(ends, MARKS, strict=False):
         norms = np.where(probed.delta_norm > 0, probed.delta_norm, np.nan)
         label = "at initialization" if step == 0 else f"after step {step}"
         ax.plot(np.arange(1, len(norms) + 1), norms, marker=mark, label=label)
     if theory is not None:
-        theory = np.asarray(theory, dtype="float64")
-        first = ends[0][1].delta_norm
-        if len(theory) > len(first):
-            raise ValueError(
-                f"theory has {len(theory)} layers, the model {len(first)}: give one "
-                "number a layer, from the input on"
-            )
         scaled = theory / theory[-1] * first[len(theory) - 1]
         ax.plot(np.arange(1, len(theory) + 1), scaled, label="theory", **THEORY)
     ax.set(yscale="log", xlabel=LAYER, ylabel="size of delta")
@@ -136,7 +136,7 @@ def time_profile(trace, ax=None):
     if not norms:
         raise ValueError("the trace holds no recurrent layer that was probed")
     ax = axes_or_new(ax)
-    for (name, values), mark in zip(norms.items(), "os^Dv" * len(norms), strict=False):
+    for (name, values), mark in zip(norms.items(), MARKS * len(norms), strict=False):
         span = reached(values) if values.any() else values[-1:]
         with np.errstate(divide="ignore", invalid="ignore"):
             relative = np.where(values > 0, values / span[-1], np.nan)

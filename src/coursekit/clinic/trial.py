@@ -23,9 +23,10 @@ __all__ = ["Attempt", "Trial", "try_remedies"]
 BETTER = 0.1
 #: Of remedies as good as the best but for so much, the one nearest to the cause counts.
 ALIKE = 0.05
-# After fewer steps nothing can be said; so many are worth more than other remedies,
-# but for the first ones.
-_FEWEST, _ENOUGH, _LEAST = 20, 60, 4
+# After fewer steps a copy tells nothing.
+_FEWEST = 20
+# Rather so many steps for each remedy than more remedies, but for the first ones.
+_ENOUGH, _LEAST = 60, 4
 PLANNED = "the time would not have been enough"
 # So many remedies are tried again with other seeds.
 _LEADERS = 5
@@ -157,7 +158,8 @@ def try_remedies(
     others. A remedy counts if its worst seed beats the control's best, and a constant
     output, by .1. If none trains, the first is tried with other learning rates. From
     256 samples on the shares are of a quarter that is held back. The model and the
-    random state of Python and NumPy are left as they were.
+    random state of Python and NumPy are left as they were; a subclassed model that has
+    no weights yet gets them.
 
     Parameters
     ----------
@@ -241,9 +243,9 @@ def _plan(copies, steps):
     beside = time.monotonic() - compiled - _FEWEST * step
     facts = facts_of(copies.model, copies.x, copies.y)
     place = " in time" if facts.sequence >= _FEWEST else ""
-    verdict = ("vanishing" if place else "not_learning") if _finite(control) else ""
-    signs = Signs(place=place, norm=copies.norm)
-    remedies = advice(facts, signs, verdict or "exploding", EVERY)
+    verdict = "vanishing" if place else "not_learning"
+    verdict = verdict if _finite(control) else "exploding"
+    remedies = advice(facts, Signs(place=place, norm=copies.norm), verdict, EVERY)
     remedies = tuple(remedy for remedy in remedies if remedy.changes)
     compilations = sum(bool(r.layers) or "compile(" in r.code for r in remedies)
     left = copies.until - compiled - compilations * (compiled - start)

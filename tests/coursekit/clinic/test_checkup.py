@@ -151,6 +151,21 @@ def test_few_labels_of_many_classes_do_not_say_which_classes_there_are():
     assert 3.8 < found(loss, tokens, (32, 40, 50)) < 4
 
 
+@pytest.mark.parametrize(
+    "loss", [L.CategoricalFocalCrossentropy(), L.MeanAbsoluteError(), L.Dice()]
+)
+def test_shares_of_classes_are_not_best_for_every_loss_of_them(loss):
+    targets = np.eye(3, dtype="float32")[LABELS]
+    outputs = tf.constant(RNG.dirichlet(np.ones(3), N), "float32")
+
+    def value(outputs):
+        return tf.reduce_mean(loss(targets, outputs))
+
+    others = RNG.dirichlet(np.full(3, 0.5), 1000).astype("float32")
+    least = min(float(value(tf.broadcast_to(one, (N, 3)))) for one in others)
+    assert best_constant(value, outputs, targets, "softmax").loss < 1.002 * least
+
+
 def test_each_of_several_outputs_has_its_own_constant():
     def loss(outputs):
         classes = L.SparseCategoricalCrossentropy(from_logits=True)(LABELS, outputs[0])

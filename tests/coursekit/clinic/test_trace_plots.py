@@ -67,6 +67,8 @@ def test_delta_profile_puts_theory_through_its_last_layer(trace):
     np.testing.assert_allclose(law, [0.5 * start[1], start[1]])
     with pytest.raises(ValueError, match="theory has 9 layers"):
         trace_plots.delta_profile(trace, np.ones(9))
+    # without a figure that is half drawn
+    assert plt.get_fignums() == [ax.figure.number]
 
 
 def test_time_profile_names_the_factor(trace):

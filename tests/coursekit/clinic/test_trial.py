@@ -118,9 +118,9 @@ def test_labels_that_the_loss_refuses():
     assert any(code.startswith("y = np.unique(y") for code in cured)
 
 
-@pytest.mark.parametrize("samples", [_copies.ENOUGH - 1, _copies.ENOUGH, 420])
+@pytest.mark.parametrize("samples", [_copies.ENOUGH - 1, _copies.ENOUGH, 840])
 def test_noise_is_no_cure(samples):
-    """From so many samples on a quarter is held back; a hundred tell by heart."""
+    """From so many samples on a quarter is held back; two hundred tell by heart."""
     few = samples < _copies.ENOUGH
     x = RNG.normal(size=(samples, 20)).astype("float32")
     labels = RNG.integers(0, 2, samples)
@@ -133,7 +133,7 @@ def test_noise_is_no_cure(samples):
     trial = coursekit.try_remedies(model, x, labels, **settings)
     verdicts = {a.verdict for a in trial.attempts}
     assert (verdicts & {"trains", "better"} == set()) == (not few)
-    assert ("by heart" in verdicts) == (samples == 420)
+    assert ("by heart" in verdicts) == (samples == 840)
     told = f"{samples // 4} samples that no copy was trained on"
     assert (told in str(trial)) == (not few)
     assert ("too few to hold some back" in str(trial)) == bool(few)
@@ -212,6 +212,54 @@ def test_a_trained_model_is_drawn_anew():
     assert "drawn anew" in " ".join(trial.notes)
     lowered = coursekit.try_remedies(model, X, X[:, :1], **QUICK)
     assert not np.isfinite(lowered.attempts[0].shares).all()
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
+def test_an_optimizer_around_or_below_keras_s(policy):
+    class Mine(keras.optimizers.SGD):
+        pass
+
+    keras.config.set_dtype_policy(policy)
+    try:
+        model = net(dense(), optimizer=Mine(0.05))
+        trial = coursekit.try_remedies(model, X, X[:, :1], **QUICK)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert trial.attempts[0].shares[0] > 0.5
+    assert not any("Error" in why for _, why in trial.skipped)
+
+
+def test_what_was_adapted_or_frozen_stays():
+    """Also where the other weights are drawn anew."""
+    x = X * [1, 50, 1, 1, 1, 1] + [0, 300, 0, 0, 0, 0]
+    scaled = layers.Normalization()
+    scaled.adapt(x)
+    frozen = layers.Dense(2, use_bias=False, trainable=False)
+    model = net(scaled, frozen, dense())
+    kernel = np.zeros((6, 2))
+    kernel[0, 0] = kernel[1, 1] = 1.0
+    frozen.set_weights([kernel])
+    for _ in range(2):
+        trial = coursekit.try_remedies(model, x, X[:, :1], **QUICK)
+        assert trial.attempts[0].shares[0] > 0.8
+        model.fit(x, X[:, :1], verbose=0)
+
+
+def test_words_and_places_are_rebuilt():
+    """A table has no weights; a softmax over places takes a mask, others do not."""
+    words = RNG.choice([10, 20, 30, 40], size=(64, 3))
+    table = layers.IntegerLookup()
+    table.adapt(words)
+    inside = table, layers.Embedding(8, 4), layers.Dense(1)
+    places = [layers.Softmax(axis=1), layers.Reshape((3,))]
+    given = keras.Input((3,), dtype="int64")
+    model = keras.Sequential([given, *inside, *places])
+    model.compile(keras.optimizers.Adam(0.05), "categorical_crossentropy")
+    y = np.eye(3)[np.argmax(words, axis=1)]
+    trial = coursekit.try_remedies(model, words, y, **QUICK)
+    assert len(trial.attempts) > 2 and trial.attempts[0].shares[0] > 0.3
+    assert not any("Error" in why for _, why in trial.skipped)
+    assert "softmax of one unit" not in str(coursekit.diagnose(model, words, y))
 
 
 def test_a_feature_that_is_never_a_number_does_not_cost_the_samples():

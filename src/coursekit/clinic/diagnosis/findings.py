@@ -129,7 +129,8 @@ def _progress(trace):
         )
         text += "apart: the data may change on their way; let fit shuffle them"
         yield Finding("little", text)
-    if rules.LEARNED <= value < rules.SKILL:
+    least = 0 if trace.held > rules.BY_CHANCE else rules.LEARNED
+    if least <= value < rules.SKILL:
         text = (
             f"after {steps} steps the inputs take away {value:.0%} of a constant "
             "output's loss: it has hardly learned"
@@ -291,13 +292,14 @@ def _inference(trace):
 
 
 def _spike(trace):
-    loss = trace.loss[np.isfinite(trace.loss)]
+    finite = np.isfinite(trace.loss)
+    loss = trace.loss[finite]
     if not len(loss) or (loss < 0).any() or not trace.checks:
         return
     constants = trace.checks[0].constant_loss, trace.constant_loss
     reference = max(loss[0], *np.nan_to_num(constants))
     if reference > 0 and loss.max() > rules.DIVERGED * reference:
         if not math.isnan(rules.skill(trace)):
-            step = int(trace.steps[np.nanargmax(trace.loss)])
+            step = int(trace.steps[finite][np.argmax(loss)])
             text = f"the loss rose to {loss.max():.2g} at step {step}"
             yield Finding("spike", text)

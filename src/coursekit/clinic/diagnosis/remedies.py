@@ -140,8 +140,6 @@ class Signs:
         The loss compares no output with its own target.
     mixed : bool
         The outputs of a sample depend on the others.
-    alike : bool
-        The inputs are the same for every sample.
     """
 
     sudden: bool = False
@@ -157,7 +155,6 @@ class Signs:
     inverted: bool = False
     unpaired: bool = False
     mixed: bool = False
-    alike: bool = False
 
 
 def remedies(judgement, trace):
@@ -166,7 +163,7 @@ def remedies(judgement, trace):
     They fit the model where the trace has ``facts``. Without, their lines stand for a
     plain model of Dense(64, 'relu').
     """
-    facts = getattr(trace, "facts", None) or _assumed(trace)
+    facts = trace.facts or _assumed(trace)
     if rules.bad_data(trace):
         return tuple(_unseen(facts, Signs(sudden=True)))
     # what is not finite in the data, and did no harm, need not go
@@ -232,7 +229,6 @@ def _signs(judgement, trace):
         inverted=rules.padding_alone(trace),
         unpaired=rules.unpaired(trace),
         mixed=rules.mixed(trace),
-        alike=judgement.sentence == "alike",
     )
 
 

@@ -32,9 +32,10 @@ class Report:
         One of ``coursekit.clinic.diagnosis.rules.VERDICTS``.
     layer : str or None
         Where the evidence first holds, coming from the loss for vanishing and
-        exploding gradients, from the input for dead units.
+        growing gradients, from the input for dead units and what is not finite.
     step : int or None
-        When it first holds; 0 is initialization, before the first update.
+        When it first holds; 0 is initialization, before the first update. Of what
+        shows at the end alone, such as not learning, the last step.
     evidence : tuple of Evidence
         Named measurements, each with its threshold. Of a healthy model how much it has
         learned and, where ``fit`` had validation data, whether that holds there.
@@ -169,14 +170,18 @@ def diagnose(subject, x=None, y=None, loss=None, sample_weight=None):
     TypeError
         If ``subject`` is none of them.
     ValueError
-        If the monitor has seen no step, or the batch does not fit the model.
+        If the monitor has watched nothing, a batch or a loss is given beside what was
+        recorded, or the batch does not fit the model.
     """
     if isinstance(subject, keras.Model):
         return answer(_untrained(subject, x, y, loss, sample_weight))
-    if hasattr(subject, "trace") and (x is not None or y is not None):
-        raise ValueError("diagnose(monitor) takes no batch: the monitor has one")
     trace = trace_of(subject)
     if trace is not None:
+        if any(part is not None for part in (x, y, loss, sample_weight)):
+            raise ValueError(
+                "what was recorded is judged as it was, without a batch or a loss; "
+                "GradientMonitor(batch=(x, y), loss=loss) takes them"
+            )
         return answer(trace)
     raise TypeError(
         f"cannot diagnose a {type(subject).__name__}: give a GradientMonitor that "

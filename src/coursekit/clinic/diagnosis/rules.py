@@ -41,16 +41,16 @@ SENTENCES = {
     "not_measured": "Not measured: too little was recorded for a verdict",
     # explosions of their own kind: one that nothing announced, one below 0
     "sudden": "Not finite: from one step to the next, and nothing had grown before",
+    "bottomless": "Without a bound: the loss has no least value, and falls for ever",
     # no fault was found, and no time to learn
     "early": "Too early to tell: whether the model learns does not show",
     # something was learned, or luck
     "unsure": "Not certain: what was learned is within the scatter of the samples",
     # nothing that could be learned, from or of
     "alike": "All alike: the inputs that were looked at are the same for every sample",
-    "empty": "Nothing to learn: a constant output explains all targets that were seen",
+    "empty": "Not measured: a constant output explains all targets that were looked at",
     # what validation data told
     "by_heart": "Learned by heart: on validation data the targets of others do as well",
-    "bottomless": "Without a bound: the loss has no least value, and falls for ever",
 }
 
 #: delta of a hidden layer over that of the output. A layer below this learns a
@@ -137,8 +137,11 @@ ORDINARY = 30.0
 EMPTY = 1e-6
 
 # Findings: they never make a verdict.
+#: Share of a layer's units that are zero for every sample.
 MANY_DEAD = 0.5
+#: Share of a layer's activations at the ends of their range.
 MANY_SATURATED = 0.5
+#: Median change of a kernel in a step, over its norm. More is too large a step.
 FAST = 0.1
 #: All steps together, in a model that has learned nothing. Adam moves by its rate
 #: whatever the gradient is: 200 steps of 1e-6 make 2e-3, of 1e-3 more than 1.
@@ -151,6 +154,7 @@ STEADY = 0.25
 #: Margin: images in [0, 1] have .5, standardized features 1; pixels up to 255 have 130,
 #: ages, years and prices 40 and more.
 LARGE = 10.0
+#: Loss with ``training=False`` over that in training.
 INFERENCE = 2.0
 
 
@@ -175,7 +179,8 @@ class Evidence:
     def margin(self):
         """How far beyond the threshold: the larger over the smaller, 1 or more.
 
-        Infinite if one of them is 0 or infinite, NaN if they are no sizes.
+        Infinite if one of them is 0 or infinite, NaN if both are or if they are no
+        sizes.
         """
         small, large = sorted(map(abs, (self.value, self.threshold)))
         if not self.value * self.threshold >= 0:
@@ -307,13 +312,21 @@ def _skill_and_error(trace):
     elif trace.checks:
         # a training that goes on has been probed at its start alone
         constants.append(trace.checks[0].constant_loss)
-    told, loss = [], trace.loss[np.isfinite(trace.loss)]
+    return _told_by_losses(trace, constants, SURE if later else 0), math.nan
+
+
+def _told_by_losses(trace, constants, errors=0):
+    """Return the skill that the last recorded losses tell, or NaN.
+
+    They are taken for so many standard errors larger than they are.
+    """
+    loss, told = trace.loss[np.isfinite(trace.loss)], []
     if len(loss) >= 2 * LASTING and (loss >= 0).all():
         late = loss[-max(LASTING, min(PATIENCE, len(loss) // 4)) :]
         start = loss[:LASTING].max()
-        least = late.mean() + (SURE * _scatter(late) if later else 0)
+        least = late.mean() + (errors * _scatter(late) if errors else 0)
         told = [1 - least / c for c in constants if _compares(c, start)]
-    return (float(max(told, default=math.nan)), math.nan)
+    return float(max(told, default=math.nan))
 
 
 def _scatter(late):
@@ -351,9 +364,11 @@ def learned_nothing(trace):
 def drifts(trace):
     """Tell whether validation data are told apart, and the first samples are lost.
 
-    Data that change on their way are learned as they are at the end.
+    Data that change on their way are learned as they are at the end: the last batches
+    lose little.
     """
-    return skill(trace) < -SKILL and trace.held >= PARTS
+    late = _told_by_losses(trace, [trace.constant_loss])
+    return skill(trace) < -SKILL and trace.held >= PARTS and late >= SKILL
 
 
 def died(trace):
@@ -731,7 +746,7 @@ def same_outputs(trace):
     if trace.last_step < LASTING or not trace.checks or trace.checks[-1].sway != 0:
         return None
     # a cross-entropy may see behind a softmax over one unit, and train on that
-    if trace.checks[0].sway != 0 or len(trace.checks) < 2 or learns(trace):
+    if trace.checks[0].sway != 0 or len(trace.checks) < 2 or _others_tell(trace):
         return None
     evidence = Evidence("spread of the outputs over the samples", 0.0, 0.0)
     return Judgement("no_gradient", _head(trace), 0, (evidence,))
@@ -901,12 +916,17 @@ def _lack_of_skill(trace, limit=SKILL):
 
 
 def alike(trace):
-    """Find inputs that are the same for every sample."""
-    if not trace.checks or not trace.checks[-1].same_inputs:
+    """Find inputs that are the same for every sample that was looked at."""
+    if not trace.checks or not trace.checks[-1].same_inputs or _others_tell(trace):
         return None
     evidence = Evidence("spread of the inputs over the samples", 0.0, 0.0)
     step = trace.last_step or None
     return Judgement("not_learning", None, step, (evidence,), "alike")
+
+
+def _others_tell(trace):
+    """Tell whether later batches, or validation data, show that inputs are used."""
+    return learns(trace) or trace.held >= HELD
 
 
 def unseen(trace):
@@ -947,7 +967,7 @@ def not_measured(trace):
 
 def empty(trace):
     """Find targets that a constant output explains, but for rounding."""
-    if trace.last_step < PATIENCE or not trace.checks or learns(trace):
+    if trace.last_step < PATIENCE or not trace.checks or _others_tell(trace):
         return None
     start = abs(trace.checks[0].loss)
     told = [trace.checks[-1].constant_loss, trace.constant_loss]
@@ -962,7 +982,9 @@ def empty(trace):
 
 def not_learning(trace):
     """Find that the inputs take away next to nothing of a constant output's loss."""
-    if not learned_nothing(trace):
+    # little that holds on validation data is not nothing
+    holds = trace.held > BY_CHANCE and skill(trace) > 0
+    if not learned_nothing(trace) or holds:
         return None
     evidence = _lack_of_skill(trace, LEARNED)
     return Judgement("not_learning", step=trace.last_step, evidence=evidence)

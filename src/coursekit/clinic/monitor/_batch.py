@@ -17,12 +17,14 @@ SAMPLES = 32
 #: So many are kept while they are not many numbers in all: what was learned shows on
 #: few of them by luck alone.
 COMPARED, COMPARED_NUMBERS = 512, 2**18
+#: Of validation data more numbers are kept: two hundred images of 112 by 112 by 3.
+HELD_NUMBERS = 2**23
 #: Targets are kept of so many batches, and so many numbers in all: they tell what a
 #: constant output reaches where few samples would not.
 TARGET_BATCHES, TARGET_NUMBERS = 32, 2**16
 
 
-def room_for(batch, samples, alone, fixed_shapes):
+def room_for(batch, samples, alone, fixed_shapes, numbers=COMPARED_NUMBERS):
     """Return a way to keep samples of such batches, or None if there is none.
 
     Parameters
@@ -35,6 +37,8 @@ def room_for(batch, samples, alone, fixed_shapes):
         Whether the step runs in one process, on the CPU and without XLA.
     fixed_shapes : bool
         Whether all but the first axis must be known: for XLA.
+    numbers : int
+        How many to keep at most, where that leaves a few samples.
     """
     parts = _leaves(batch)
     if not parts or not all(map(_is_numeric_batch, parts)):
@@ -42,7 +46,7 @@ def room_for(batch, samples, alone, fixed_shapes):
     if fixed_shapes and any(map(_changes, parts)):
         return None
     if samples is None:
-        samples = max(SAMPLES, min(COMPARED, _rows_of(parts, COMPARED_NUMBERS)))
+        samples = max(SAMPLES, min(COMPARED, _rows_of(parts, numbers)))
     return LatestBatch(batch, samples) if alone else FirstBatch(batch, samples)
 
 
@@ -86,6 +90,13 @@ class FirstBatch:
             return 0
 
         tf.cond(self.wanted, assign, lambda: 0)
+
+    def restart(self):
+        """Forget what was kept."""
+        for count in (self._batches, self._size_of_one):
+            count.assign(0)
+        for room in (self._kept, self._targets):
+            room.restart()
 
     def _keep_one(self, parts):
         for slot, part in zip(self._one, parts, strict=True):
@@ -134,6 +145,10 @@ class _Room:
             for shape, array in zip(self._shapes, arrays, strict=True)
         ]
         self._marks = [variable(tf.zeros([rows + 1], tf.float64)) for _ in arrays]
+
+    def restart(self):
+        """Have room for all rows again."""
+        self._size.assign(0)
 
     def take(self, arrays, size):
         """Write rows while there is room; return whether there is more of it."""
@@ -185,7 +200,7 @@ class LatestBatch:
         self._targets, self._wanted, self.size_of_one = [], TARGET_NUMBERS, None
 
     def take(self, batch, alone):
-        """Point to this batch; XLA could not."""
+        """Share the memory of this batch; under XLA that cannot be done."""
         if not alone or _missing(batch) != _missing(self._structure):
             return
         for slot, leaf in zip(self.slots, _leaves(batch), strict=True):
@@ -272,12 +287,8 @@ def _missing(batch):
 def _fit(batch, known):
     """Tell whether samples have the shapes of those that there is room for."""
     pairs = zip(_leaves(batch), _leaves(known), strict=True)
-    shapes = [(tuple(a.shape[1:]), tuple(b.shape[1:])) for a, b in pairs]
-    return all(
-        len(own) == len(room)
-        and all(r in (None, size) for size, r in zip(own, room, strict=True))
-        for own, room in shapes
-    )
+    shapes = ([tf.TensorShape(leaf.shape[1:]) for leaf in pair] for pair in pairs)
+    return all(own.is_subtype_of(room) for own, room in shapes)
 
 
 def _marks(rows):

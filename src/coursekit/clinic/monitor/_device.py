@@ -29,7 +29,7 @@ def _value(v):
 
 
 class Ring:
-    """The first and the last so many rows that were not yet read.
+    """The first so many rows of all, and the last so many that were not yet read.
 
     Attributes
     ----------

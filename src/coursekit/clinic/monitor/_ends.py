@@ -1,7 +1,6 @@
 """Probe a model at the two ends of its training, when somebody asks.
 
-The start is probed with the weights that were kept of it, the end with those that
-are there, if nobody has changed them since.
+Each with the weights that were kept of it: a callback may have put better ones back.
 """
 
 import math
@@ -10,11 +9,10 @@ import warnings
 from contextlib import contextmanager
 
 import keras
-import numpy as np
 
 from coursekit import _taps
 from coursekit.clinic._checkup import (
-    UNFIT,
+    HELD_SAMPLES,
     bad_parts,
     checkup,
     constant_loss,
@@ -83,24 +81,21 @@ class Ends:
 
     def ended(self, step):
         """Remember the weights that training ended with."""
-        self._end = (step, values(self._model.trainable_variables))
+        weights = self._model.weights
+        self._end = (step, list(zip(weights, values(weights), strict=True)))
 
     def look(self):
         """Probe what was not probed yet: the start, and the end of training."""
         self.look_at_start()
-        step, then = self._end or (0, None)
+        step, weights = self._end or (0, None)
         if not step:
             return
         self._end = None
-        if self._weights_are(then):
-            kept = 1 if self.probes and self.probes[0][0] == 0 else 0
-            del self.probes[kept:], self.checks[kept:]
+        kept = 1 if self.probes and self.probes[0][0] == 0 else 0
+        del self.probes[kept:], self.checks[kept:]
+        with _put_back(weights):
             self._probe(step)
             self._tell_apart()
-        else:
-            self._note(
-                "the weights were changed after the training: only its start was probed"
-            )
 
     def _tell_apart(self):
         """Ask whether targets are told apart: of validation data, and below 0."""
@@ -117,16 +112,23 @@ class Ends:
                     told_apart(self._model, batch, loss) if batch else math.nan
                     for batch in (kept, own)
                 )
-        except UNFIT:
-            # a model or a loss that knows one size of a batch
+        except Exception:  # a model that knows one size of a batch, or other keys
             self.held = self.seen = math.nan
         finally:
             self._recorder.paused = False
+        if kept and math.isnan(self.held):
+            few = _samples(kept[0]) < HELD_SAMPLES
+            why = f"{_samples(kept[0])} of them were kept, {HELD_SAMPLES} are needed"
+            why = why if few else "the loss is the same with the targets of others"
+            self._note(
+                f"whether what was learned holds on validation data is not known: {why}"
+            )
 
     def look_at_start(self):
         """Probe the start, unless that was done or cannot be."""
-        if self._recorder.start is not None:
-            with self._initial_weights():
+        start, self._recorder.start = self._recorder.start, None
+        if start is not None:
+            with _put_back(start):
                 self._probe(0)
 
     def norms_at_start(self, names):
@@ -137,27 +139,6 @@ class Ends:
     def last_norms(self, names):
         """Return the norms of a row as the last probe found them, or None."""
         return _rows.norms_of(self.probes[-1][1], names) if self.probes else None
-
-    def _weights_are(self, then):
-        """Tell whether the trainable weights are still what they were."""
-        now = values(self._model.trainable_variables)
-        return len(now) == len(then) and all(
-            np.array_equal(a.numpy(), b.numpy(), equal_nan=True)
-            for a, b in zip(now, then, strict=True)
-        )
-
-    @contextmanager
-    def _initial_weights(self):
-        """Put the weights that training started from back for a moment."""
-        start, self._recorder.start = self._recorder.start, None
-        now = [(weight, weight.numpy()) for weight, _ in start]
-        for weight, value in start:
-            weight.assign(value)
-        try:
-            yield
-        finally:
-            for weight, value in now:
-                weight.assign(value)
 
     def _probe(self, step):
         """Probe the model; a probe that fails is noted and ends nothing."""
@@ -210,6 +191,19 @@ class Ends:
     def _note(self, text):
         if text not in self.notes:
             self.notes.append(text)
+
+
+@contextmanager
+def _put_back(weights):
+    """Give weights their values of before for a moment: pairs of both."""
+    now = [(weight, weight.numpy()) for weight, _ in weights]
+    for weight, value in weights:
+        weight.assign(value)
+    try:
+        yield
+    finally:
+        for weight, value in now:
+            weight.assign(value)
 
 
 def _samples(tree):

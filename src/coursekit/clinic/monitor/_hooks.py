@@ -7,6 +7,7 @@ some of the validation data. Nothing is subclassed; the last listener that leave
 everything off.
 """
 
+import inspect
 from contextlib import ExitStack
 
 import keras
@@ -37,8 +38,12 @@ class Site:
         _taps.replace(self._undo, model, "_coursekit_site", self)
 
     def close(self):
-        """Give the methods back."""
+        """Give the methods and the functions back."""
         self._undo.close()
+        for name in _functions(self.model):
+            # what was compiled anew meanwhile has none, and its old one is not its own
+            if getattr(self.model, name) is not None:
+                setattr(self.model, name, self.plain.get(name))
 
     def key(self):
         """Return what a traced train function depends on."""
@@ -94,17 +99,15 @@ class Site:
         return apply
 
     def _compute_loss(self, original):
-        def compute_loss(
-            x=None, y=None, y_pred=None, sample_weight=None, training=True
-        ):
-            known = getattr(self.model, "_compute_loss_has_training_arg", True)
-            mode = {"training": training} if known else {}
-            loss = original(
-                x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, **mode
-            )
-            if training and not self._testing:
+        names = inspect.signature(original)
+
+        def compute_loss(*args, **kwargs):
+            loss = original(*args, **kwargs)
+            given = names.bind(*args, **kwargs).arguments
+            if given.get("training", True) and not self._testing:
+                batch = [given.get(name) for name in ("x", "y", "sample_weight")]
                 for recorder in self.recorders:
-                    recorder.on_loss(loss, x, y, sample_weight)
+                    recorder.on_loss(loss, *batch)
             return loss
 
         return compute_loss
@@ -204,5 +207,6 @@ def detach(model, recorder):
     site.recorders.remove(recorder)
     if alone:
         site.close()
+        return
     for name in _functions(model):
-        setattr(model, name, site.plain.get(name) if alone else None)
+        setattr(model, name, None)

@@ -14,7 +14,7 @@ from coursekit.clinic.monitor import _batch, _rows
 from coursekit.clinic.monitor._device import Ring, variable
 from coursekit.clinic.monitor._updates import restarted
 
-# The device keeps the first and the last so many steps that were not yet read.
+# The device keeps the first so many steps, and the last so many that were not yet read.
 ROWS = 512
 # Larger sparse gradients (embeddings) are not made dense for their norm.
 DENSE_ENTRIES = 2**20
@@ -67,9 +67,10 @@ class Recorder:
     exact : bool
         Whether the norms are computed in float64. It costs more: see ``_rows``.
     traced : tuple or None
-        What they depend on, and the functions that were traced with the hooks, by name.
+        The key of the functions that were traced with the hooks, and these by name: a
+        second ``fit`` takes them again.
     validates : bool
-        Whether samples are kept of what is evaluated.
+        Whether samples are wanted of what is evaluated.
     start : list of (variable, array) or None
         The weights that training started from.
     """
@@ -162,15 +163,20 @@ class Recorder:
 
     @_as_written
     def on_test_step(self, data):
-        """Keep samples of the validation data while there is room."""
-        known = isinstance(data, tuple | list) and 1 < len(data) < 4
-        if not self.validates or not known:
+        """Keep samples of the validation data while there is room.
+
+        What is traced here also runs for an ``evaluate`` that is not the validation of
+        ``fit``: whether samples are wanted stands in a variable.
+        """
+        if not (isinstance(data, tuple | list) and 1 < len(data) < 4):
             return
         batch = keras.utils.unpack_x_y_sample_weight(data)
         if self._held is None:
             fixed = bool(getattr(self.model, "jit_compile", False))
             with tf.init_scope():
-                self._held = _batch.room_for(batch, None, False, fixed)
+                room = _batch.room_for(batch, None, False, fixed, _batch.HELD_NUMBERS)
+            self._held = room
+            self._want_held()
         if self._held is not None:
             self._held.take(batch, False)
 
@@ -275,6 +281,9 @@ class Recorder:
         """Do what is due before the batch that comes after ``done`` batches."""
         if self.updates.columns is None:
             self.prepare()
+        if not done and self.start and not int(self.steps.count.numpy()):
+            # a callback may have put weights of an earlier run back
+            self.start = [(weight, weight.numpy()) for weight, _ in self.start]
         self.updates.before_batch(done)
 
     def after_batch(self, done):
@@ -305,11 +314,26 @@ class Recorder:
                 )
         return kept
 
-    def end_validation(self):
-        """Keep no more of the validation data: the next time the same ones come."""
-        self.validates = False
+    def forget_validation(self):
+        """Forget what was kept: another ``fit`` may have other validation data."""
+        self.end_validation()
         if self._held is not None:
-            self._held.wanted.assign(False)
+            self._held.restart()
+
+    def begin_validation(self):
+        """Keep samples of the validation data, the first time that they come."""
+        self.validates = self._held is None or self._held.size_of_one is None
+        self._want_held()
+
+    def end_validation(self):
+        """Keep no more of them: the next time the same ones come."""
+        self.validates = False
+        self._want_held()
+
+    def _want_held(self):
+        if self._held is not None:
+            with tf.init_scope():
+                self._held.wanted.assign(self.validates)
 
     def held(self):
         """Return samples of the validation data, as ``batch`` does, or None."""

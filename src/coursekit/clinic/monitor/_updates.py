@@ -15,7 +15,7 @@ from coursekit.clinic.monitor._device import Ring, values, variable
 UPDATE_EVERY = 50
 #: ... and after so many, one in so many: it takes a third of a short step.
 SELDOM_FROM, UPDATE_SELDOM = 200, 200
-# The device keeps the first and the last so many that were not yet read.
+# So many may wait on the device to be read: see ``_device.Ring``.
 UPDATE_ROWS = 64
 
 
@@ -35,6 +35,8 @@ def gap(done, window):
 def restarted(updates, optimizer, inside):
     """Return the form for a training that begins: the one at hand, if it fits."""
     form = InsideTheStep if inside else BetweenSteps
+    # a loss scale does not tell of it
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
     window = int(optimizer.gradient_accumulation_steps or 1)
     if type(updates) is not form or updates.window != window:
         return form(window)

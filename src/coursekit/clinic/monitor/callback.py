@@ -44,11 +44,12 @@ class GradientMonitor(keras.callbacks.Callback):
 
     Memory: two copies of the weights at most (those of the start, until the
     first diagnosis, and those of a measured step or of the end), 512 samples or as
-    many as have 262,144 numbers, whichever is less, but 32 at least, as many of the
-    validation data, targets of 32 batches or 65,536 numbers of them, whichever is less,
-    the latest batch while ``fit`` runs, 1,024 rows of 7 + layers float64s on the device
-    and at most 4,096 in the log: all of the first 2,048 steps, of the later ones every
-    second, fourth, eighth ... The log of updates has as many rows at most.
+    many as have 262,144 numbers, whichever is less, but 32 at least, of the validation
+    data 512 or as many as have 8,388,608 numbers, targets of 32 batches or 65,536
+    numbers of them, whichever is less, the latest batch while ``fit`` runs, 1,024 rows
+    of 7 + layers float64s on the device and at most 4,096 in the log: all of the first
+    2,048 steps, of the later ones every second, fourth, eighth ... The log of updates
+    has as many rows at most.
 
     Parameters
     ----------
@@ -70,6 +71,11 @@ class GradientMonitor(keras.callbacks.Callback):
     ----------
     stopped : str or None
         Why ``stop_on`` has ended the last ``fit``, in a sentence.
+
+    Raises
+    ------
+    ValueError
+        If ``stop_on`` or ``logs`` is none of those named above.
 
     Examples
     --------
@@ -135,6 +141,8 @@ class GradientMonitor(keras.callbacks.Callback):
         if not _hooks.listens(self.model, self._recorder):
             self._install(self.model, self.model.optimizer)
             self.model.make_train_function(force=True)
+        self._ends.begin()
+        self._recorder.forget_validation()
         self._recorder.running = True
 
     @property
@@ -166,7 +174,7 @@ class GradientMonitor(keras.callbacks.Callback):
         self._done = self._begun
         self._recorder.after_batch(self._done)
         early = self._done in READ_EARLY
-        if self.stop_on or early or self._done % READ_EVERY == 0:
+        if self.stop_on or early or self._done % self._every == 0:
             if self.read() and not self._recorder.exact:
                 self._change_to_float64()
         if self.stop_on and self._record is not None and len(self._record.steps):
@@ -185,12 +193,18 @@ class GradientMonitor(keras.callbacks.Callback):
     def on_test_begin(self, logs=None):
         """Keep samples of the validation data, the first time that they come."""
         if self._recorder is not None and self._recorder.running:
-            self._recorder.validates = self._recorder.held() is None
+            self._recorder.begin_validation()
 
     def on_test_end(self, logs=None):
-        """Keep no more of them."""
+        """Keep no more of them; after an ``evaluate`` alone take the hooks off."""
         if self._recorder is not None:
             self._recorder.end_validation()
+        self.on_predict_end()
+
+    def on_predict_end(self, logs=None):
+        """Take the hooks off: Keras calls ``set_model`` for this, too."""
+        if self._recorder is not None and not self._recorder.running:
+            _hooks.detach(self._watched, self._recorder)
 
     def on_epoch_end(self, epoch, logs=None):
         """Put the epoch's mean norms into Keras's logs, if that is wanted."""
@@ -238,6 +252,13 @@ class GradientMonitor(keras.callbacks.Callback):
             For the probe, if the model is not compiled with one.
         batch : tuple (x, y) or (x, y, sample_weight), optional
             For the probe.
+
+        Raises
+        ------
+        TypeError
+            If ``model`` is no keras.Model.
+        ValueError
+            If there is no optimizer, or the monitor has recorded another model.
         """
         optimizer = optimizer or getattr(model, "optimizer", None)
         if isinstance(model, keras.Model) and optimizer is None:
@@ -247,6 +268,7 @@ class GradientMonitor(keras.callbacks.Callback):
         self._install(model, optimizer, inside=True)
         self._ends.batch = self._ends.batch if batch is None else batch
         self._ends.loss = self._ends.loss if loss is None else loss
+        self._ends.begin()
         self._recorder.running = True
         try:
             yield self
@@ -257,6 +279,11 @@ class GradientMonitor(keras.callbacks.Callback):
         """Tell the loss of a custom loop's step, before ``apply``; return it.
 
         Inside a tf.function is fine.
+
+        Raises
+        ------
+        ValueError
+            If nothing was watched yet.
         """
         if self._recorder is None:
             raise ValueError("nothing is watched: call it inside monitor.watch(model)")
@@ -295,12 +322,12 @@ class GradientMonitor(keras.callbacks.Callback):
         self._begun = self._done = 0
         # Keras has asked by now
         self._waits = not self.async_safe
-        inside |= int(getattr(model, "steps_per_execution", 1) or 1) > 1
+        at_once = int(getattr(model, "steps_per_execution", 1) or 1)
+        self._every, inside = max(1, READ_EVERY // at_once), inside or at_once > 1
         waiting = self._record is not None and bool(len(self._record.waiting))
         # where the step cannot be traced anew, it is exact from the start
         self._recorder.exact |= inside or waiting
         self._recorder.begin(optimizer, inside)
-        self._ends.begin()
         _hooks.attach(model, optimizer, self._recorder)
 
     # --- reading ----------------------------------------------------------
@@ -311,7 +338,7 @@ class GradientMonitor(keras.callbacks.Callback):
         Returns whether a norm came near the ends of float32's range.
 
         ``fit`` does it by itself. A custom loop of more than 1,024 steps calls
-        it now and then, or loses the steps between its first and last 512.
+        it every 512 steps, or loses some in between.
         """
         found = None if self._recorder is None else self._recorder.read()
         if found is None:
@@ -335,7 +362,8 @@ class GradientMonitor(keras.callbacks.Callback):
         Raises
         ------
         ValueError
-            If no training step was seen.
+            If nothing was ever watched. Of a training of which no step was seen, the
+            trace has no steps, and its notes say what to do.
         """
         self.read()
         return self._trace(at_end=True)

@@ -15,6 +15,7 @@ import coursekit
 from coursekit import data, models
 from coursekit.clinic import Trace, UnhealthyError
 from coursekit.clinic.monitor.callback import GradientMonitor
+from traces import probed, trained
 
 layers = keras.layers
 RNG = np.random.default_rng(5)
@@ -342,7 +343,8 @@ def test_no_false_alarm(name):
 def test_of_targets_that_are_all_one_nothing_is_learned():
     y = np.ones((256, 1))
     found = watched(stack(*deep("tanh", 3)), y=y, rate=0.1, steps=400)
-    assert found.verdict == "not_measured" and "Nothing to learn" in found.summary
+    assert found.verdict == "not_measured"
+    assert "a constant output explains all targets" in found.summary
 
 
 @pytest.mark.parametrize("value", [0.0, 0.5])
@@ -636,19 +638,58 @@ class Older(keras.Model):
         return keras.ops.mean(keras.ops.square(y - y_pred))
 
 
-class Newer(keras.Model):
+class Own(keras.Model):
+    """Its steps call its loss in a way of their own."""
+
+    def compute_loss(self, y, outputs, *, x=None):
+        return keras.ops.mean(keras.ops.square(y - outputs))
+
+    def train_step(self, data):
+        x, y = data
+        with tf.GradientTape() as tape:
+            loss = self.compute_loss(y, self(x, training=True), x=x)
+        weights = self.trainable_variables
+        self.optimizer.apply(tape.gradient(loss, weights), weights)
+        return {"loss": loss}
+
+
+class Named(keras.Model):
     def compute_loss(self, *, x, y, y_pred, sample_weight, training):
         return keras.ops.mean(keras.ops.square(y - y_pred))
 
+    def one(self, data, training):
+        x, y = data
+        names = {"x": x, "y": y, "sample_weight": None, "training": training}
+        return self.compute_loss(y_pred=self(x, training=training), **names)
 
-@pytest.mark.parametrize("kind", [Older, Newer])
+    def train_step(self, data):
+        with tf.GradientTape() as tape:
+            loss = self.one(data, True)
+        weights = self.trainable_variables
+        self.optimizer.apply(tape.gradient(loss, weights), weights)
+        return {"loss": loss}
+
+    def test_step(self, data):
+        return {"loss": self.one(data, False)}
+
+
+def test_a_loss_with_arguments_of_its_own_is_called_as_it_is():
+    i = keras.Input((8,))
+    model, monitor = Own(i, layers.Dense(1)(i)), GradientMonitor()
+    model.compile("adam")
+    model.fit(X, TARGET, verbose=0, callbacks=[monitor])
+    assert np.isfinite(monitor.trace().loss).all()
+    assert monitor.trace().notes[0].startswith("the probe failed")
+
+
+@pytest.mark.parametrize("kind", [Older, Named])
 def test_a_loss_of_the_models_own_is_called_as_keras_calls_it(kind):
     i = keras.Input((8,))
     model = kind(i, layers.Dense(1)(layers.Dense(16, "relu")(i)))
     model.compile("adam")
     assert coursekit.diagnose(model, X[:32], TARGET[:32]).verdict == "healthy"
     monitor = GradientMonitor()
-    held = {"validation_data": (X[:100], TARGET[:100])}
+    held = {"validation_data": (X[:200], TARGET[:200])}
     model.fit(X, TARGET, epochs=12, verbose=0, callbacks=[monitor], **held)
     found = coursekit.diagnose(monitor)
     assert found.verdict == "healthy" and found.trace.held == 10
@@ -878,6 +919,93 @@ def test_what_does_not_hold_on_validation_data_is_learned_by_heart(name, change)
     assert found.remedies[0].text.startswith("See whether each target")
 
 
+def test_a_second_fit_is_judged_by_its_own_validation_data():
+    """Also where `evaluate` was traced before, with other samples."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(600, 20)).astype("float32")
+    y = x[:, :1] + 0.1 * rng.normal(size=(600, 1))
+    model = stack(*deep("relu", 1, 128), inputs=20)
+    model.compile(keras.optimizers.Adam(0.01), "mse")
+    monitor = GradientMonitor()
+    other = keras.callbacks.LambdaCallback(
+        on_epoch_begin=lambda *_: model.evaluate(x[:50], y[:50], verbose=0)
+    )
+    fit = {"epochs": 8, "verbose": 0, "callbacks": [monitor, other]}
+    for targets, learned in ((rng.permutation(y[300:]), False), (y[300:], True)):
+        model.fit(x[:300], y[:300], validation_data=(x[300:], targets), **fit)
+        found = coursekit.diagnose(monitor)
+        assert (found.verdict == "healthy") == learned
+        assert found.summary.startswith(HEART) != learned
+
+
+def test_images_are_enough_to_tell_what_was_learned_by_heart():
+    rng = np.random.default_rng(1)
+    x = rng.random((500, 32 * 32 * 3)).astype("float32") - 0.5
+    y = rng.integers(0, 2, 500)
+    model = stack(*deep("relu", 1, 64), inputs=32 * 32 * 3)
+    model.compile(keras.optimizers.Adam(0.003), "mse")
+    for kept in (200, 100):
+        monitor, held = GradientMonitor(), (x[-kept:], y[-kept:])
+        fit = {"epochs": 20, "verbose": 0, "callbacks": [monitor]}
+        model.fit(x[:200], y[:200], validation_data=held, **fit)
+        found = coursekit.diagnose(monitor)
+        assert found.summary.startswith(HEART) == (kept == 200)
+        assert ("100 of them were kept, 200 are needed" in str(found)) == (kept == 100)
+
+
+def test_a_training_that_diverges_is_no_drift():
+    for seed in range(3):
+        keras.utils.set_random_seed(seed)
+        rng = np.random.default_rng(seed)
+        x = rng.normal(size=(1200, 20)) * np.repeat([1, 5], [5, 15])
+        y = (x[:, 0] + 0.04 * x[:, 6] + rng.normal(size=1200) > 0).astype("float32")
+        model = stack(out=layers.Dense(1, "sigmoid"), inputs=20)
+        model.compile(SGD(1.0), "binary_crossentropy")
+        monitor, held = GradientMonitor(), (x[720:], y[720:])
+        fit = {"epochs": 5, "verbose": 0, "callbacks": [monitor]}
+        model.fit(x[:720], y[:720], validation_data=held, **fit)
+        found = coursekit.diagnose(monitor)
+        assert found.verdict != "healthy" and "may change" not in str(found)
+
+
+def test_classes_in_order_are_not_all_that_there_is():
+    """The first samples have one class, and inputs that are alike."""
+    rng = np.random.default_rng(0)
+    y = np.repeat([0.0, 1.0], 1500)
+    x = np.float32(rng.normal(size=(3000, 8)) + 3 * y[:, None])
+    for same in (False, True):
+        x[:600] = 0 if same else x[:600]
+        model = stack(*deep("relu", 1, 16), out=layers.Dense(1, "sigmoid"), inputs=8)
+        model.compile(keras.optimizers.Adam(0.01), "binary_crossentropy")
+        monitor, held = GradientMonitor(), (x[::7], y[::7])
+        fit = {"epochs": 3, "verbose": 0, "shuffle": False, "callbacks": [monitor]}
+        model.fit(x, y, validation_data=held, **fit)
+        found = coursekit.diagnose(monitor)
+        assert found.verdict == "healthy" and found.trace.held == 10
+
+
+def test_validation_data_with_other_names_than_the_training():
+    class Other(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = layers.Dense(1)
+
+        def call(self, data):
+            return self.dense(data["train"])
+
+        def test_step(self, data):
+            x, y = data
+            outputs = self({"train": x["held"]})
+            return {"loss": self.compute_loss(x, y, outputs, training=False)}
+
+    model, monitor = Other(), GradientMonitor()
+    model.compile(SGD(0.1), "mse")
+    fit = {"epochs": 8, "verbose": 0, "callbacks": [monitor]}
+    model.fit({"train": X}, TARGET, validation_data=({"held": X}, TARGET), **fit)
+    found = coursekit.diagnose(monitor)
+    assert found.verdict == "healthy" and "is not known" in str(found)
+
+
 def test_below_0_the_samples_of_the_training_are_asked_as_well():
     x = np.random.default_rng(0).normal(size=(1000, 20))
     y = np.random.default_rng(1).normal(size=(1000, 3))
@@ -910,7 +1038,7 @@ def test_what_holds_is_not_learned_by_heart_whatever_the_loss_is():
 
 def test_few_validation_data_tell_nothing():
     x = np.random.default_rng(0).normal(size=(1000, 20))
-    for count, known in ((99, False), (100, True)):
+    for count, known in ((199, False), (200, True)):
         keras.utils.set_random_seed(3)
         model = stack(dense(128, "relu", 0), out=layers.Dense(1, "sigmoid"), inputs=20)
         model.compile(keras.optimizers.Adam(3e-3), "binary_crossentropy")
@@ -1262,7 +1390,12 @@ def test_bad_use():
         coursekit.diagnose(model)
     with pytest.raises(ValueError, match="no training step"):
         coursekit.diagnose(GradientMonitor())
-    with pytest.raises(ValueError, match="takes no batch"):
-        coursekit.diagnose(GradientMonitor(), X, TARGET)
+    for what in (lambda: 1 / 0, GradientMonitor):
+        with pytest.raises(TypeError, match="cannot diagnose"):
+            coursekit.diagnose(what)
+    seen = trained(probed([1, 1, 1]))
+    for given in ({"x": X, "y": TARGET}, {"loss": "mse"}):
+        with pytest.raises(ValueError, match="judged as it was"):
+            coursekit.diagnose(seen, **given)
     with pytest.raises(ValueError):
         coursekit.diagnose(model, X, TARGET[:7], loss="mse")
