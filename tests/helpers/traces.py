@@ -323,7 +323,7 @@ def _losses_and_zeros():
         trace = trained(probed(EVEN), skill=2.0, seen=seen, **below)
         yield Row(f"HELD, below 0, {seen:.0f}", trace, *answer, lab=HEART)
     nothing = "not_learning", None, 200, HEART
-    yield Row("PARTS -", drifting(-0.3, 9.0), *nothing)
+    yield Row("PARTS -", drifting(-0.3, 9.0), "not_measured", lab=HEART)
     yield Row("PARTS +", drifting(-0.3, 10.0), "healthy", lab=HEART)
     yield Row("SKILL, drifting", drifting(-0.19, 10.0), *nothing)
     yield Row("SKILL, diverging", drifting(-0.3, 10.0, 0.82), *nothing)

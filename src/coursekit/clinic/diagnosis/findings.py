@@ -124,10 +124,8 @@ def _progress(trace):
     if steps < rules.PATIENCE:
         return
     if rules.drifts(trace):
-        text = (
-            "the first samples of the training are lost, and validation data are told "
-        )
-        text += "apart: the data may change on their way; let fit shuffle them"
+        text = "the first samples of the training are lost, and the last batches lose "
+        text += "little: the data may change on their way; let fit shuffle them"
         yield Finding("little", text)
     least = 0 if trace.held > rules.BY_CHANCE else rules.LEARNED
     if least <= value < rules.SKILL:

@@ -46,6 +46,7 @@ SENTENCES = {
     "early": "Too early to tell: whether the model learns does not show",
     # something was learned, or luck
     "unsure": "Not certain: what was learned is within the scatter of the samples",
+    "drifting": "Not certain: the first samples are lost, and the last lose little",
     # nothing that could be learned, from or of
     "alike": "All alike: the inputs that were looked at are the same for every sample",
     "empty": "Not measured: a constant output explains all targets that were looked at",
@@ -249,8 +250,13 @@ def _earned(trace):
     """Return what healthy rests on: how much was learned, and where it holds."""
     if not learns(trace):
         return ()
-    held = Evidence(_apart("validation data"), trace.held, HELD)
-    return (*_lack_of_skill(trace), *([] if math.isnan(trace.held) else [held]))
+    return *_lack_of_skill(trace), *_held(trace)
+
+
+def _held(trace, limit=HELD):
+    """Return what validation data tell, as evidence, if there were any."""
+    found = Evidence(_apart("validation data"), trace.held, limit)
+    return () if math.isnan(trace.held) else (found,)
 
 
 def stops(trace, verdicts):
@@ -362,13 +368,13 @@ def learned_nothing(trace):
 
 
 def drifts(trace):
-    """Tell whether validation data are told apart, and the first samples are lost.
+    """Tell whether the first samples are lost, and the last batches lose little.
 
-    Data that change on their way are learned as they are at the end: the last batches
-    lose little.
+    Data that change on their way are learned as they are at the end. Or only their
+    scale falls, and nothing is learned: validation data tell.
     """
     late = _told_by_losses(trace, [trace.constant_loss])
-    return skill(trace) < -SKILL and trace.held >= PARTS and late >= SKILL
+    return skill(trace) < -SKILL and late >= SKILL
 
 
 def died(trace):
@@ -991,10 +997,15 @@ def not_learning(trace):
 
 
 def unsure(trace):
-    """Find that what was learned is little, and may be luck."""
+    """Find that what was learned is little, and may be luck; or is lost again."""
     value, error = _skill_and_error(trace)
-    late = trace.last_step >= PATIENCE
-    if not late or learns(trace) or drifts(trace) or not value < SURE * error:
+    if trace.last_step < PATIENCE or learns(trace):
+        return None
+    if drifts(trace):
+        evidence = (*_lack_of_skill(trace), *_held(trace, PARTS))
+        lost = Judgement("not_measured", evidence=evidence, sentence="drifting")
+        return None if trace.held >= PARTS else lost
+    if not value < SURE * error:
         return None
     evidence = _lack_of_skill(trace, SURE * error)
     return Judgement("not_measured", evidence=evidence, sentence="unsure")
@@ -1011,8 +1022,7 @@ def by_heart(trace):
     learned = learns(trace) or (math.isnan(skill(trace)) and trace.seen > HELD)
     if not (trace.last_step >= PATIENCE and learned and trace.held < HELD):
         return None
-    evidence = Evidence(_apart("validation data"), trace.held, HELD)
-    evidence = (*_lack_of_skill(trace), evidence)
+    evidence = (*_lack_of_skill(trace), *_held(trace))
     step = trace.last_step
     return Judgement("not_learning", None, step, evidence, "by_heart")
 

@@ -953,6 +953,17 @@ def test_images_are_enough_to_tell_what_was_learned_by_heart():
         assert ("100 of them were kept, 200 are needed" in str(found)) == (kept == 100)
 
 
+def test_without_validation_data_a_change_on_the_way_leaves_no_certainty():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(6000, 8)).astype("float32")
+    y = x[:, :1] * np.sign(np.arange(6000) - 2000)[:, None]
+    model, monitor = stack(*deep("relu", 1, 32)), GradientMonitor()
+    model.compile(keras.optimizers.Adam(0.01), "mse")
+    model.fit(x, y, verbose=0, shuffle=False, callbacks=[monitor])
+    found = coursekit.diagnose(monitor)
+    assert found.verdict == "not_measured" and "let fit shuffle them" in str(found)
+
+
 def test_a_training_that_diverges_is_no_drift():
     for seed in range(3):
         keras.utils.set_random_seed(seed)
