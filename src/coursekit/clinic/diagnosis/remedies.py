@@ -41,6 +41,9 @@ STRONG = 5e-3
 #: A layer that drops this share of its units lets next to nothing through. Margin, in
 #: the same nets: they take away .35 with .7, .15 with .8 and .05 with .9.
 HEAVY = 0.8
+#: So many layers at Glorot's scale in place of He's shrink delta to a sixth; fewer are
+#: not why nothing is learned.
+SHALLOW = 5
 _SHARES = ("rate", "dropout", "recurrent_dropout")
 _ADAPTIVE = ("Adam", "AdamW", "Adamax", "Nadam", "RMSprop", "Lion")
 #: Optimizers whose steps shrink from the first on, or begin at next to nothing. Margin,
@@ -536,7 +539,14 @@ def _drawn(part, what):
     return part.config.get(f"{what}_initializer", {"class_name": "", "config": {}})
 
 
-def _initialize(facts, signs):
+def _misdrawn(facts, signs):
+    """Draw kernels early on where their scale can be the cause."""
+    few = len(_kernels(facts)) < SHALLOW
+    if list(_initialize(facts, signs, any_scale=few)):
+        yield from _initialize(facts, signs)
+
+
+def _initialize(facts, signs, any_scale=False):
     """Draw the kernels that were not drawn for their activation, zero the biases."""
     changes = {}
     for part in (*_kernels(facts), *([facts.head] if facts.head else ())):
@@ -545,7 +555,7 @@ def _initialize(facts, signs):
         wanted = "lecun_normal" if part.activation == "selu" else wanted
         kernel, bias = _drawn(part, "kernel"), _drawn(part, "bias")
         # what is frozen was trained before, unless it was drawn without a scale
-        strict = wanted == "he_normal" and not part.frozen
+        strict = wanted == "he_normal" and not part.frozen and not any_scale
         fits = kernel["class_name"].startswith(
             ("He", "Orthogonal") if strict else _SCALED
         )
@@ -880,8 +890,8 @@ _ORDER = {
     "dead_units": (_pace, _initialize, _alive, _normalize, _lower),
     "no_gradient": (_slow_down, _connect, _initialize, _frozen, _alive),
     "not_learning": (
-        *(_pace, _steady, _crossentropy, _nonlinear, _gates, _initialize, _frozen),
-        *(_adapt, _activate, _normalize, _raise, _lower, _joined),
+        *(_pace, _steady, _crossentropy, _nonlinear, _gates, _misdrawn, _frozen),
+        *(_adapt, _joined, _initialize, _activate, _normalize, _raise, _lower),
     ),
 }
 #: What a trial has to try beside what fits the verdict.

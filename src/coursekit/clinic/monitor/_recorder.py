@@ -277,13 +277,18 @@ class Recorder:
 
     # --- outside of it ----------------------------------------------------
 
+    def see_start(self):
+        """Copy the weights anew before the first step of all.
+
+        A callback may have put those of an earlier run back.
+        """
+        if self.start and not int(self.steps.count.numpy()):
+            self.start = [(weight, weight.numpy()) for weight, _ in self.start]
+
     def before_batch(self, done):
         """Do what is due before the batch that comes after ``done`` batches."""
         if self.updates.columns is None:
             self.prepare()
-        if not done and self.start and not int(self.steps.count.numpy()):
-            # a callback may have put weights of an earlier run back
-            self.start = [(weight, weight.numpy()) for weight, _ in self.start]
         self.updates.before_batch(done)
 
     def after_batch(self, done):

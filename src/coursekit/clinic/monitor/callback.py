@@ -145,6 +145,10 @@ class GradientMonitor(keras.callbacks.Callback):
         self._recorder.forget_validation()
         self._recorder.running = True
 
+    def on_epoch_begin(self, epoch, logs=None):
+        """See what the other callbacks have made of the weights at the beginning."""
+        self._recorder.see_start()
+
     @property
     def async_safe(self):
         """Whether ``fit`` may go on while ``on_train_batch_end`` runs; Keras asks.

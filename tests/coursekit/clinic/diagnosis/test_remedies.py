@@ -714,8 +714,8 @@ def test_a_rate_goes_one_way():
 
 
 def test_what_hardly_moves_is_offered_adam_first_where_steps_shrink():
-    """SGD may have a rate that is too small, and kernels that do not fit."""
-    for kind, place in (("SGD", 2), ("Adagrad", 0), ("Ftrl", 0), ("Adam", None)):
+    """SGD may have a rate that is too small."""
+    for kind, place in (("SGD", 1), ("Adagrad", 0), ("Ftrl", 0), ("Adam", None)):
         model = net(dense(), head=layers.Dense(1), optimizer=kind)
         facts = facts_of(model, X, X[:, :1])
         found = advice(facts, Signs(ratio=1e-5, moved=2e-3), "not_learning")
