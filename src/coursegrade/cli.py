@@ -71,7 +71,7 @@ def _of_grade(add):
     add("--dry-run", action="store_true", help="only say what would change")
     add("--marks", help="CSV with a person's points: id, task, points, comment")
     add("--due", help="when it was due, 2026-12-01T23:59; kept, as the next eight are")
-    zone = "of times that name none, Europe/Berlin; else this machine's"
+    zone = "time zone of times without one, such as Europe/Berlin; else this machine's"
     add("--timezone", help=zone)
     add("--penalty", help="what each late day takes of the points, 10%% or 0.1")
     add("--times", help="CSV of when work was handed in: id, time")
@@ -79,7 +79,7 @@ def _of_grade(add):
     add("--roster", help="CSV of the class: id and, if names differ, submission")
     add("--worksheet", help="Moodle's grading worksheet, to be filled in")
     add("--gradebook", help="an export of Canvas's gradebook, to be filled in")
-    add("--column", help="its column of grades, where it is not found by itself")
+    add("--column", help="name of its column of grades, where it is not found")
     many = {"action": "append", "default": []}
     add("--regrade", metavar="ID", help="grade this student once more", **many)
     add("--task", help="grade only this task once more", **many)
@@ -100,14 +100,19 @@ def _of_simulate(add):
 def main(arguments=None):
     """Run the command; return its exit status."""
     options = parser().parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        # Windows' code pages lack letters that names and messages have
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     try:
         return options.run(options)
     except ModuleNotFoundError as error:
         if error.name not in _EXTRA:
             raise
+        extra = "cluster" if error.name == "distributed" else "grading"
         problem = (
-            f"{error.name} is not installed; the command needs the extra [grading]: in "
-            "a clone, run `pip install '.[grading]'`"
+            f"{error.name} is not installed; the command needs the extra [{extra}]: in "
+            f"a clone, run `pip install '.[{extra}]'`"
         )
     except (ValueError, OSError, RuntimeError) as error:
         problem = str(error)

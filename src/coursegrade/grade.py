@@ -17,13 +17,14 @@ from coursegrade.assignment.master import Master, parse_master, read_text
 from coursegrade.examiner import client
 from coursegrade.gradebook import feedback, intake, kept, marks, tables, whole_class
 from coursegrade.gradebook.journal import Journal
-from coursegrade.gradebook.late import LATE, Deadline, read_times
+from coursegrade.gradebook.late import LATE, Deadline, parse_time, read_times, until
 from coursegrade.gradebook.platforms import Worksheet, read_worksheet
 from coursegrade.gradebook.results import write_results
 from coursegrade.gradebook.review import write_review_page
 from coursegrade.gradebook.roster import read_roster
 from coursegrade.gradebook.sheets import read_sheet
 from coursegrade.release import helpers
+from coursegrade.sandbox.bubblewrap import shows
 from coursegrade.sandbox.isolate import filters
 from coursegrade.statuses import Status
 from coursekit.grading import class_key
@@ -36,7 +37,8 @@ _SHOWN = 10
 class _Class:
     """All that people said and handed in, read and checked before the grading.
 
-    ``known`` is the id of whom a text names, ``problems`` are sentences.
+    ``known`` is the id of whom a text names, ``numbers`` that of a platform's number,
+    ``answers`` are fingerprints of answers, ``problems`` sentences.
     """
 
     master: Master
@@ -47,6 +49,8 @@ class _Class:
     deadline: Deadline
     marks: dict
     known: dict
+    numbers: dict
+    answers: dict
     problems: list
 
 
@@ -57,6 +61,8 @@ def grade(path, options):
     are missing.
     """
     text = read_text(path)
+    if not options.trust:
+        _refuse_shown(path, options)
     settings = whole_class.Settings(
         options.secret, options.trust, options.jobs, options.scheduler
     )
@@ -85,6 +91,9 @@ def grade(path, options):
         entries = whole_class.grade_class(*what, out, settings, *again)
     finally:
         client.stop()
+    # somebody may have typed marks while it ran
+    one = replace(one, marks=_typed(one, options))
+    marks.write_marks(out, one.marks)
     entries, sums = _finished(one, entries)
     _write(one, entries, sums)
     status = _report(one, entries, sums)
@@ -93,6 +102,17 @@ def grade(path, options):
         mine = (master, entries[student], sums[student])
         status = status if write_results(options.results, *mine) else 1
     return status
+
+
+def _refuse_shown(path, options):
+    """Raise ValueError where notebooks that are graded could read all others."""
+    for place in (path, options.submissions, options.out):
+        if shows(place):
+            raise ValueError(
+                f"{place} lies in a folder that every notebook may read while it is "
+                "graded, the system's or Python's own: move it, to your home for "
+                "instance"
+            )
 
 
 def _read(master, out, journal, options):
@@ -131,20 +151,30 @@ def _read(master, out, journal, options):
             f"due {said['due']} is that day's first minute; write {said['due']}T23:59 "
             "for its last"
         )
-    deadline = _deadline(values, worksheets, known, problems)
+    numbers = known | _numbers(taken, roster, journal)
+    problems += [
+        f"[chosen] in class.toml names {one}, who is not here"
+        for one in said.get("chosen") or {}
+        if one not in known
+    ]
+    deadline = _deadline(values, worksheets, known, numbers, problems)
+    problems += filter(None, (one.other_scale(master) for one in worksheets))
     answers = {key: one.get("answers", {}) for key, one in journal.entries.items()}
     for one in taken.submissions:
         digests = {name: marks.answer_digest(t) for name, t in one.answers.items()}
         answers[one.id] = digests
-    typed = marks.kept_marks(out, known)
-    # What was typed into the last run's file, then what a person names.
-    review = out / marks.REVIEW
+    told = (known, numbers, answers, problems)
+    one = _Class(master, out, said, worksheets, taken, deadline, {}, *told)
+    return replace(one, marks=_typed(one, options))
+
+
+def _typed(one, options):
+    """Return the marks: kept ones, those in the last run's file, those of --marks."""
+    typed, review = marks.kept_marks(one.out, one.known), one.out / marks.REVIEW
     for path in filter(None, (review if review.exists() else None, options.marks)):
-        new = marks.read_marks(path, master, known)
-        typed = marks.merged(typed, new, answers)
-    return _Class(
-        master, out, said, worksheets, taken, deadline, typed, known, problems
-    )
+        new = marks.read_marks(path, one.master, one.known)
+        typed = marks.merged(typed, new, one.answers)
+    return typed
 
 
 def _but_earlier(taken, known):
@@ -204,23 +234,25 @@ def _taken_for_another(taken, journal):
         )
 
 
-def _deadline(values, worksheets, known, problems):
+def _deadline(values, worksheets, known, numbers, problems):
     """Return when work is due and came; add what cannot be used to the problems."""
     times, extensions, zone = {}, {}, values["timezone"]
     for worksheet in worksheets:
         of_labels, strange = worksheet.times(zone)
-        times |= {known.get(label, label): time for label, time in of_labels.items()}
+        times |= {
+            numbers[one]: time for one, time in of_labels.items() if one in numbers
+        }
         if strange:
             problems.append(
                 f"{len(strange)} times in the worksheet cannot be read, such as "
                 f"{strange[0]!r}: give --times, a CSV with the columns id and time"
             )
-    for key, column, made in (
-        ("times", "time", times),
-        ("extensions", "due", extensions),
+    for key, column, made, of_text in (
+        ("times", "time", times, parse_time),
+        ("extensions", "due", extensions, until),
     ):
         if values[key]:
-            read = read_times(values[key], column, zone)
+            read = read_times(values[key], column, zone, of_text)
             made |= {known.get(one, one): time for one, time in read.items()}
             if strangers := sorted(set(read) - set(known)):
                 problems.append(f"{values[key]}: {', '.join(strangers)} is not here")
@@ -235,6 +267,13 @@ def _known(taken, roster, journal):
     labels = dict(roster.by_label) if roster else {}
     labels |= {one.owner.label: one.id for one in taken.submissions}
     return {key: key for key in journal.entries} | labels | {key: key for key in ids}
+
+
+def _numbers(taken, roster, journal):
+    """Return the id of whom a platform's number names: its own may be somebody's id."""
+    labels = {one.get("label", ""): key for key, one in journal.entries.items()}
+    labels |= dict(roster.by_label) if roster else {}
+    return labels | {one.owner.label: one.id for one in taken.submissions}
 
 
 def _finished(one, entries):
@@ -255,7 +294,7 @@ def _write(one, entries, sums):
     summary = feedback.write_pages(one.out, one.master, entries, sums, book)
     print(f"{len(one.intake.submissions)} submissions: {grades}, {summary}")
     for worksheet in one.worksheets:
-        filled, count = worksheet.fill(one.out, sums, one.known)
+        filled, count = worksheet.fill(one.out, sums, one.numbers)
         print(f"{filled}: {count} of {len(sums)} grades")
     if waiting := sum(len(each["open"]) for each in sums.values()):
         print(
@@ -285,7 +324,8 @@ def _report(one, entries, sums, written=True):
             )
         if late:
             problems.append(
-                f"late, by unknown days, so without a total: {', '.join(late)}: {how}"
+                "late, and nobody says by how many days, so without a total yet: "
+                f"{', '.join(late)}: {how}"
             )
     # What concerns the class is told in full, in front of the files.
     files = list(_to_look_at(one.intake.look))

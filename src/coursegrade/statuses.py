@@ -24,7 +24,8 @@ class Status(StrEnum):
     again : bool
         The next run grades it once more.
     alone : bool
-        Others may be the cause: it counts when it is so without them, too.
+        Another notebook that runs at the same time may be the cause: the task is
+        tested once more with nothing else running, and only that counts.
     """
 
     def __new__(cls, name, points, flags, meaning):
@@ -41,7 +42,8 @@ class Status(StrEnum):
     WRONG = "wrong", "none", "explained", "Not right yet."
     ERROR = (
         *("error", "none", "explained"),
-        "The code raised an error: restart the kernel and run all cells to see it.",
+        "The code raised an error: restart the kernel and run all cells to see it; or "
+        "a test called it with other numbers.",
     )
     TIMEOUT = (
         *("timeout", "none", "alone"),

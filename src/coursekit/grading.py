@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -44,8 +45,9 @@ def personal_rng(student_id, key, task):
     Parameters
     ----------
     student_id : str
-        The id under which the work is handed in; space around it and its case
-        do not count.
+        The id under which the work is handed in. Only its letters and digits count:
+        no case, accent, space or other mark, and no zeros in front of a number, since
+        who could choose among spellings could choose data.
     key : str
         The class key in the notebook.
     task : str
@@ -60,7 +62,9 @@ def personal_rng(student_id, key, task):
     ValueError
         If the id is empty: the data would be nobody's.
     """
-    name = str(student_id).strip().casefold()
+    folded = unicodedata.normalize("NFKD", str(student_id)).casefold()
+    name = "".join(letter for letter in folded if letter.isalnum())
+    name = (name.lstrip("0") or "0") if name.isdigit() else name
     if not name:
         raise ValueError(
             "student_id is empty: write the id under which you hand in, "
@@ -127,7 +131,12 @@ def check(notebook):
         places = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
         command = [shutil.which("coursekit", path=places) or "coursekit", "check"]
         run = subprocess.run(
-            [*command, str(path)], capture_output=True, text=True, check=False
+            [*command, str(path)],
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            env=os.environ | {"PYTHONUTF8": "1"},
+            check=False,
         )
     print(run.stdout + run.stderr, end="")
 

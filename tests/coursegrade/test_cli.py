@@ -1,6 +1,8 @@
 """The command: release, grade, mark, grade again."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -8,7 +10,7 @@ from coursegrade import cli
 from coursegrade.gradebook import whole_class
 from coursegrade.sandbox import bubblewrap
 from coursegrade.sandbox.bubblewrap import SandboxError
-from submissions import MASTER, TINY, rows_of, solved
+from submissions import MASTER, TINY, grader_environment, rows_of, solved
 
 
 def test_no_sandbox_is_refused(monkeypatch, tmp_path, capsys):
@@ -80,3 +82,33 @@ def test_a_class_from_release_to_marks(tmp_path, capsys, warm):
     capsys.readouterr()
     assert cli.main([*grade, "--regrade", "zoe"]) == 1
     assert "no submission zoe" in capsys.readouterr().err
+
+
+def test_nothing_is_imported_from_where_the_hand_ins_lie(tmp_path, warm):
+    """Neither by the command as a module, nor by what it starts."""
+    work = tmp_path / "work"
+    (work / "keras").mkdir(parents=True)
+    (work / "ann.ipynb").write_bytes(solved(TINY, "ann"))
+    trap = f"import pathlib; pathlib.Path({str(tmp_path / 'ran')!r}).touch()"
+    for name in ("keras/__init__.py", "jupytext.py", "yaml.py", "numpy.py"):
+        (work / name).write_text(trap)
+    out = ["--out", str(tmp_path / "g")]
+    command = [sys.executable, "-m", "coursegrade", "grade", str(TINY), ".", *out]
+    subprocess.run(command, cwd=work, env=grader_environment(), check=False)
+    assert not (tmp_path / "ran").exists()
+    rows = rows_of(tmp_path / "g/tiny/grades.csv")
+    assert [r["status"] for r in rows if r["id"] == "ann"][:3] == ["ok"] * 3
+
+
+@pytest.mark.parametrize(
+    ("module", "extra"), [("distributed", "cluster"), ("jupytext", "grading")]
+)
+def test_what_is_not_installed_is_named_with_its_extra(
+    monkeypatch, capsys, module, extra
+):
+    def missing(name):
+        raise ModuleNotFoundError(name=module)
+
+    monkeypatch.setattr(cli, "find_master", missing)
+    assert cli.main(["grade", "tiny", "x"]) == 1
+    assert f"[{extra}]" in capsys.readouterr().err

@@ -8,6 +8,7 @@ import pytest
 
 from coursegrade import cli
 from coursegrade.gradebook import whole_class
+from coursegrade.sandbox import bubblewrap
 from submissions import MASTER, TINY, rows_of, solved, write_files
 
 MOODLE = ("Ada L_1234567_assignsubmission_file/w.ipynb",)
@@ -472,3 +473,58 @@ def test_a_term(tmp_path, run, graded, monkeypatch):
     # The page to mark texts shows those of earlier hand-ins, too.
     assert "not among the hand-ins" not in (out / "review.html").read_text()
     assert "Another text." in (out / "review.html").read_text()
+
+
+def test_numbers_of_a_platform_that_are_others_ids(tmp_path, run):
+    """Blind marking: the platform's 1 is the class's 2."""
+    names = [f"Participant {n}_{n}_assignsubmission_file_/w.ipynb" for n in (1, 2)]
+    for name, data in zip(names, (solved(TINY, "2"), solved(TINY, "1")), strict=True):
+        path = tmp_path / "in" / name
+        path.parent.mkdir(parents=True)
+        path.write_bytes(data)
+    roster = write(tmp_path / "r.csv", "id,submission\n1,2\n2,1\n")
+    sheet = write(
+        tmp_path / "s.csv",
+        "Identifier,Grade,Last modified (submission)\n"
+        "Participant 1,,2026-12-01T10:00\nParticipant 2,,2026-12-05T10:00\n",
+    )
+    marked = write(tmp_path / "m.csv", "id,task,points\n1,why,2\n2,why,0\n")
+    late = ("--due", "2026-12-01T23:59", "--penalty", "10%")
+    _, _, sums = run(
+        *("in", "--roster", roster, "--worksheet", sheet, "--marks", marked), *late
+    )
+    assert (sums["1"]["late_days"], sums["2"]["late_days"]) == ("4", "0")
+    filled = rows_of(tmp_path / "g/tiny/moodle_worksheet.csv")
+    assert [row["Grade"] for row in filled] == [sums["2"]["total"], sums["1"]["total"]]
+
+
+def test_marks_typed_while_a_class_is_graded_stay(tmp_path, run, monkeypatch):
+    hand_in(tmp_path / "in", "ada")
+    run("in")
+    review = tmp_path / "g/tiny/review.csv"
+    grade = whole_class.grade_class
+
+    def slow(*arguments):
+        review.write_text(review.read_text("utf-8-sig").replace("why,,", "why,2,well"))
+        return grade(*arguments)
+
+    monkeypatch.setattr(whole_class, "grade_class", slow)
+    run("in", "--regrade", "ada")
+    kept = json.loads((tmp_path / "g/tiny/marks.json").read_text())
+    assert kept["ada"]["why"]["points"] == 2
+
+
+def test_what_every_room_shows_is_refused(tmp_path, run, monkeypatch):
+    hand_in(tmp_path / "in", "ada")
+    monkeypatch.setattr(bubblewrap, "_SYSTEM", ("/usr", str(tmp_path / "in")))
+    status, said, _ = run("in")
+    assert status == 1 and "every notebook may read" in said
+
+
+def test_somebody_who_is_chosen_and_not_here(tmp_path, run):
+    hand_in(tmp_path / "in", "ada")
+    run("in")
+    kept = tmp_path / "g/tiny/class.toml"
+    write(kept, kept.read_text() + '\n[chosen]\nAda = "ada.ipynb"\n')
+    status, said, _ = run("in")
+    assert status == 3 and "names Ada, who is not here" in said

@@ -8,6 +8,11 @@ from coursekit.grading import class_key, personal_rng, secret_rng, seed_hidden_i
 def test_draws():
     one = personal_rng(" Ann ", "key", "t").normal()
     assert one == personal_rng("ann", "key", "t").normal()
+    # a spelling is no other draw
+    for same in ("A.n n", "änn", "ann_"):
+        assert one == personal_rng(same, "key", "t").normal()
+    number = personal_rng("0071", "key", "t").normal()
+    assert number == personal_rng("71", "key", "t").normal()
     others = {
         personal_rng("bob", "key", "t").normal(),
         personal_rng("ann", "kez", "t").normal(),

@@ -12,12 +12,13 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
 from coursegrade.assignment.master import parse_master
 from coursegrade.border import channel
-from coursegrade.examiner.notebook import UnreadableError, read_notebook
+from coursegrade.examiner.notebook import UnreadableError, read_notebook, written
 from coursegrade.sandbox import start
 from coursegrade.sandbox.bubblewrap import SandboxError
 from coursegrade.statuses import Status
@@ -36,16 +37,16 @@ class _Examiner:
     def __init__(self, trust):
         self.gone, self.servers = False, set()
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        command = [sys.executable, "-m", "coursegrade.examiner.server"]
+        # not from the current folder: what was handed in may lie there
+        command = [sys.executable, "-P", "-m", "coursegrade.examiner.server"]
         command.append(str(theirs.fileno()))
+        words = tempfile.TemporaryFile()
         with theirs:
             self.process = subprocess.Popen(
                 [*command, "--trust"] if trust else command,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                stderr=None
-                if os.environ.get("COURSEKIT_DEBUG")
-                else subprocess.DEVNULL,
+                stderr=None if os.environ.get("COURSEKIT_DEBUG") else words,
                 # oneDNN's own allocator tries for 10 seconds what is too large.
                 env=start.environment(inside=False)
                 | {"TF_ONEDNN_USE_SYSTEM_ALLOCATOR": "1"},
@@ -58,11 +59,13 @@ class _Examiner:
             said, _ = channel.receive_packet(self.control, deadline=deadline)
         except (OSError, ValueError, channel.ClosedError):
             said = {}
+        with words:
+            words.seek(0)
+            last = words.read().decode(errors="replace").strip().splitlines()[-1:]
         if "ready" not in said:
             self.close()
-            raise SandboxError(
-                said.get("unavailable", "the grader's process did not start")
-            )
+            failed = f"the grader's process did not start: {(last or ['no word'])[0]}"
+            raise SandboxError(said.get("unavailable", failed))
 
     def usable(self):
         """Return whether it can grade: it runs, and so does its sandbox."""
@@ -218,7 +221,7 @@ def _asked(job, trust, stops):
 def _finish(row, master, job):
     task, status = master.tasks[row["task"]], Status(row["status"])
     points = {"all": task.points, "none": 0, "open": None}[status.points]
-    message = row["message"]
+    message = written(row["message"])
     if job["trust"]:
         message = f"{message} [graded without a sandbox]".strip()
     return {

@@ -1,6 +1,7 @@
 """Read a submitted notebook without trusting it; put its cells in order."""
 
 import ast
+import hashlib
 import json
 import unicodedata
 from dataclasses import dataclass
@@ -114,8 +115,35 @@ def _submitted(cell):
     metadata = metadata if isinstance(metadata, dict) else {}
     known = metadata.get("nbgrader") or metadata.get("coursekit") or {}
     cell_id = known.get("grade_id", "") if isinstance(known, dict) else ""
-    text = source if isinstance(source, str) else ""
-    return Submitted(str(cell_id), text, cell.get("cell_type") == "code")
+    text, code = (
+        source if isinstance(source, str) else "",
+        cell.get("cell_type") == "code",
+    )
+    text += "" if code else _pictures(cell)
+    return Submitted(written(str(cell_id)), written(text), code)
+
+
+def _pictures(cell):
+    """Return a line about the pictures in a text: each another one for other ones.
+
+    Who reads the text must know of them, and a mark belongs to what was read.
+    """
+    given = cell.get("attachments")
+    kinds = [one for one in given.values() if one] if isinstance(given, dict) else []
+    if not kinds:
+        return ""
+    data = [one for kind in kinds if isinstance(kind, dict) for one in kind.values()]
+    digest = hashlib.sha256("".join(filter(_is_text, data)).encode("utf-8", "replace"))
+    return f"\n\n(with a picture, {digest.hexdigest()[:8]}: open the notebook)"
+
+
+def _is_text(value):
+    return isinstance(value, str)
+
+
+def written(text):
+    """Return a text without halves of surrogate pairs, which no file can hold."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def match(master, submitted):
@@ -206,11 +234,14 @@ def below(steps, task, name):
 
 def unanswered(master, task, submitted):
     """Return why a task has no answer to grade, or an empty text."""
-    written = answers(master, task, submitted)
-    if not written:
+    given = answers(master, task, submitted)
+    if not given:
         return "the answer cell is not in the notebook"
-    bare = [_bare(released_source(cell)) for cell in task.answers]
-    if all(_bare(cell.source) in bare for cell in written):
+    stubs = [released_source(cell) for cell in task.answers]
+    if all(
+        _bare(cell.source, cell.code) in [_bare(stub, cell.code) for stub in stubs]
+        for cell in given
+    ):
         return "not answered: the cell is as it was released"
     return ""
 
@@ -315,7 +346,8 @@ def _tree(source):
         return ast.parse("")
 
 
-def _bare(source):
+def _bare(source, code=True):
     lines = (line.strip() for line in source.splitlines())
-    marks = ("#", "**Your answer (")
+    # in a text a "#" begins a heading, and no comment
+    marks = ("#", "**Your answer (") if code else ("**Your answer (",)
     return [line for line in lines if line and not line.startswith(marks)]

@@ -9,7 +9,7 @@ import unicodedata
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 from coursegrade.examiner.notebook import LIMIT_MB, UnreadableError
@@ -19,7 +19,7 @@ _INNER_MB, _INNER_FILES, _DEPTH = 100, 2000, 3
 _NAME = 255
 _LINK = "not a file of its own, but a link"
 _TOOLS = re.compile(
-    r"\.(?!ipynb$).+|__MACOSX|__pycache__|Thumbs\.db|desktop\.ini|Icon\r|node_modules|venv",
+    r"\.(?!ipynb$).+|__MACOSX|__pycache__|Thumbs\.db|desktop\.ini|Icon[\r_]|node_modules|venv",
     re.IGNORECASE,
 )
 
@@ -162,7 +162,7 @@ def _told(found, before=(), depth=1):
 
 def _zipped(path, opened, depth):
     """Return the files of a zip that was handed in, which is a folder of its name."""
-    path, found = (*path[:-1], path[-1][: -len(".zip")]), []
+    packed, path, found = path, (*path[:-1], path[-1][: -len(".zip")]), []
     problem = "a zip in a zip in a zip: hand in the .ipynb file itself"
     if depth < _DEPTH:
         try:
@@ -174,15 +174,23 @@ def _zipped(path, opened, depth):
             problem = "a damaged zip: hand in the .ipynb file itself"
     if len(found) > _INNER_FILES:
         problem = f"a zip of more than {_INNER_FILES} files"
-    return [File(path, problem=problem)] if problem else _told(found, path, depth + 1)
+    return [File(packed, problem=problem)] if problem else _told(found, path, depth + 1)
+
+
+@lru_cache(maxsize=2)
+def _unpacked(opened):
+    """Return a zip inside a zip; a few stay, since their files are read in turn."""
+    with opened() as file:
+        return zipfile.ZipFile(io.BytesIO(file.read(_INNER_MB * 2**20)))
 
 
 @contextlib.contextmanager
 def _archive(opened):
-    with opened() as file:
-        on_disk = isinstance(file, io.BufferedReader)
-        held = file if on_disk else io.BytesIO(file.read(_INNER_MB * 2**20))
-        yield zipfile.ZipFile(held)
+    if getattr(opened, "func", None) is open:
+        with opened() as file:
+            yield zipfile.ZipFile(file)
+    else:
+        yield _unpacked(opened)
 
 
 @contextlib.contextmanager

@@ -207,7 +207,7 @@ def _all_opened(files, master):
         if size <= _MOST_MB * 2**20:
             one = _opened(file, master)
         else:
-            why = f"not opened, behind {_MOST_MB} MB of notebooks"
+            why = f"not opened: others of the same student fill {_MOST_MB} MB"
             one = _Opened(file, why) if _named(file) else None
         if one:
             opened[id(file)] = one

@@ -8,7 +8,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from coursegrade.gradebook.journal import write_atomically
-from coursegrade.gradebook.late import parse_time
+from coursegrade.gradebook.late import until
 
 NAME = "class.toml"
 SHEETS = ("worksheet", "gradebook")
@@ -108,7 +108,7 @@ def values(kept, out):
                 f"timezone {name!r} is not known; Europe/Berlin is one"
             ) from None
     if made["due"]:
-        made["due"] = parse_time(made["due"], made["timezone"])
+        made["due"] = until(made["due"], made["timezone"])
     made["penalty"] = fraction(kept.get("penalty", "0"))
     for key in FILES:
         if made[key]:

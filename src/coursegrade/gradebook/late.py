@@ -8,7 +8,7 @@ import contextlib
 import math
 import re
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 
 from coursegrade.gradebook.hand_ins import plain
 from coursegrade.gradebook.sheets import read_sheet
@@ -39,9 +39,9 @@ class Deadline:
     """When work is due, and when it came.
 
     ``due`` is None if nothing is late; ``extensions`` are other due times by id;
-    ``times`` are those of handing in, by id or platform's label, before those that a
-    path told; ``penalty`` is the part of the points that each late day takes; ``zone``
-    is that of times that name none.
+    ``times`` are those of handing in, by id, before those that a path told; ``penalty``
+    is the part of the points that each late day takes; ``zone`` is that of times that
+    name none.
     """
 
     due: datetime | None = None
@@ -52,9 +52,8 @@ class Deadline:
 
     def handed_in(self, entry):
         """Return the time at which an entry's work came, or None."""
-        for label in (entry["id"], entry.get("label", "")):
-            if label in self.times:
-                return self.times[label]
+        if entry["id"] in self.times:
+            return self.times[entry["id"]]
         with contextlib.suppress(ValueError):
             return parse_time(entry.get("time", ""), self.zone)
 
@@ -112,7 +111,14 @@ def parse_time(text, zone: tzinfo | None = None):
     return time
 
 
-def read_times(path, column, zone=None):
+def until(text, zone=None):
+    """Return the last moment of a due time: without seconds the minute's end."""
+    time = parse_time(text, zone)
+    whole = re.search(r"\d\d:\d\d:\d\d|T\d{6}", text) is None
+    return time + timedelta(seconds=59, microseconds=999_999) if whole else time
+
+
+def read_times(path, column, zone=None, read=parse_time):
     """Return times by id from a CSV with the columns ``id`` and another.
 
     Raises
@@ -124,7 +130,7 @@ def read_times(path, column, zone=None):
     for number, student, line in sheet.by_id():
         if line[column]:
             try:
-                made[student] = parse_time(line[column], zone)
+                made[student] = read(line[column], zone)
             except ValueError as error:
                 raise sheet.error(number, error) from None
     return made

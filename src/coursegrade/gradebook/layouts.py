@@ -41,6 +41,11 @@ LAYOUTS = {
         r"(?P<place>(?P<id>\d+)-\d+ - (?P<name>.+?) ?- "
         r"(?P<time>\w+\.? \d{1,2}, 20\d\d \d{3,4} [AP]M)).*"
     ),
+    # "Lovelace, Ada(ada)", below a folder of the assignment.
+    # With a space before the brackets it is a browser's copy.
+    "Sakai": re.compile(
+        r"(?P<place>(?P<name>[^,()]+, [^()]*[^() ])\((?P<id>[^()]+)\)).*"
+    ),
     # "submission_12345678"; who that is stands in submission_metadata.yml beside it.
     "Gradescope": re.compile(r"(?P<place>submission_(?P<id>\d+))"),
 }
@@ -80,7 +85,7 @@ _NOT_SUBMITTED = "not in submitted/"
 #: Why files are set aside at which nobody must look.
 QUIET = (_AMONG, _NOT_SUBMITTED)
 _ABOVE = "lies beside the folder of the hand-ins"
-_ENDS = "ends like a text beside the hand-ins; if it is one's work, --roster says so"
+_ENDS = "has a name like a README; if it is a student's work, add its id to the roster"
 _DOUBT = "; a group, or a section of one student? --roster says which"
 
 
@@ -134,31 +139,36 @@ def owners(files, assignment, roster=None, holds=lambda file: None):
             label, how = (part, "folder") if inside else (stem(part), "file name")
             if prefix and label.startswith(prefix):
                 how, label = f"{how}, without {prefix!r}", label.removeprefix(prefix)
+            # Google Classroom's copy for each student: "Ada Lovelace - initializers"
+            head, dash, tail = label.rpartition(" - ")
+            if dash and same_letters(tail, assignment):
+                how, label = f"{how}, without {dash + tail!r}", head
             above = "/".join(file.parts[:-1][:depth])
             how += f", in {above}/" if above else ""
             how += f", unlike {rule}'s" if rule else _DOUBT * (id(file) in doubt)
             look = bool(rule) or id(file) in doubt
             found.append((file, Owner(label, "", part, how, look=look)))
     if rule == "Blackboard":
-        found = _apart(found)
+        found = _apart(found, roster)
     return found, beside
 
 
-def _apart(found):
-    """Return Blackboard's owners, with whole ids where parts of them are alike.
+def _apart(found, roster):
+    """Return Blackboard's owners with whole ids, which may have a "_" as well.
 
-    What the names share is the assignment's; an id may have a "_" as well.
+    The roster knows them; else what the names share is the assignment's.
     """
     heads = {one.where.partition("_attempt_")[0] for _, one in found if not one.look}
-    if len(heads) == len({one.label for _, one in found if not one.look}):
-        return found
     shared = os.path.commonprefix(list(heads)).rpartition("_")[0] + "_"
-    return [
-        (file, one)
-        if one.look
-        else (file, replace(one, label=one.where[len(shared) :].split("_attempt_")[0]))
-        for file, one in found
-    ]
+
+    def whole(one):
+        head = one.where.partition("_attempt_")[0]
+        ends = [head[k + 1 :] for k, letter in enumerate(head) if letter == "_"]
+        known = [end for end in ends if roster and roster.find(end)]
+        alone = one.look or len(heads) < 2
+        return (known or [one.label if alone else head[len(shared) :]])[0]
+
+    return [(file, replace(one, label=whole(one))) for file, one in found]
 
 
 def stem(name):

@@ -83,7 +83,7 @@ def merged(marks, new, answers):
     for student, tasks in new.items():
         mine = made.setdefault(student, {})
         for name, mark in tasks.items():
-            today = answers.get(student, {}).get(name, "")
+            today = answers.get(student, {}).get(name, "none")
             mark = {**mark, "answer": mark["answer"] or today}
             old = mine.get(name, {})
             if old.get("answer") == mark["answer"]:
@@ -138,7 +138,7 @@ def write_review(out, entries, marks):
                 lines.append(
                     {"id": student, "task": row["task"], "points": None}
                     | {"comment": mark["comment"] if mark else ""}
-                    | {"answer": entry.get("answers", {}).get(row["task"], "")}
+                    | {"answer": entry.get("answers", {}).get(row["task"], "none")}
                     | {"earlier": ": ".join(filter(None, (earlier, said["comment"])))}
                 )
     # The one table that comes back from a spreadsheet, with its ids.
@@ -151,7 +151,7 @@ def _of_answer(marks, entry, row):
     A mark of more points than the task gives is one of another master.
     """
     mark = marks.get(entry["id"], {}).get(row["task"])
-    today = entry.get("answers", {}).get(row["task"], "")
+    today = entry.get("answers", {}).get(row["task"], "none")
     same = mark and mark.get("answer", "") in ("", today)
     same = same and (mark["points"] or 0) <= row["of"]
     return (mark, None) if same else (None, mark)

@@ -1,5 +1,6 @@
 """Learning platforms' own tables: what they say of hand-ins, and grades for them."""
 
+import contextlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,15 @@ _TIME = (
     "laatst gewijzigd (inzending)",
     "última modificação (envio)",
 )
+_MOST = (
+    "maximum grade",
+    "bestwertung",
+    "note maximale",
+    "calificación máxima",
+    "valutazione massima",
+    "maximumcijfer",
+    "nota máxima",
+)
 _CANVAS = ("Student", "ID", "SIS User ID", "SIS Login ID", "Root Account", "Section")
 
 
@@ -31,7 +41,8 @@ class Worksheet:
     """A platform's table of a class.
 
     ``key`` is the column of its number of a person, ``grade`` that of the grades,
-    ``time`` that of the time of handing in, if there is one.
+    ``time`` that of the time of handing in, ``most`` that of the highest grade, if
+    there is one.
     """
 
     sheet: Sheet
@@ -39,6 +50,7 @@ class Worksheet:
     key: str
     grade: str
     time: str = ""
+    most: str = ""
 
     def label(self, line):
         """Return the platform's number of a line's person, or an empty text."""
@@ -56,6 +68,23 @@ class Worksheet:
                 except ValueError:
                     strange.append(text)
         return made, strange
+
+    def other_scale(self, master):
+        """Return a sentence where the platform counts other points than the master."""
+        told = [
+            line.get(self.most) or line.get(self.grade, "")
+            for _, line in self.sheet.lines
+            if self.most or line.get("Student", "").strip() == "Points Possible"
+        ]
+        for text in told:
+            with contextlib.suppress(ValueError):
+                if (most := float(text.replace(",", "."))) != master.points:
+                    return (
+                        f"{self.platform} counts {most:g} points, the assignment "
+                        f"{master.points:g}: set its maximum to {master.points:g}, or "
+                        "grades are parts of another whole"
+                    )
+        return ""
 
     def fill(self, out, sums, by_label):
         """Write the table with the totals that are whole; return path and count.
@@ -97,7 +126,8 @@ def read_worksheet(path, master, column=""):
     key = sheet.columns[0] if sheet.columns else ""
     grade = column or next((c for c in sheet.columns if folded(c) in _GRADE), "")
     time = next((c for c in sheet.columns if folded(c) in _TIME), "")
-    made = Worksheet(sheet, "Moodle", key, grade, time)
+    most = next((c for c in sheet.columns if folded(c) in _MOST), "")
+    made = Worksheet(sheet, "Moodle", key, grade, time, most)
     if not grade or not all(made.label(line) for _, line in sheet.lines):
         raise sheet.error(
             1,

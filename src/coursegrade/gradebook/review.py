@@ -82,7 +82,7 @@ def write_review_page(out, master, entries):
 
 def _article(student, entry, row):
     text = entry.get("texts", {}).get(row["task"])
-    answer = entry.get("answers", {}).get(row["task"], "")
+    answer = entry.get("answers", {}).get(row["task"], "none")
     values = {"id": guarded(student), "task": row["task"], "answer": answer}
     return _ARTICLE.substitute(
         student=safe(student),

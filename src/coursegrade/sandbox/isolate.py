@@ -44,7 +44,23 @@ DENIED = (
     *("iopl", "ioperm", "modify_ldt", "vm86", "vm86old", "settimeofday"),
 )
 
+#: Families of sockets that no namespace holds: of a virtual machine to its host, and of
+#: the kernel's ciphers.
+FAMILIES = (40, 38)
+NO_FAMILY, EQUAL = 0x00050000 | errno.EAFNOSUPPORT, 4
+
 _libc = ctypes.CDLL(None, use_errno=True)
+
+
+class _Argument(ctypes.Structure):
+    """seccomp.h: scmp_arg_cmp, what an argument of a call is compared with."""
+
+    _fields_ = (
+        ("number", ctypes.c_uint),
+        ("how", ctypes.c_int),
+        ("value", ctypes.c_uint64),
+        ("other", ctypes.c_uint64),
+    )
 
 
 def enter_namespaces():
@@ -149,6 +165,10 @@ def filters():
     context = ctypes.c_void_p
     made.seccomp_attr_set.argtypes = [context, ctypes.c_int, ctypes.c_uint32]
     made.seccomp_rule_add.argtypes = [context, ctypes.c_uint32, *[ctypes.c_int] * 2]
+    made.seccomp_rule_add_array.argtypes = [
+        *(context, ctypes.c_uint32, ctypes.c_int, ctypes.c_uint),
+        ctypes.POINTER(_Argument),
+    ]
     made.seccomp_load.argtypes = [context]
     return made
 
@@ -156,8 +176,9 @@ def filters():
 def filter_calls():
     """Have the kernel answer that it has none of the ``DENIED`` system calls.
 
-    It holds for this process and all that it starts, for good. Without libseccomp
-    nothing is filtered: who starts the sandbox says so.
+    Nor a socket of one of the ``FAMILIES``. It holds for this process and all that it
+    starts, for good. Without libseccomp nothing is filtered: who starts the sandbox
+    says so.
     """
     library = filters()
     if library is None:
@@ -169,6 +190,10 @@ def filter_calls():
         number = library.seccomp_syscall_resolve_name(name.encode())
         if number != NO_NUMBER:
             done = done or library.seccomp_rule_add(made, NO_SUCH_CALL, number, 0)
+    number = library.seccomp_syscall_resolve_name(b"socket")
+    for family in FAMILIES:
+        first = ctypes.byref(_Argument(0, EQUAL, family, 0))
+        done = done or library.seccomp_rule_add_array(made, NO_FAMILY, number, 1, first)
     done = done or library.seccomp_load(made)
     if done:
         raise OSError(-done, f"seccomp: {os.strerror(-done)}")

@@ -15,9 +15,10 @@ from coursegrade.examiner.notebook import (
     read_notebook,
     spelling,
     unanswered,
+    written,
 )
 from coursegrade.release import released_notebook
-from submissions import MASTER
+from submissions import MASTER, TINY, solved
 
 WHOLE = '{"cells": [{"cell_type": "code", "source": "größe = 1"}], "nbformat": 4}'
 
@@ -336,3 +337,34 @@ def test_an_id_that_is_spelled_in_another_way(line, expected):
 def test_an_id_without_letters_is_nobody_elses():
     cells = [Submitted("student", 'student_id = "--"', True)]
     assert spelling(cells, "..") == ".."
+
+
+def test_what_no_file_can_hold_is_no_end():
+    """Half of a surrogate pair, in a cell, in its id, and in a message."""
+    half = {"cell_type": "code", "source": "x = 1  # \ud800", "metadata": {}}
+    half["metadata"] = {"nbgrader": {"grade_id": "\udfff"}}
+    (cell,) = read_notebook(json.dumps({"cells": [half]}).encode())
+    assert (cell.source, cell.id) == ("x = 1  # ?", "?") and written("\ud800") == "?"
+
+
+def test_a_heading_is_an_answer_and_a_picture_another_one():
+    task = MASTER.tasks["why"]
+
+    def read(text, **more):
+        data = json.loads(solved(TINY, "", change={"why": text}))
+        for cell in data["cells"]:
+            if cell["metadata"].get("nbgrader", {}).get("grade_id") == "why":
+                cell |= more
+        return read_notebook(json.dumps(data).encode())
+
+    heading = read("YOUR ANSWER HERE\n# Var(W) = 2 / n")
+    assert unanswered(MASTER, task, heading) == ""
+    assert unanswered(MASTER, task, read("YOUR ANSWER HERE"))
+    texts = []
+    for data in ("aGVsbG8=", "d29ybGQ="):
+        more = {"attachments": {"image.png": {"image/png": data}}}
+        (cell,) = answers(MASTER, task, read("![](attachment:image.png)", **more))
+        texts.append(cell.source)
+    assert "with a picture" in texts[0] and texts[0] != texts[1]
+    odd = read("a", attachments={"a": [1], "b": "c", "d": {"e": 3}})
+    assert "with a picture" in answers(MASTER, task, odd)[0].source

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from coursegrade.gradebook.late import LATE, Deadline, parse_time, read_times
+from coursegrade.gradebook.late import LATE, Deadline, parse_time, read_times, until
 from coursegrade.gradebook.sheets import SheetError
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -61,6 +61,17 @@ def test_who_says_so():
     known = Deadline(DUE, 0.1, times={"ada": DUE})
     assert known.late_days(entry(True)) == 0
     assert deadline.late_days(entry(absent=True)) == 0
+
+
+def test_a_minute_lasts_to_its_end():
+    due = until("2026-12-01T23:59", BERLIN)
+    for second, days in (("23:59:40", 0), ("23:59:59.5", 0), ("23:59", 0)):
+        came = parse_time(f"2026-12-01T{second}", BERLIN)
+        assert Deadline(due, 0.1, {}, {"ada": came}).late_days(entry()) == days
+    came = parse_time("2026-12-02T00:00:00", BERLIN)
+    assert Deadline(due, 0.1, {}, {"ada": came}).late_days(entry()) == 1
+    exact = until("2026-12-01T23:59:00", BERLIN)
+    assert exact == parse_time("2026-12-01T23:59", BERLIN)
 
 
 def test_an_extension_is_one_students():

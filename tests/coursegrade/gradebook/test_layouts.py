@@ -451,6 +451,36 @@ LAYOUTS = {
 }
 
 
+@pytest.mark.parametrize(
+    ("names", "ids", "roster"),
+    [
+        (["Ada L - tiny.ipynb", "Bob M - tiny.ipynb"], {"Ada L", "Bob M"}, ()),
+        (
+            [
+                f"Tiny/{n}/Submission attachment(s)/w.ipynb"
+                for n in ("L, A(a)", "M, B(b)")
+            ],
+            {"a", "b"},
+            (),
+        ),
+        ([f"Lovelace, Ada ({n}).ipynb" for n in (1, 2)], {"Lovelace, Ada"}, ()),
+        ([f"T_{n}_attempt_{B}_w.ipynb" for n in ("a_l", "b_k")], {"a_l", "b_k"}, ()),
+        ([f"T_{n}_attempt_{B}_w.ipynb" for n in ("s_1", "s_2")], {"1", "2"}, ()),
+        (
+            [f"T_{n}_attempt_{B}_w.ipynb" for n in ("s_1", "s_2")],
+            {"s_1", "s_2"},
+            ("s_1", "s_2"),
+        ),
+    ],
+    ids=["Classroom", "Sakai", "copies", "Blackboard", "shared start", "roster"],
+)
+def test_ids_of_other_platforms(tmp_path, names, ids, roster):
+    write_files(tmp_path, dict.fromkeys(names, RIGHT))
+    known = Roster(roster, {one: one for one in roster}) if roster else None
+    taken = intake.collect(tmp_path, MASTER, known)
+    assert found(taken).keys() == ids
+
+
 @pytest.mark.parametrize("packed", [False, True], ids=["folder", "zip"])
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_layouts(tmp_path, layout, packed):

@@ -114,3 +114,12 @@ def test_what_a_spreadsheet_makes_of_an_id_and_a_fingerprint(tmp_path):
     # A roster gives another id: the marks go with it.
     marks.write_marks(tmp_path, {"1234567": {}})
     assert marks.kept_marks(tmp_path, known) == {"ada": {}}
+
+
+def test_a_mark_without_an_answer_is_for_none(tmp_path):
+    """What was asked or unreadable may be answered later."""
+    none = {"bob": entry("bob")}
+    mark = {"bob": {"why": {"points": 0.0, "comment": "two files", "answer": ""}}}
+    kept = marks.merged({}, mark, {"bob": {}})
+    assert why(none, kept) == (0, "wrong")
+    assert why({"bob": entry("bob", answers={"why": A})}, kept)[0] is None

@@ -91,3 +91,23 @@ def test_canvas_gradebook(tmp_path):
     with pytest.raises(SheetError, match=r"which column .* there are One \(7\), Two"):
         read_worksheet(sheet, MASTER)
     assert read_worksheet(sheet, MASTER, "Two (8)").grade == "Two (8)"
+
+
+@pytest.mark.parametrize(
+    ("table", "most"),
+    [
+        ("Identifier,Grade,Maximum Grade\nP 12,,{}\n", "100.00"),
+        ("Identifiant,Note,Note maximale\nP 12,,{}\n", "100"),
+        (
+            "Student,ID,Section,A tiny assignment (7)\n"
+            " Points Possible,,,{}\nAda,11,A,\n",
+            "100",
+        ),
+    ],
+)
+def test_another_maximum_is_told(tmp_path, table, most):
+    sheet = tmp_path / "sheet.csv"
+    for points in (most, f"{MASTER.points:g}"):
+        sheet.write_text(table.format(points))
+        said = read_worksheet(sheet, MASTER).other_scale(MASTER)
+        assert ("counts 100 points, the assignment 12" in said) == (points == most)

@@ -53,6 +53,17 @@ def test_calls_that_no_notebook_needs_are_not_there(room):
     assert seen(room, others) == "[]"
 
 
+def test_no_socket_leads_past_the_namespaces(room):
+    if isolate.filters() is None:
+        pytest.skip("libseccomp is not installed")
+    tried = "import errno, socket\nseen = []\nfor family in (40, 38, 1, 2):\n"
+    tried += "    try:\n        seen.append(socket.socket(family).family.name)\n"
+    tried += "    except OSError as error:\n        seen.append(error.errno)"
+    room.ask("run", source=tried)
+    no = errno.EAFNOSUPPORT
+    assert seen(room, "seen") == str([no, no, "AF_UNIX", "AF_INET"])
+
+
 def test_what_notebooks_do_passes_the_filter(room):
     honest = "import os, subprocess, threading, tempfile, multiprocessing.pool\n"
     honest += "multiprocessing.pool.ThreadPool(2).map(abs, [1, -2])\n"
