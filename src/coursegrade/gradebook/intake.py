@@ -9,6 +9,7 @@ from coursegrade.assignment.master import marker
 from coursegrade.examiner.notebook import (
     UnreadableError,
     answers,
+    letters,
     match,
     read_notebook,
     same_letters,
@@ -174,11 +175,14 @@ def _submission(student, members, master, notes, wanted):
     first = [one for file, one in members if best and file is best.file]
     sure = [one for one in (*first, *(one for _, one in members)) if not one.look]
     owner = (sure or [members[0][1]])[0]
+    people = list(_several_people(opened.values()))
     if best:
         notes = [*notes, *_other_id(student, owner, best, master)]
         notes += [] if best.held else ["holds no cell of the assignment"]
+        notes += people
     elif asked:
         problem += "; write the one that counts in class.toml, under [chosen]"
+        problem = "; ".join([problem, *people])
     elif not problem:
         names = ", ".join(filter(None, (file.parts[-1] for file, _ in members[:3])))
         problem = f"no notebook in it ({names}): hand in the .ipynb file itself"
@@ -285,6 +289,15 @@ def _answers(cells, master):
         kept = [line for line in lines if line.strip() not in marks]
         made[task.name] = "\n".join(kept).strip()
     return made
+
+
+def _several_people(opened):
+    """Yield a sentence where notebooks under one name hold several people's ids."""
+    held = [_student_id(one.cells) for one in opened if one and one.held]
+    people = {letters(one): one for one in held if letters(one)}
+    if len(people) > 1:
+        names = ", ".join(sorted(plain(one)[:40] for one in people.values())[:5])
+        yield f"its notebooks are of several people, {names}: rename them, one a name"
 
 
 def _other_id(student, owner, best, master):

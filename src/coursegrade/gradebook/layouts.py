@@ -137,6 +137,10 @@ def owners(files, assignment, roster=None, holds=lambda file: None):
             beside.append((file, file.problem or why))
         else:
             label, how = (part, "folder") if inside else (stem(part), "file name")
+            # a number that looks like a date may be somebody's
+            end = re.split(r"[-_ ]", _ENDING.sub("", part))[-1]
+            if roster and not inside and not roster.find(label) and roster.find(end):
+                label = end
             if prefix and label.startswith(prefix):
                 how, label = f"{how}, without {prefix!r}", label.removeprefix(prefix)
             # Google Classroom's copy for each student: "Ada Lovelace - initializers"

@@ -128,3 +128,17 @@ def test_many_notebooks_do_not_fill_the_memory(tmp_path, monkeypatch):
     taken = intake.collect(tmp_path / "in", MASTER)
     assert found(taken) == {"ada": "ada/0.ipynb", "bob": "bob.ipynb"}
     assert sum("not opened" in line.why for line in taken.lines) == 6
+
+
+def test_notebooks_of_several_people_under_one_name_are_looked_at(tmp_path):
+    """A drive numbers what several people have uploaded under one name."""
+    for n, who in enumerate(("ada", "bob", "bob")):
+        name = f"tiny ({n}).ipynb" if n else "tiny.ipynb"
+        path = tmp_path / ("one" if n else "two") / name
+        for folder in (tmp_path / "all", path.parent):
+            folder.mkdir(exist_ok=True)
+            (folder / name).write_bytes(solved(TINY, who))
+    mixed = intake.collect(tmp_path / "all", MASTER)
+    assert any("of several people, ada, bob" in line.why for line in mixed.look)
+    same = intake.collect(tmp_path / "one", MASTER)
+    assert not any("several people" in line.why for line in same.lines)

@@ -22,7 +22,7 @@ def test_settings_are_kept_changed_and_forgotten(tmp_path):
     second = kept.updated(first, out, {"due": None, "penalty": "none"})
     assert second == {k: v for k, v in first.items() if k != "penalty"}
     due = kept.values(second, out)["due"]
-    assert due.isoformat() == "2026-12-01T23:59:00+01:00"
+    assert due.isoformat() == "2026-12-01T23:59:59.999999+01:00"
 
 
 @pytest.mark.parametrize(

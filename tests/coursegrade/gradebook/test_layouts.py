@@ -471,8 +471,16 @@ LAYOUTS = {
             {"s_1", "s_2"},
             ("s_1", "s_2"),
         ),
+        (
+            [f"hw_{n}.ipynb" for n in (20210512, 20210611)],
+            {"20210512", "20210611"},
+            ("20210512", "20210611"),
+        ),
     ],
-    ids=["Classroom", "Sakai", "copies", "Blackboard", "shared start", "roster"],
+    ids=[
+        *("Classroom", "Sakai", "copies", "Blackboard", "shared start", "roster"),
+        "numbers like dates",
+    ],
 )
 def test_ids_of_other_platforms(tmp_path, names, ids, roster):
     write_files(tmp_path, dict.fromkeys(names, RIGHT))
