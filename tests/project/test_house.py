@@ -292,10 +292,15 @@ def test_tests_mirror_the_tree():
 
 
 def test_no_file_changes_the_path_of_imports():
-    """Pytest's `pythonpath` and the Makefile's list say where modules are."""
+    """Pytest's `pythonpath` and the Makefile's list say where modules are.
+
+    The grader's module takes the current folder away: hand-ins may lie there.
+    """
     forbidden = {"sys.path", "spec_from_file_location", "runpy", "syspath_prepend"}
     folders = ["src", "book/_ext", "scripts", "benchmarks", "tests"]
     for path in [path for name in folders for path in (ROOT / name).rglob("*.py")]:
+        if path == ROOT / "src/coursegrade/__main__.py":
+            continue
         code = ast.parse(path.read_text(encoding="utf-8"))
         for node in ast.walk(code):
             if isinstance(node, ast.Attribute | ast.Name):

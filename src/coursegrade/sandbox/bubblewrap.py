@@ -3,6 +3,7 @@
 import os
 import select
 import shutil
+import site
 import socket
 import subprocess
 import sys
@@ -187,6 +188,10 @@ def _python_folders():
     folders = {sys.prefix, sys.base_prefix}
     folders |= {str(one) for one in start.PACKAGES}
     folders |= {sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")}
+    own = site.getusersitepackages()
+    if site.ENABLE_USER_SITE and os.path.isdir(own):
+        # what `pip install --user` has installed
+        folders.add(own)
     resolved = {str(Path(folder).absolute()) for folder in folders}
     resolved -= {"/usr", "/usr/local"}
     inside = {

@@ -3,6 +3,7 @@
 import gc
 import importlib
 import os
+import site
 from pathlib import Path
 
 import coursegrade
@@ -38,7 +39,9 @@ _INSIDE = {
 
 def environment(inside):
     """Return the variables of a process inside the sandbox, or of one of ours."""
-    return {**(_INSIDE if inside else os.environ), **_VARIABLES}
+    # there, too, what `pip install --user` has installed is found
+    known = {**_INSIDE, "PYTHONUSERBASE": site.getuserbase()} if inside else os.environ
+    return {**known, **_VARIABLES}
 
 
 def preload(*modules):

@@ -2,13 +2,14 @@
 
 import os
 import signal
+import site
 
 import pytest
 
 from coursegrade.examiner.notebook import Step
 from coursegrade.examiner.session import Session
 from coursegrade.examiner.talk import GoneError
-from coursegrade.sandbox import warm
+from coursegrade.sandbox import bubblewrap, start, warm
 
 
 def test_a_room_that_cannot_be_watched_ends_alone():
@@ -24,6 +25,20 @@ def test_a_room_that_cannot_be_watched_ends_alone():
     room = Broken()
     warm._Rooms._guarded(None, room.watch)
     assert "what nobody thought of" in room.reason
+
+
+def test_what_was_installed_for_one_user_is_found(monkeypatch, tmp_path):
+    """`pip install --user` puts packages where only that user's Python looks."""
+    base = tmp_path / "base"
+    monkeypatch.setattr(site, "USER_BASE", str(base))
+    monkeypatch.setattr(site, "USER_SITE", str(base / "packages"))
+    monkeypatch.setattr(site, "ENABLE_USER_SITE", True)
+    assert str(base / "packages") not in bubblewrap._python_folders()
+    (base / "packages").mkdir(parents=True)
+    assert str(base / "packages") in bubblewrap._python_folders()
+    monkeypatch.setattr(site, "ENABLE_USER_SITE", False)
+    assert str(base / "packages") not in bubblewrap._python_folders()
+    assert start.environment(inside=True)["PYTHONUSERBASE"] == str(base)
 
 
 def test_a_dead_sandbox_is_told_as_such(box):
