@@ -724,6 +724,21 @@ def test_what_hardly_moves_is_offered_adam_first_where_steps_shrink():
         assert "Raise" in found[place == 0].text
 
 
+def test_few_layers_at_a_usual_scale_are_not_why_nothing_is_learned():
+    made = {"optimizer": "adam"}
+    for depth, first in ((4, "See whether each target"), (5, "Draw the kernels")):
+        made["head"] = layers.Dense(1)
+        model = net(*[dense() for _ in range(depth)], **made)
+        facts = facts_of(model, X, X[:, :1])
+        assert advice(facts, Signs(), "not_learning")[0].text.startswith(first)
+    # kernels without a scale are, and biases that hold units off
+    for odd in ({"kernel_initializer": "zeros"}, {"bias_initializer": "ones"}):
+        made["head"] = layers.Dense(1)
+        facts = facts_of(net(dense(**odd), **made), X, X[:, :1])
+        found = advice(facts, Signs(), "not_learning")
+        assert found[0].text.startswith("Draw the kernels")
+
+
 def test_what_learns_slowly_behind_a_wrong_output_may_need_a_larger_rate():
     for name, falling, said in (
         ("bounded", True, True),
