@@ -205,13 +205,15 @@ def main() -> None:
     if browser is None:
         sys.exit(chromium.MISSING)
     page = HTML.parent / "book.html"
+    # an old one would look like success
+    TARGET.unlink(missing_ok=True)
     try:
         page.write_text(whole(), encoding="utf-8")
         printed(browser, page)
         page.write_text(whole(starts(TARGET.read_bytes())), encoding="utf-8")
         printed(browser, page)
     finally:
-        page.unlink()
+        page.unlink(missing_ok=True)
     print(f"The book on paper: {TARGET}")
 
 

@@ -458,6 +458,64 @@ def test_a_link_restores_the_setting(visit):
     assert output.inner_text() == "0.1"
 
 
+@pytest.mark.parametrize(
+    "setting",
+    [
+        *("activation=constructor", "batchnorm=toString", "initializer=valueOf"),
+        *("data=constructor", "depth=20.0000005"),
+    ],
+)
+def test_what_no_setting_has_is_left_out_of_a_link(visit, setting):
+    """Among them what every object of the language has."""
+    verdicts = []
+    for fragment in ("", f"#lab?{setting}"):
+        page = visit("full", fragment)
+        wait_for_step(page, 0)
+        verdicts.append(page.locator(".lab-verdict").inner_text())
+    assert verdicts[0] == verdicts[1]
+
+
+def test_the_link_to_a_setting_leaves_its_run_alone(visit):
+    page = visit("full")
+    wait_for_step(page, 0)
+    page.get_by_role("button", name="Run").click()
+    wait_for_step(page, 20)
+    page.get_by_role("button", name="Pause").click()
+    page.get_by_role("link").click()
+    page.wait_for_function("location.hash.startsWith('#lab')")
+    page.wait_for_timeout(100)
+    assert step(page) >= 20
+
+
+def test_another_link_takes_the_place_of_a_question(visit):
+    page = visit("full", "#lab?depth=7")
+    wait_for_step(page, 0)
+    experiment = page.get_by_label("Experiment")
+    experiment.select_option(index=1)
+    page.get_by_role("radio").first.wait_for()
+    # who goes through the list by arrow keys is not taken out of it
+    assert page.evaluate("document.activeElement.type") != "radio"
+    page.evaluate("location.hash = 'lab?depth=5'")
+    page.get_by_role("radio").first.wait_for(state="detached")
+    assert experiment.input_value() == ""
+    assert page.locator("[data-key=depth] output").inner_text() == "5"
+
+
+def test_own_settings_are_drawn_when_a_question_is_left(visit):
+    page = visit("full")
+    wait_for_step(page, 0)
+    experiment = page.get_by_label("Experiment")
+    experiment.select_option(index=1)
+    page.get_by_role("radio").first.wait_for()
+    experiment.select_option("")
+    depth = page.locator("[data-key=depth] output").inner_text()
+    page.get_by_text("The numbers", exact=True).click()
+    page.wait_for_function(
+        "(n) => document.querySelectorAll('.lab-scroll tbody tr').length == n",
+        arg=int(depth) + 1,
+    )
+
+
 def test_a_preset_sets_what_a_reader_can_set(chromium):
     """Another value, such as a name with a slip, would be left out of a link."""
     names = "{toFragment, fromFragment, DEFAULTS}"

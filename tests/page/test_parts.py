@@ -459,6 +459,36 @@ def test_pages_work_where_nothing_may_be_stored(desk, visit):
     assert errors == []
 
 
+def test_a_store_that_is_not_there_stops_no_script(desk):
+    """Some browsers give null in its place, and raise nothing."""
+    page = desk[1].started.new_page()
+    errors = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    for name in ("localStorage", "sessionStorage"):
+        page.add_init_script(
+            f"Object.defineProperty(window, '{name}', "
+            "{ get: () => null, configurable: true })"
+        )
+    page.goto(f"{desk[0]}book/vanishing.html")
+    assert page.locator("html").get_attribute("data-mode") == "auto"
+    assert page.locator(".drawer-close").count() == 2 and errors == []
+    page.close()
+
+
+def test_a_page_begins_in_the_system_s_theme_of_today(visit):
+    page = visit("book/vanishing.html", color_scheme="light")
+    page.evaluate("localStorage.setItem('mode', 'auto')")
+    page.evaluate("localStorage.setItem('theme', 'dark')")
+    page.add_init_script(
+        """globalThis.themes = [];
+        new MutationObserver(() => themes.push(document.documentElement.dataset.theme))
+            .observe(document, { subtree: true, attributeFilter: ["data-theme"] });"""
+    )
+    page.reload()
+    page.wait_for_function("document.querySelector('.drawer-close')")
+    assert set(page.evaluate("themes")) == {"light"}
+
+
 def test_the_focus_of_a_fold_is_seen_inside_of_its_box(visit):
     page = visit("book/vanishing.html")
     summary = page.locator("details.admonition > summary").first

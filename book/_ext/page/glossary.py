@@ -7,6 +7,9 @@ Escape and keeps it inside of the text column.
 from docutils import nodes
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
+#: The page of the meanings.
+GLOSSARY = "book/reference/glossary"
+
 
 class term_link(nodes.Inline, nodes.TextElement):  # noqa: N801, docutils' own style
     """A link to the glossary and a note."""
@@ -79,8 +82,9 @@ def visit_term(self, node) -> None:
 
 
 def visit_note(self, node) -> None:
-    # Sphinx's search leaves out of its excerpts what has the class headerlink.
-    attributes = {"ids": node["ids"], "role": "tooltip"}
+    # Sphinx's search leaves out of its excerpts what has the class headerlink. It
+    # stands inside of a sentence: a screen reader has it as the term's description.
+    attributes = {"ids": node["ids"], "role": "tooltip", "aria-hidden": "true"}
     self.body.append(
         self.starttag({}, "span", "", CLASS="term-note headerlink", **attributes)
     )

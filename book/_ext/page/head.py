@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 
 from docutils import nodes
 
-from repository import repository
+from repository import pages
 
 STATIC = Path(__file__).parent / "static"
 #: Longer descriptions are cut by search engines.
@@ -31,12 +31,7 @@ LOST = """<section id="lost"><h1>This page is not here</h1>
 
 
 def set_address(app, config) -> None:
-    name = repository(config)
-    if name and not config.html_baseurl:
-        owner, _, project = name.partition("/")
-        site = f"https://{owner.lower()}.github.io/"
-        own = project.lower() == f"{owner.lower()}.github.io"
-        config.html_baseurl = site if own else f"{site}{project}/"
+    config.html_baseurl = pages(config)
     config.html_favicon = str(STATIC / "favicon.svg")
     config.html_theme_options = {
         **config.html_theme_options,

@@ -3,6 +3,7 @@
 import hashlib
 from pathlib import Path
 
+from page.glossary import GLOSSARY
 from page.verdicts import LEDGER
 
 FOLDER = Path(__file__).parent
@@ -10,11 +11,15 @@ KINDS = {".py", ".html", ".css", ".js"}
 
 
 def note_state(app, config) -> None:
-    """Write all pages again when a file of this folder, or the ledger, has changed."""
+    """Write all pages again when a file of this folder has changed, or one for all.
+
+    The ledger and the glossary stand in parts of other pages.
+    """
     digest = hashlib.sha256()
-    ledger = Path(app.srcdir, f"{LEDGER}.md")
-    if ledger.is_file():
-        digest.update(ledger.read_bytes())
+    for page in (LEDGER, GLOSSARY):
+        path = Path(app.srcdir, f"{page}.md")
+        if path.is_file():
+            digest.update(path.read_bytes())
     for path in sorted(path for path in FOLDER.rglob("*.*") if path.is_file()):
         if path.suffix in KINDS:
             digest.update(path.read_bytes())

@@ -77,7 +77,7 @@ export function layerChart({ width, description, bars, dots = [], line, level = 
   let body = text;
   tops.forEach((value, l) => {
     if (value === null) {
-      body += tick(x(l), bottom - 3, bars[l] === 0 ? "0" : "∞");
+      body += tick(x(l), bottom - 3, bars[l] === 0 ? "0" : Number.isNaN(bars[l]) ? "?" : "∞");
       return;
     }
     const top = Math.min(bottom, y(value));

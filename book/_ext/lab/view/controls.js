@@ -49,7 +49,8 @@ export function controls(config, keys, changed, labels = {}) {
 function row(field, config, changed, showAll) {
   const id = `lab-field-${++made}`;
   const input = inputFor(field, id);
-  const output = make("output", { for: id });
+  // the slider's own text says it: once is enough
+  const output = make("output", { for: id, "aria-live": "off" });
   const label = make("label", { for: id }, field.label);
   const element = make("div", { class: "lab-field", "data-key": field.key }, label, input);
   if (field.range) element.insertBefore(output, input);

@@ -5,11 +5,10 @@
  * figure, stays there when it does not run, and in print.
  */
 import { layerChart, lossChart } from "./charts.js";
-import { WORKER } from "../constants.js";
 import { controls, make, question } from "./controls.js";
 import { arrival, markGoal } from "./goal.js";
 import { kerasCode } from "./keras_code.js";
-import { PRESETS } from "../constants.js";
+import { PRESETS, WORKER } from "../constants.js";
 import { DEFAULTS, FIELDS, LIVE, fromFragment, toFragment } from "./settings.js";
 import { Verdict } from "./verdict.js";
 
@@ -106,7 +105,7 @@ class Lab {
     const table = make("div", { class: "lab-scroll", tabIndex: 0, role: "region", "aria-label": "The numbers of each layer" },
       make("table", {}, head, this.table));
     this.tableBox = make("details", { ontoggle: () => this.state && this.fillTable() }, make("summary", {}, "The numbers"), table);
-    this.code = make("pre", { tabIndex: 0, "aria-label": "Keras code" });
+    this.code = make("pre", { tabIndex: 0, role: "region", "aria-label": "Keras code" });
     const copied = make("span", { role: "status" });
     const copy = make("button", { type: "button", class: "lab-button", onclick: () => this.copy(copied) }, "Copy");
     this.codeBox = make("details", {}, make("summary", {}, "The same network in Keras"), this.code, copy, copied);
@@ -118,19 +117,23 @@ class Lab {
   experiments() {
     const names = Object.keys(PRESETS).filter((name) => PRESETS[name].question);
     const options = names.map((value) => make("option", { value }, PRESETS[value].title));
-    const select = make("select", { id: "lab-experiment" }, make("option", { value: "" }, "your own"), ...options);
+    const select = this.experiment = make("select", { id: "lab-experiment" }, make("option", { value: "" }, "your own"), ...options);
     select.addEventListener("change", () => {
       const preset = PRESETS[select.value];
-      this.predict?.remove();
-      this.body.classList.remove("lab-hidden");
-      if (!preset) return;
+      this.leave();
+      if (!preset) return this.reset();
       this.post({ type: "pause" });
       Object.assign(this.config, DEFAULTS, preset.values);
       this.controls.show();
       this.ask(preset);
-      this.predict.querySelector("input").focus();
     });
     return make("div", { class: "lab-field" }, make("label", { for: "lab-experiment" }, "Experiment"), select);
+  }
+
+  /** Take a question away, answered or not. */
+  leave() {
+    this.predict?.remove();
+    this.body.classList.remove("lab-hidden");
   }
 
   /** Hide the answer until the reader has guessed. */
@@ -166,6 +169,7 @@ class Lab {
       this.worker.onmessage = ({ data }) => this.receive(data);
       this.worker.onerror = () => {
         this.verdict.textContent = "The lab cannot run in this browser.";
+        this.busy = false;
       };
       if (message.type !== "setup") this.reset();
     }
@@ -294,8 +298,12 @@ class Lab {
   restore() {
     const take = () => {
       const values = fromFragment(location.hash);
-      if (!values) return;
-      Object.assign(this.config, DEFAULTS, values);
+      const wished = { ...DEFAULTS, ...values };
+      const known = FIELDS.every(({ key }) => wished[key] === this.config[key]);
+      if (!values || (known && !this.predict?.isConnected)) return;
+      this.leave();
+      this.experiment.value = "";
+      Object.assign(this.config, wished);
       this.controls.show();
       if (this.worker) this.reset();
     };

@@ -92,13 +92,13 @@ export function sliderPosition(field, value) {
 
 /** Turn text into a field's value; undefined if it does not fit. */
 function parse(field, text) {
-  if (field.choices) return text in field.choices ? text : undefined;
-  if (!field.range) return { true: true, false: false }[text];
+  if (field.choices) return Object.hasOwn(field.choices, text) ? text : undefined;
+  if (!field.range) return text === "true" || (text === "false" ? false : undefined);
   const position = sliderPosition(field, Number(text));
   const [least, most, step] = field.range;
   const inside = position >= least - 1e-9 && position <= most + 1e-9;
   const onGrid = field.log || Math.abs((position - least) / step - Math.round((position - least) / step)) < 1e-6;
-  return inside && onGrid ? Number(text) : undefined;
+  return inside && onGrid ? (field.log ? Number(text) : valueAt(field, position)) : undefined;
 }
 
 /** @returns {string} the part of an address that restores a setting */

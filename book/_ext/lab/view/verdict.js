@@ -2,8 +2,9 @@
  * What the lab says of a run, and when it begins to say something else.
  *
  * The rules answer for the weights as they are. In a run that answer may change many
- * times a second near a threshold, so another one has to last before it is told. Who
- * pauses sees the report as it is.
+ * times a second near a threshold, so another one has to last before it is told; until
+ * then the one from before stays, also that of before the run. Who pauses sees the
+ * report as it is.
  */
 import { PATIENCE } from "../constants.js";
 

@@ -36,7 +36,7 @@ export const ACTIVATIONS = {
 };
 
 /**
- * Is this activation at an end of its range, within 2.5 %? NaN-free: false for
+ * Is this activation at an end of its range, within 2.5 %? False for NaN, and for
  * activations without ends. The same rule as `coursekit.probe`.
  */
 export function saturated(name, h) {

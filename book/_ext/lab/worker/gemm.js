@@ -1,9 +1,9 @@
 /**
  * Matrix products, nearly all of the lab's work, and the memory they work in.
  *
- * Where the browser has WebAssembly SIMD, a few hundred bytes do the work that
- * `wasm.py` writes at build time: products in blocks of 4 rows and 8 columns,
- * and sums; the first module that the browser knows is taken. Other shapes and
+ * Where the browser has WebAssembly SIMD, a module of a few hundred bytes, which
+ * `wasm.py` writes at build time, does the work: products in blocks of 4 rows and 8
+ * columns, and sums; the first module that the browser knows is taken. Other shapes and
  * other browsers take the plain loops.
  */
 import { GEMM } from "../constants.js";

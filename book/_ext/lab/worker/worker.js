@@ -98,13 +98,17 @@ export function serve(scope) {
   let setup = 0;
   let timer;
 
-  const send = () => scope.postMessage({ ...session.state(), running, setup });
+  let sent = 0;
+  const send = () => {
+    scope.postMessage({ ...session.state(), running, setup });
+    sent = performance.now();
+  };
   const loop = () => {
     if (!running) return;
-    const until = performance.now() + every;
+    const until = performance.now() + Math.min(every, 100);
     while (!session.ended && performance.now() < until) session.advance();
     running = !session.ended;
-    send();
+    if (!running || performance.now() - sent >= every) send();
     // gives messages from the page their turn
     timer = setTimeout(loop, 0);
   };

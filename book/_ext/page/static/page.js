@@ -1,4 +1,4 @@
-// Six things that the pages cannot do without a script.
+// What the pages cannot do without a script.
 (() => {
   "use strict";
 
@@ -35,7 +35,7 @@
       const button = document.createElement("button");
       button.type = "button";
       button.className = "drawer-close";
-      button.ariaLabel = "Close";
+      button.setAttribute("aria-label", "Close");
       button.textContent = "\u00d7";
       document.getElementById(`pst-${name}-sidebar`)?.prepend(button);
     }
@@ -111,6 +111,8 @@
     rememberEnd();
     addCloseButtons();
     addEventListener("click", closeDrawer);
+    // a page that comes back whole, by the browser's button, knows an old list
+    addEventListener("pageshow", ({ persisted }) => persisted && markRead());
     addEventListener("resize", markBoxes);
     for (const details of document.querySelectorAll("details")) {
       details.addEventListener("toggle", markBoxes);
