@@ -151,7 +151,7 @@ def _read(master, out, journal, options):
             f"due {said['due']} is that day's first minute; write {said['due']}T23:59 "
             "for its last"
         )
-    numbers = known | _numbers(taken, roster, journal)
+    numbers = _numbers(taken, roster, journal)
     problems += [
         f"[chosen] in class.toml names {one}, who is not here"
         for one in said.get("chosen") or {}
@@ -240,7 +240,7 @@ def _deadline(values, worksheets, known, numbers, problems):
     for worksheet in worksheets:
         of_labels, strange = worksheet.times(zone)
         times |= {
-            numbers[one]: time for one, time in of_labels.items() if one in numbers
+            numbers[one]: time for one, time in of_labels.items() if numbers.get(one)
         }
         if strange:
             problems.append(
@@ -270,10 +270,12 @@ def _known(taken, roster, journal):
 
 
 def _numbers(taken, roster, journal):
-    """Return the id of whom a platform's number names: its own may be somebody's id."""
+    """Return the id of whom a platform's number names: it may be another's id."""
     labels = {one.get("label", ""): key for key, one in journal.entries.items()}
-    labels |= dict(roster.by_label) if roster else {}
-    return labels | {one.owner.label: one.id for one in taken.submissions}
+    labels |= roster.numbers if roster else {}
+    labels |= {one.owner.label: one.id for one in taken.submissions}
+    # a line without a number is nobody's
+    return labels | {"": ""}
 
 
 def _finished(one, entries):

@@ -498,6 +498,29 @@ def test_numbers_of_a_platform_that_are_others_ids(tmp_path, run):
     assert [row["Grade"] for row in filled] == [sums["2"]["total"], sums["1"]["total"]]
 
 
+def test_a_line_of_canvas_that_is_nobodys_gets_no_grade(tmp_path, run):
+    """Nor does somebody whose number is the id of another."""
+    hand_in(tmp_path / "in", "5")
+    sheet = write(
+        tmp_path / "s.csv",
+        "Student,ID,Section,A tiny assignment (7)\n Points Possible,,,12\n"
+        "Ada,5,A,\nBob,9,A,\n",
+    )
+    roster = write(tmp_path / "r.csv", "id,submission\n5,9\n")
+    (tmp_path / "in/5.ipynb").rename(tmp_path / "in/9.ipynb")
+    marked = write(tmp_path / "m.csv", "id,task,points\n5,why,2\n")
+    journal = tmp_path / "g/tiny/journal.jsonl"
+    options = ("--roster", roster, "--marks", marked)
+    run("in", *options)
+    # an entry from before labels were kept
+    lines = [json.loads(line) for line in journal.read_text().splitlines()]
+    write(journal, "".join(json.dumps(one | {"label": ""}) + "\n" for one in lines))
+    _, _, sums = run("in", *options, "--gradebook", sheet)
+    filled = rows_of(tmp_path / "g/tiny/canvas_gradebook.csv")
+    column = [row["A tiny assignment (7)"] for row in filled]
+    assert column == ["12", "", sums["5"]["total"]]
+
+
 def test_marks_typed_while_a_class_is_graded_stay(tmp_path, run, monkeypatch):
     hand_in(tmp_path / "in", "ada")
     run("in")

@@ -13,6 +13,10 @@ def test_draws():
         assert one == personal_rng(same, "key", "t").normal()
     number = personal_rng("0071", "key", "t").normal()
     assert number == personal_rng("71", "key", "t").normal()
+    # marks alone are a name as well, where there is no other
+    assert (
+        personal_rng("--", "k", "t").normal() != personal_rng("..", "k", "t").normal()
+    )
     others = {
         personal_rng("bob", "key", "t").normal(),
         personal_rng("ann", "kez", "t").normal(),

@@ -108,19 +108,19 @@ def _submitted(cell):
     """Return a cell as far as it can be read; a damaged one is an empty one."""
     if not isinstance(cell, dict):
         return Submitted("", "", False)
-    source = cell.get("source")
-    if isinstance(source, list):
-        source = "".join(line for line in source if isinstance(line, str))
     metadata = cell.get("metadata")
     metadata = metadata if isinstance(metadata, dict) else {}
     known = metadata.get("nbgrader") or metadata.get("coursekit") or {}
-    cell_id = known.get("grade_id", "") if isinstance(known, dict) else ""
-    text, code = (
-        source if isinstance(source, str) else "",
-        cell.get("cell_type") == "code",
-    )
+    cell_id = known.get("grade_id") if isinstance(known, dict) else ""
+    text, code = _text(cell.get("source")), cell.get("cell_type") == "code"
     text += "" if code else _pictures(cell)
-    return Submitted(written(str(cell_id)), written(text), code)
+    return Submitted(_text(cell_id), text, code)
+
+
+def _text(value):
+    """Return a text that may come in lines; nothing of what is none."""
+    lines = value if isinstance(value, list) else [value]
+    return written("".join(line for line in lines if isinstance(line, str)))
 
 
 def _pictures(cell):
@@ -133,12 +133,8 @@ def _pictures(cell):
     if not kinds:
         return ""
     data = [one for kind in kinds if isinstance(kind, dict) for one in kind.values()]
-    digest = hashlib.sha256("".join(filter(_is_text, data)).encode("utf-8", "replace"))
-    return f"\n\n(with a picture, {digest.hexdigest()[:8]}: open the notebook)"
-
-
-def _is_text(value):
-    return isinstance(value, str)
+    digest = hashlib.sha256("".join(map(_text, data)).encode()).hexdigest()[:8]
+    return f"\n\n(with a picture, {digest}: open the notebook)"
 
 
 def written(text):
@@ -261,21 +257,6 @@ def answers(master, task, submitted):
         if inside and (mine or (task.manual and not cell.code)):
             found.append(cell)
     return found
-
-
-def spelling(submitted, student):
-    """Return a student's id as the notebook spells it.
-
-    The data of one's own follow the id as it was when the notebook was written:
-    letters and digits say who it is, the rest is a matter of file names.
-    """
-    for cell in submitted:
-        if cell.code and "student_id" in cell.source:
-            for node in _tree(cell.source).body:
-                value = getattr(getattr(node, "value", None), "value", None)
-                if "student_id" in needs.bound(node) and isinstance(value, str):
-                    return value if same_letters(value, student) else student
-    return student
 
 
 def same_letters(one, other):

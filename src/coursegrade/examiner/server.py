@@ -47,7 +47,7 @@ def grade(job, sandbox, write):
     master = parse_master(job["master"])
     submitted = [notebook.Submitted(*cell) for cell in job["cells"]]
     student = {
-        "student_id": notebook.spelling(submitted, job["student"]),
+        "student_id": job["student"],
         "class_key": class_key(job["secret"], master.name),
     }
     seed_hidden_inputs(job["secret"], master.name, job["student"])

@@ -13,7 +13,6 @@ from coursegrade.examiner.notebook import (
     match,
     read_notebook,
     same_letters,
-    spelling,
     unanswered,
 )
 from coursegrade.gradebook import layouts
@@ -307,7 +306,7 @@ def _other_id(student, owner, best, master):
     # "Monday/ada.ipynb", where no platform says who it is: a student, or a class's?
     names = [] if owner.platform else map(layouts.stem, best.file.parts)
     used = used or any(same_letters(other, name) for name in names)
-    if used and other and not same_letters(spelling(best.cells, student), other):
+    if used and other and not same_letters(student, other):
         yield f"{OTHER_ID} {plain(other)[:80]!r}"
 
 

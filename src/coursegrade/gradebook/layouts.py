@@ -145,7 +145,8 @@ def owners(files, assignment, roster=None, holds=lambda file: None):
                 how, label = f"{how}, without {prefix!r}", label.removeprefix(prefix)
             # Google Classroom's copy for each student: "Ada Lovelace - initializers"
             head, dash, tail = label.rpartition(" - ")
-            if dash and same_letters(tail, assignment):
+            listed = roster and roster.find(label)
+            if dash and not listed and same_letters(tail, assignment):
                 how, label = f"{how}, without {dash + tail!r}", head
             above = "/".join(file.parts[:-1][:depth])
             how += f", in {above}/" if above else ""

@@ -14,6 +14,15 @@ REVIEW = "review.csv"
 COLUMNS = ("id", "task", "points", "comment", "answer", "earlier")
 
 
+#: The fingerprint of none: a mark of it does not hold for what comes later.
+NO_ANSWER = "none"
+
+
+def fingerprint(entry, task):
+    """Return that of the answer that an entry of the journal has for a task."""
+    return entry.get("answers", {}).get(task, NO_ANSWER)
+
+
 def answer_digest(text):
     """Return a fingerprint of an answer, in which white space does not count.
 
@@ -83,7 +92,7 @@ def merged(marks, new, answers):
     for student, tasks in new.items():
         mine = made.setdefault(student, {})
         for name, mark in tasks.items():
-            today = answers.get(student, {}).get(name, "none")
+            today = answers.get(student, {}).get(name, NO_ANSWER)
             mark = {**mark, "answer": mark["answer"] or today}
             old = mine.get(name, {})
             if old.get("answer") == mark["answer"]:
@@ -138,7 +147,7 @@ def write_review(out, entries, marks):
                 lines.append(
                     {"id": student, "task": row["task"], "points": None}
                     | {"comment": mark["comment"] if mark else ""}
-                    | {"answer": entry.get("answers", {}).get(row["task"], "none")}
+                    | {"answer": fingerprint(entry, row["task"])}
                     | {"earlier": ": ".join(filter(None, (earlier, said["comment"])))}
                 )
     # The one table that comes back from a spreadsheet, with its ids.
@@ -151,7 +160,7 @@ def _of_answer(marks, entry, row):
     A mark of more points than the task gives is one of another master.
     """
     mark = marks.get(entry["id"], {}).get(row["task"])
-    today = entry.get("answers", {}).get(row["task"], "none")
+    today = fingerprint(entry, row["task"])
     same = mark and mark.get("answer", "") in ("", today)
     same = same and (mark["points"] or 0) <= row["of"]
     return (mark, None) if same else (None, mark)

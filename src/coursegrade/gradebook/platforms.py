@@ -71,8 +71,9 @@ class Worksheet:
 
     def other_scale(self, master):
         """Return a sentence where the platform counts other points than the master."""
+        column = self.most or self.grade
         told = [
-            line.get(self.most) or line.get(self.grade, "")
+            line.get(column, "")
             for _, line in self.sheet.lines
             if self.most or line.get("Student", "").strip() == "Points Possible"
         ]

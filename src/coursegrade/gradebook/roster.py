@@ -14,6 +14,13 @@ class Roster:
     ids: tuple[str, ...]
     by_label: dict[str, str]
 
+    @property
+    def numbers(self):
+        """Ids by what a path calls them: an id itself only where it has no other."""
+        own = {one for label, one in self.by_label.items() if label != folded(one)}
+        known = self.by_label.items()
+        return {k: one for k, one in known if k != folded(one) or one not in own}
+
     def find(self, *labels):
         """Return the id of whom one of these labels names, or an empty text."""
         texts = [folded(label) for label in labels]

@@ -13,7 +13,6 @@ from coursegrade.examiner.notebook import (
     below,
     plan,
     read_notebook,
-    spelling,
     unanswered,
     written,
 )
@@ -317,34 +316,17 @@ def test_a_text_that_cannot_be_parsed_harms_nothing(source):
     assert plan(MASTER, cells, "student")[-1].source == f"he_stddev\n{source}"
 
 
-@pytest.mark.parametrize(
-    ("line", "expected"),
-    [
-        ('student_id = "Ada Lovelace"', "Ada Lovelace"),
-        ('x = 1\nstudent_id = "ADA-lovelace"  # mine', "ADA-lovelace"),
-        ('student_id = ""', "ada_lovelace"),
-        ('student_id = "bob"', "ada_lovelace"),
-        ("student_id = 3", "ada_lovelace"),
-        ("print(student_id)", "ada_lovelace"),
-        ('student_id = "', "ada_lovelace"),
-    ],
-)
-def test_an_id_that_is_spelled_in_another_way(line, expected):
-    cells = [Submitted("", "import numpy", True), Submitted("student", line, True)]
-    assert spelling(cells, "ada_lovelace") == expected
-
-
-def test_an_id_without_letters_is_nobody_elses():
-    cells = [Submitted("student", 'student_id = "--"', True)]
-    assert spelling(cells, "..") == ".."
-
-
 def test_what_no_file_can_hold_is_no_end():
     """Half of a surrogate pair, in a cell, in its id, and in a message."""
     half = {"cell_type": "code", "source": "x = 1  # \ud800", "metadata": {}}
     half["metadata"] = {"nbgrader": {"grade_id": "\udfff"}}
     (cell,) = read_notebook(json.dumps({"cells": [half]}).encode())
     assert (cell.source, cell.id) == ("x = 1  # ?", "?") and written("\ud800") == "?"
+    deep = json.loads("[" * 400 + "]" * 400)
+    half["metadata"] = {"nbgrader": {"grade_id": deep}}
+    more = {"cell_type": "markdown", "source": "a", "attachments": {"a": {"b": deep}}}
+    found = read_notebook(json.dumps({"cells": [half, more]}).encode())
+    assert found[0].id == "" and found[1].source.startswith("a\n\n(with a picture")
 
 
 def test_a_heading_is_an_answer_and_a_picture_another_one():
@@ -366,5 +348,8 @@ def test_a_heading_is_an_answer_and_a_picture_another_one():
         (cell,) = answers(MASTER, task, read("![](attachment:image.png)", **more))
         texts.append(cell.source)
     assert "with a picture" in texts[0] and texts[0] != texts[1]
+    lines = [{"i": {"image/png": ["aGVs", end]}} for end in ("bG8=", "bGE=")]
+    both = [answers(MASTER, task, read("a", attachments=one))[0] for one in lines]
+    assert both[0].source != both[1].source
     odd = read("a", attachments={"a": [1], "b": "c", "d": {"e": 3}})
     assert "with a picture" in answers(MASTER, task, odd)[0].source

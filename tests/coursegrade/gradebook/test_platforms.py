@@ -108,6 +108,9 @@ def test_canvas_gradebook(tmp_path):
 def test_another_maximum_is_told(tmp_path, table, most):
     sheet = tmp_path / "sheet.csv"
     for points in (most, f"{MASTER.points:g}"):
+        # a grade that is there, without a maximum, is none
+        sheet.write_text(table.format("").replace("P 12,,", "P 12,7,"))
+        assert read_worksheet(sheet, MASTER).other_scale(MASTER) == ""
         sheet.write_text(table.format(points))
         said = read_worksheet(sheet, MASTER).other_scale(MASTER)
         assert ("counts 100 points, the assignment 12" in said) == (points == most)

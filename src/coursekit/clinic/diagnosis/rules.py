@@ -330,7 +330,7 @@ def _told_by_losses(trace, constants, errors=0):
     if len(loss) >= 2 * LASTING and (loss >= 0).all():
         late = loss[-max(LASTING, min(PATIENCE, len(loss) // 4)) :]
         start = loss[:LASTING].max()
-        least = late.mean() + (errors * _scatter(late) if errors else 0)
+        least = late.mean() + errors * _scatter(late)
         told = [1 - least / c for c in constants if _compares(c, start)]
     return float(max(told, default=math.nan))
 

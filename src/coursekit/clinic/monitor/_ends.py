@@ -102,6 +102,7 @@ class Ends:
         if not self.checks:
             return
         kept, loss = self._recorder.held(), self._given_loss()
+        why = "the loss is the same with the targets of others"
         below = math.isnan(self.checks[-1].skill)
         self._recorder.paused = True
         try:
@@ -112,14 +113,13 @@ class Ends:
                     told_apart(self._model, batch, loss) if batch else math.nan
                     for batch in (kept, own)
                 )
-        except Exception:  # a model that knows one size of a batch, or other keys
-            self.held = self.seen = math.nan
+        except Exception as error:  # it knows one size of a batch, or other keys
+            self.held, self.seen, why = math.nan, math.nan, _cause(error)
         finally:
             self._recorder.paused = False
         if kept and math.isnan(self.held):
-            few = _samples(kept[0]) < HELD_SAMPLES
-            why = f"{_samples(kept[0])} of them were kept, {HELD_SAMPLES} are needed"
-            why = why if few else "the loss is the same with the targets of others"
+            if (size := _samples(kept[0])) < HELD_SAMPLES:
+                why = f"{size} of them were kept, {HELD_SAMPLES} are needed"
             self._note(
                 f"whether what was learned holds on validation data is not known: {why}"
             )

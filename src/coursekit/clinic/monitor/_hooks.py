@@ -16,6 +16,8 @@ from coursekit import _taps
 
 # What Keras compiles, and may hold the hooks.
 _FUNCTIONS = "train_function", "test_function"
+# The order of the arguments of Keras's compute_loss.
+_OF_LOSS = "x", "y", "y_pred", "sample_weight", "training"
 
 
 class Site:
@@ -99,11 +101,14 @@ class Site:
         return apply
 
     def _compute_loss(self, original):
-        names = inspect.signature(original)
+        own = inspect.signature(original).parameters.values()
+        names = [one.name for one in own if one.kind is one.POSITIONAL_OR_KEYWORD]
+        # what takes all arguments as they come has Keras's
+        names += _OF_LOSS[len(names) :]
 
         def compute_loss(*args, **kwargs):
             loss = original(*args, **kwargs)
-            given = names.bind(*args, **kwargs).arguments
+            given = dict(zip(names, args, strict=False)) | kwargs
             if given.get("training", True) and not self._testing:
                 batch = [given.get(name) for name in ("x", "y", "sample_weight")]
                 for recorder in self.recorders:

@@ -43,7 +43,8 @@ class GradientMonitor(keras.callbacks.Callback):
     go into ``with monitor.watch(model): ...``.
 
     Memory: two copies of the weights at most (those of the start, until the
-    first diagnosis, and those of a measured step or of the end), 512 samples or as
+    first diagnosis, and those of a measured step or of the end; one more while it is
+    diagnosed), 512 samples or as
     many as have 262,144 numbers, whichever is less, but 32 at least, of the validation
     data 512 or as many as have 8,388,608 numbers, targets of 32 batches or 65,536
     numbers of them, whichever is less, the latest batch while ``fit`` runs, 1,024 rows

@@ -673,6 +673,30 @@ class Named(keras.Model):
         return {"loss": self.one(data, False)}
 
 
+class HandsOn(keras.Model):
+    """It hands on what it gets, as many do that add something."""
+
+    def compute_loss(self, *args, **kwargs):
+        return 2 * super().compute_loss(*args, **kwargs)
+
+
+class Compiled(keras.Model):
+    @tf.function
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None):
+        return keras.ops.mean(keras.ops.square(y - y_pred))
+
+
+@pytest.mark.parametrize("kind", [HandsOn, Compiled])
+def test_the_batch_is_seen_whatever_a_loss_names_its_arguments(kind):
+    i = keras.Input((8,))
+    model, monitor = kind(i, layers.Dense(1)(i)), GradientMonitor()
+    model.compile(SGD(0.1), "mse")
+    model.fit(X, TARGET, epochs=8, verbose=0, callbacks=[monitor])
+    found = coursekit.diagnose(monitor)
+    assert found.verdict == "healthy" and len(found.trace.probes) == 2
+    assert found.trace.notes == [] and len(monitor._recorder.targets) >= len(X)
+
+
 def test_a_loss_with_arguments_of_its_own_is_called_as_it_is():
     i = keras.Input((8,))
     model, monitor = Own(i, layers.Dense(1)(i)), GradientMonitor()
@@ -1014,7 +1038,9 @@ def test_validation_data_with_other_names_than_the_training():
     fit = {"epochs": 8, "verbose": 0, "callbacks": [monitor]}
     model.fit({"train": X}, TARGET, validation_data=({"held": X}, TARGET), **fit)
     found = coursekit.diagnose(monitor)
-    assert found.verdict == "healthy" and "is not known" in str(found)
+    assert found.verdict == "healthy"
+    # the cause, and no other: nothing was compared
+    assert "is not known" in str(found) and "is the same with" not in str(found)
 
 
 def test_below_0_the_samples_of_the_training_are_asked_as_well():
